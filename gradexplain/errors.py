@@ -1,0 +1,101 @@
+"""What can be wrong with a formula, a point or an option: one exception, one message each.
+
+A message has three parts: what is wrong, where (the text with a caret under the place) and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+
+EXCERPT_WIDTH = 72
+
+
+class GradexplainError(Exception):
+    """Any refusal of gradexplain; `str()` of it is the whole message, on as many lines as it needs.
+
+    Arguments: `message`, what is wrong in one line; `text`, the text it was found in, and `start` and `end`,
+    the half-open range of characters in it to underline (no place is shown without a text); `hint`, what to do.
+
+    >>> print(FormulaError("unknown function sine", "(y - sine(x))**2", 5, 9, "did you mean sin?"))
+    unknown function sine
+      (y - sine(x))**2
+           ^^^^
+      did you mean sin?
+    """
+
+    def __init__(self, message: str, text: str = "", start: int = 0, end: int = 0, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.text, self.start, self.end, self.hint = message, text, start, end, hint
+
+    def __str__(self) -> str:
+        lines = [printable(self.message)]
+        if self.text:
+            lines += excerpt(self.text, self.start, self.end)
+        if self.hint:
+            lines.append("  " + printable(self.hint))
+        return "\n".join(lines)
+
+
+class FormulaError(GradexplainError):
+    """The formula is not one of the language."""
+
+
+class PointError(GradexplainError):
+    """A value given for an input cannot be used."""
+
+
+class OptionError(GradexplainError):
+    """An option or argument is of no use here, such as a name in `--wrt` that the formula does not have."""
+
+
+class LimitError(FormulaError):
+    """The formula is larger than gradexplain takes on."""
+
+
+def printable(text: str) -> str:
+    """The text with every control, direction-changing or unpaired character made visible as an escape.
+
+    >>> printable("a\\x00b")
+    'a\\\\x00b'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def excerpt(text: str, start: int, end: int) -> list[str]:
+    """Two lines, indented by two: the line of `text` that holds `start`, cut around it when long, and carets.
+
+    `start` and `end` count characters of `text`; the carets end with the line.
+    """
+    first = max(text.rfind("\n", 0, start), text.rfind("\r", 0, start)) + 1
+    last = min((place for place in (text.find("\n", start), text.find("\r", start)) if place >= 0), default=len(text))
+    end = max(min(end, last), start + 1)
+    left = max(first, min(start - EXCERPT_WIDTH // 3, last - EXCERPT_WIDTH))
+    right = min(last, left + EXCERPT_WIDTH)
+    end = min(end, max(right, start + 1))
+    before = ("… " if left > first else "") + printable(text[left:start])
+    marked = printable(text[start:end]) or " "
+    after = printable(text[end:right]) + (" …" if right < last else "")
+    return ["  " + before + marked + after.rstrip(), "  " + " " * columns(before) + "^" * max(columns(marked), 1)]
+
+
+def columns(text: str) -> int:
+    """How many terminal columns `text` takes: none for combining marks, two for wide East Asian characters.
+
+    >>> columns("ŷ"), columns("損失")
+    (1, 4)
+    """
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean …?` for the known name that is closest to `name`, or an empty text.
+
+    >>> nearest("sine", ["sin", "cos"])
+    'did you mean sin?'
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else ""

@@ -1,0 +1,296 @@
+"""One expression: precedence parsing with a stack of its own, so that no formula is too deep for it.
+
+Python's `ast` reads the same grammar, but gives up at 200 brackets and at some thousand operators in a row, and its
+messages differ between versions of Python; `docs/how-it-works.md` says more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from gradexplain.errors import FormulaError, LimitError
+from gradexplain.language.functions import MODULES, Value, is_number, resolve_call
+from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
+from gradexplain.language.numerals import read_number
+from gradexplain.language.rules import OPERATORS, RULES
+from gradexplain.language.text import PRECEDENCE
+from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, Token, tokenize
+
+MAX_OPERATIONS = 200_000
+MAX_DEPTH = 20_000
+TENSORS = "matrices and indices are not read: give each element a name of its own"
+NOT_HERE = {
+    "^": "powers are written x**2",
+    "//": "write floor(a/b)",
+    "%": "write a - b*floor(a/b)",
+    "&": "nest where(…) instead",
+    "|": "nest where(…) instead",
+    "&&": "nest where(…) instead",
+    "||": "nest where(…) instead",
+    "~": "swap the two values of where(…) instead",
+    "!": "a factorial is written exp(lgamma(n + 1))",
+    "?": "write where(condition, value, other value)",
+    "=": "to compare, write ==; a statement is name = expression, and statements are separated by ;",
+    "@": TENSORS,
+    "[": TENSORS,
+    "]": TENSORS,
+    "{": "group with ( and )",
+    "}": "group with ( and )",
+    ";": "close the bracket before the statement ends",
+    "$": "leave the dollar signs out",
+}
+
+
+@dataclass(slots=True)
+class Pending:
+    """What waits on the stack: an operator for its right side, or (`rule` empty) a bracket for its end."""
+
+    rule: str
+    precedence: int
+    token: Token
+    call: Token | None = None
+    arguments: list[Value] = field(default_factory=list)
+    keywords: dict[str, Value] = field(default_factory=dict)
+    keyword: str = ""
+
+
+class ExpressionParser:
+    """Reads expressions of one text into one graph.
+
+    `variables` maps the names defined so far to their nodes; any other name becomes an input. `given` holds names
+    that have a value, so that `e` can be a variable. `first_use` keeps where each input was first named.
+    """
+
+    def __init__(self, text: str, graph: Graph, given: Collection[str] = ()) -> None:
+        self.text, self.graph, self.given = text, graph, given
+        self.tokens = tokenize(text)
+        self.position = 0
+        self.variables: dict[str, int] = {}
+        self.first_use: dict[str, Token] = {}
+        self.values: list[Value] = []
+        self.stack: list[Pending] = []
+        self.depth = 0
+
+    def error(self, message: str, token: Token | Value, hint: str = "") -> FormulaError:
+        """The error with its place in this text."""
+        return FormulaError(message, self.text, token.start, max(token.end, token.start + 1), hint)
+
+    def expression(self, separators: str) -> Value:
+        """Read from the current position up to one of `separators` outside brackets, a line end or the end."""
+        self.values, self.stack, self.depth = [], [], 0
+        want_value = True
+        while True:
+            token = self.tokens[self.position]
+            if token.kind == LINE_END and self.depth:
+                self.position += 1
+                continue
+            if token.kind in (END, LINE_END) or (not self.depth and token.text in separators and token.text):
+                break
+            want_value = self._operand(token) if want_value else self._operator(token)
+            if self.depth > MAX_DEPTH:
+                raise LimitError(f"brackets are nested more than {MAX_DEPTH:,} deep", self.text, token.start, token.end)
+            self.position += 1
+        opened = next((p for p in self.stack if not p.rule), None)
+        if opened:
+            raise self.error("this bracket is never closed", opened.token, "add a )")
+        if want_value:
+            raise self._nothing_here(token)
+        self._reduce(1)
+        return self.values.pop()
+
+    def _operand(self, token: Token) -> bool:
+        """Take a token where a value must begin; returns whether a value is still wanted after it."""
+        if token.kind == NUMBER:
+            self.values.append(Value(self._number(token), token.start, token.end))
+            return False
+        if token.kind == NAME:
+            return self._name(token)
+        if token.text == "(":
+            self._open(token)
+        elif token.text == "-":
+            self.stack.append(Pending("neg", PRECEDENCE["neg"], token))
+        elif token.text == ")" and self.stack and self._ends_call():
+            self._close(token)
+            return False
+        elif token.text != "+":
+            raise self._nothing_here(token)
+        return True
+
+    def _operator(self, token: Token) -> bool:
+        """Take a token where a value has just ended; returns whether a value is wanted after it."""
+        text = token.text
+        if token.kind in (NUMBER, NAME) or text == "(":
+            raise self._missing_operator(token)
+        if text in OPERATORS:
+            rule = OPERATORS[text]
+            self._reduce(PRECEDENCE[rule] + (rule == "pow"))
+            self.stack.append(Pending(rule, PRECEDENCE[rule], token))
+            return True
+        if text == ")" or text == ",":
+            self._reduce(1)
+            if not self.stack:
+                raise self.error(f"there is no open bracket that this {text} belongs to", token)
+            if text == ")":
+                self._close(token)
+                return False
+            if self.stack[-1].call is None:
+                raise self.error("a comma separates the arguments of a function only", token)
+            self._argument()
+            return True
+        if text == "." and self.tokens[self.position + 1].kind == NAME:
+            return self._method()
+        raise self.error(f"{text} is not part of the language", token, NOT_HERE.get(text, ""))
+
+    def _open(self, token: Token, call: Token | None = None) -> None:
+        self.stack.append(Pending("", 0, token, call))
+        self.depth += 1
+        if call is None:
+            return
+        after, equals = self.tokens[self.position + 1], self.tokens[self.position + 2 : self.position + 3]
+        if after.kind == NAME and equals and equals[0].text == "=":
+            self._keyword(after)
+
+    def _keyword(self, name: Token) -> None:
+        if name.text in self.stack[-1].keywords:
+            raise self.error(f"the argument {name.text} is given twice", name)
+        self.stack[-1].keyword = name.text
+        self.position += 2
+
+    def _argument(self) -> None:
+        """The value just read is an argument of the innermost call; look whether the next one has a keyword."""
+        frame, value = self.stack[-1], self.values.pop()
+        if frame.keyword:
+            frame.keywords[frame.keyword] = value
+            frame.keyword = ""
+        elif frame.keywords:
+            raise self.error("an argument without a name follows one with a name", value)
+        else:
+            frame.arguments.append(value)
+        token = self.tokens[self.position]
+        after = self.tokens[self.position + 1]
+        if token.text == "," and after.kind == NAME and self.tokens[self.position + 2].text == "=":
+            self._keyword(after)
+
+    def _ends_call(self) -> bool:
+        """Whether a call may end here, after `(` or a comma that nothing follows."""
+        frame, before = self.stack[-1], self.tokens[self.position - 1].text
+        return frame.call is not None and not frame.keyword and before in ("(", ",")
+
+    def _close(self, token: Token) -> None:
+        frame = self.stack[-1]
+        if frame.call is None:
+            inner = self.values.pop()
+            self.values.append(Value(inner.node, frame.token.start, token.end))
+        else:
+            if self.tokens[self.position - 1].text not in ("(", ","):
+                self._argument()
+            rule, calls = resolve_call(self.text, self.graph, frame.call, frame.arguments, frame.keywords)
+            start = min([frame.call.start, *[value.start for value in frame.arguments]])
+            node = -1
+            for inputs in calls:
+                node = self._make(rule.name, [node if i < 0 else i for i in inputs], start, token.end)
+                if frame.call.text != rule.name and rule.name not in OPERATORS.values():
+                    self.graph.spelling.setdefault(node, frame.call.text)
+            self.values.append(Value(node, start, token.end))
+        self.stack.pop()
+        self.depth -= 1
+
+    def _method(self) -> bool:
+        """`x.exp()`: the value is the first argument of the call that begins here."""
+        value = self.values.pop()
+        name, bracket = self.tokens[self.position + 1 : self.position + 3]
+        if bracket.text != "(":
+            raise self.error(f".{name.text} is not part of the language", name, TENSORS if name.text == "T" else "")
+        self.position += 2
+        self._open(bracket, name)
+        self.stack[-1].arguments.append(value)
+        return True
+
+    def _name(self, token: Token) -> bool:
+        following = self.tokens[self.position + 1]
+        while following.text == "." and token.text in MODULES and token.text not in self.variables:
+            name, after = self.tokens[self.position + 2], self.tokens[self.position + 3 : self.position + 4]
+            method = token.text in self.given or (after and self.tokens[self.position + 4 : self.position + 5] and
+                                                  after[0].text == "(" and self.tokens[self.position + 4].text == ")")  # fmt: skip
+            if name.kind != NAME or method:
+                break
+            token, self.position = name, self.position + 2
+            following = self.tokens[self.position + 1]
+            if token.text in SYMBOLIC_CONSTANTS and following.text != "(":
+                self.values.append(Value(self.graph.constant(token.text), token.start, token.end))
+                return False
+        if following.text == "(" and following.kind == SYMBOL:
+            self.position += 1
+            self._open(following, token)
+            return True
+        self.values.append(Value(self._variable(token), token.start, token.end))
+        return False
+
+    def _variable(self, token: Token) -> int:
+        name = token.text
+        if name in self.variables:
+            return self.variables[name]
+        if name not in self.given:
+            if name in SYMBOLIC_CONSTANTS:
+                return self.graph.constant(name)
+            if name.lower() in ("nan", "inf", "infinity"):
+                raise self.error(f"{name} is not a number that a gradient can be taken at", token)
+        self.first_use.setdefault(name, token)
+        return self.graph.input(name)
+
+    def _number(self, token: Token) -> int:
+        number = read_number(token.text)
+        if number is None:
+            raise self.error("this number is too large, too small or too long", token, "no dtype could hold it")
+        return self.graph.constant(number)
+
+    def _reduce(self, precedence: int) -> None:
+        """Apply the waiting operators that bind at least as tightly as `precedence`."""
+        values, stack = self.values, self.stack
+        while stack and stack[-1].rule and stack[-1].precedence >= precedence:
+            operator = stack.pop()
+            right = values.pop()
+            unary = operator.rule == "neg"
+            left = Value(-1, operator.token.start, 0) if unary else values.pop()
+            for value in (right,) if unary else (left, right):
+                if (rule := RULES.get(self.graph.nodes[value.node].rule)) and rule.boolean:
+                    hint = "comparisons belong in the condition of where(…) and cannot be chained"
+                    raise self.error("this comparison is used as a number", value, hint)
+            if unary and is_number(self.graph, right.node):
+                number = self.graph.nodes[right.node].value
+                node = self.graph.constant(-number)  # type: ignore[operator]
+            else:
+                inputs = [right.node] if unary else [left.node, right.node]
+                node = self._make(operator.rule, inputs, left.start, right.end)
+            values.append(Value(node, left.start, right.end))
+
+    def _make(self, rule: str, inputs: list[int], start: int, end: int) -> int:
+        node = self.graph.apply(rule, *inputs)
+        self.graph.places.setdefault(node, (start, end))
+        if len(self.graph.nodes) > 2 * MAX_OPERATIONS:
+            raise LimitError(f"the formula has more than {MAX_OPERATIONS:,} operations")
+        return node
+
+    def _nothing_here(self, token: Token) -> FormulaError:
+        before = self.tokens[self.position - 1] if self.position else None
+        if token.kind in (END, LINE_END) or token.text in (";", ",", ")"):
+            if before is None or before.kind == LINE_END or before.text in (";", "=", "(", ","):
+                return self.error("an expression is missing here", token)
+            return self.error(f"nothing follows {before.text}", before, "complete the expression or remove it")
+        if token.text == "*" and before is not None and before.text == "*":
+            return self.error("nothing stands between * and *", token, "a power is written ** without a space")
+        hint = NOT_HERE.get(token.text, "") if token.text not in OPERATORS else "a value must come before it"
+        return self.error(f"{token.text} cannot stand here", token, hint)
+
+    def _missing_operator(self, token: Token) -> FormulaError:
+        before = self.tokens[self.position - 1]
+        left, right = before.text, token.text
+        if left == ")":
+            hint = "write * to multiply"
+        elif before.end == token.start or right == "(":
+            hint = f"to multiply, write {left}*{right}" + "…)" * (right == "(")
+        else:
+            hint = f"write an operator between {left} and {right}"
+        place = Value(0, before.start if left != ")" else token.start, token.end)
+        return self.error(f"there is no operator before {right}", place, hint)

@@ -1,0 +1,105 @@
+"""The graph of a formula: operations in evaluation order, equal subexpressions once, names the person gave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+INPUT = "input"
+CONSTANT = "constant"
+SYMBOLIC_CONSTANTS = ("pi", "e")
+
+
+class Node(NamedTuple):
+    """One place in the graph: a rule applied to earlier nodes, an input or a constant.
+
+    `rule` is a rule's id, or INPUT or CONSTANT; `inputs` are the numbers of the nodes it reads, all smaller than its
+    own; `value` is the name of an input, the Fraction of a number, or the name of a symbolic constant.
+    """
+
+    rule: str
+    inputs: tuple[int, ...] = ()
+    value: Fraction | str | None = None
+
+
+class Graph:
+    """Nodes in evaluation order. A node that already exists is found again, not made twice.
+
+    `names` are those the person gave, by node; `places` the half-open ranges of the text that nodes were read from;
+    `spelling` the alias under which the person called a function.
+
+    >>> graph = Graph()
+    >>> x = graph.input("x")
+    >>> product = graph.apply("mul", x, x)
+    >>> graph.apply("mul", x, x) == product, len(graph.nodes)
+    (True, 2)
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.names: dict[int, str] = {}
+        self.places: dict[int, tuple[int, int]] = {}
+        self.spelling: dict[int, str] = {}
+        self.objective = -1
+        self.is_constant: list[bool] = []
+        self._known: dict[Node, int] = {}
+
+    def _add(self, node: Node, constant: bool) -> int:
+        found = self._known.get(node)
+        if found is None:
+            found = self._known[node] = len(self.nodes)
+            self.nodes.append(node)
+            self.is_constant.append(constant)
+        return found
+
+    def input(self, name: str) -> int:
+        """The number of the input called `name`."""
+        return self._add(Node(INPUT, (), name), False)
+
+    def constant(self, value: Fraction | int | str) -> int:
+        """The number of the constant `value`: a Fraction or int, or one of SYMBOLIC_CONSTANTS."""
+        return self._add(Node(CONSTANT, (), value if isinstance(value, str) else Fraction(value)), True)
+
+    def apply(self, rule: str, *inputs: int) -> int:
+        """The number of the node that applies the rule with this id to the nodes `inputs`."""
+        constant = self.is_constant
+        return self._add(Node(rule, inputs), all([constant[i] for i in inputs]))
+
+    def name(self, node: int, name: str) -> int:
+        """Give `node` a name; where it has one already, or is an input or a number, a node `identity` takes the name.
+
+        Returns the number of the node that now bears the name.
+        """
+        if node in self.names or self.nodes[node].rule in (INPUT, CONSTANT):
+            self.nodes.append(Node("identity", (node,)))
+            self.is_constant.append(self.is_constant[node])
+            node = len(self.nodes) - 1
+        self.names[node] = name
+        return node
+
+    @property
+    def inputs(self) -> list[int]:
+        """The numbers of all inputs, in the order in which the formula first names them."""
+        return [i for i, node in enumerate(self.nodes) if node.rule == INPUT]
+
+    def ancestors(self, roots: Iterable[int]) -> list[bool]:
+        """For every node, whether one of `roots` depends on it (each root on itself)."""
+        found = [False] * len(self.nodes)
+        for root in roots:
+            found[root] = True
+        for i in range(len(self.nodes) - 1, -1, -1):
+            if found[i]:
+                for j in self.nodes[i].inputs:
+                    found[j] = True
+        return found
+
+    def dependents(self, sources: Sequence[int]) -> list[bool]:
+        """For every node, whether it depends on one of `sources` (each source on itself)."""
+        found = [False] * len(self.nodes)
+        for source in sources:
+            found[source] = True
+        for i, node in enumerate(self.nodes):
+            if not found[i]:
+                found[i] = any([found[j] for j in node.inputs])
+        return found

@@ -1,0 +1,134 @@
+"""Text -> graph: the statements of a formula, and the point `w=1,b=0` at which it is taken."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from gradexplain.errors import FormulaError, PointError, nearest
+from gradexplain.language.expression import ExpressionParser
+from gradexplain.language.functions import Value
+from gradexplain.language.graph import Graph
+from gradexplain.language.rules import RULES
+from gradexplain.language.tokens import END, LINE_END, NAME, Token
+
+
+def parse(text: str, given: Collection[str] = ()) -> Graph:
+    """The graph of a formula: statements `name = expression`, separated by `;` or line ends; the last is the objective.
+
+    `given` holds the names that have a value, so that `e` and `pi` can be variables. Raises FormulaError with the place.
+
+    >>> graph = parse("y_pred = w*x + b; loss = (y_true - y_pred)**2")
+    >>> graph.names[graph.objective], [graph.nodes[i].value for i in graph.inputs]
+    ('loss', ['w', 'x', 'b', 'y_true'])
+    """
+    graph = Graph()
+    parser = ExpressionParser(text, graph, given)
+    last: Value | None = None
+    name: Token | None = None
+    while _skip(parser, ";").kind != END:
+        if last is not None and name is None:
+            raise parser.error("only the last statement can do without a name", last, "write name = expression")
+        name = _target(parser)
+        last = parser.expression(";")
+        if name is not None:
+            parser.variables[name.text] = _named(graph, last, name.text)
+    if last is None:
+        raise FormulaError("the formula is empty", hint='write one, such as "(y - (w*x+b))**2"')
+    if _is_boolean(graph, last.node):
+        raise parser.error("a comparison has no gradient", last, "use it as the condition of where(…)")
+    if name is None:
+        graph.objective = graph.name(last.node, objective_name({*parser.variables, *parser.first_use}))
+    else:
+        graph.objective = parser.variables[name.text]
+    if not graph.inputs:
+        raise FormulaError("the formula has no variable to differentiate by", text.rstrip(), 0, len(text.rstrip()),
+                           "put a name where the number can change")  # fmt: skip
+    return graph
+
+
+def _skip(parser: ExpressionParser, separators: str) -> Token:
+    """Move past line ends and separators; returns the token that follows."""
+    token = parser.tokens[parser.position]
+    while token.kind == LINE_END or (token.text and token.text in separators):
+        parser.position += 1
+        token = parser.tokens[parser.position]
+    return token
+
+
+def _target(parser: ExpressionParser) -> Token | None:
+    """The name before `=` where there is one, the position moved past both; checked to be new."""
+    name, *after = parser.tokens[parser.position : parser.position + 2]
+    if name.kind != NAME or not after or after[0].text != "=":
+        return None
+    if name.text in parser.variables:
+        raise parser.error(f"{name.text} is defined twice", name, "give the second one a name of its own")
+    if name.text in parser.first_use:
+        first = parser.first_use[name.text]
+        raise parser.error(f"{name.text} is used before it is defined", first, "move its definition up")
+    parser.position += 2
+    return name
+
+
+def _is_boolean(graph: Graph, node: int) -> bool:
+    rule = RULES.get(graph.nodes[node].rule)
+    return rule is not None and rule.boolean
+
+
+def _named(graph: Graph, value: Value, name: str) -> int:
+    if _is_boolean(graph, value.node) and value.node in graph.names:
+        return value.node
+    node = graph.name(value.node, name)
+    graph.places.setdefault(node, (value.start, value.end))
+    return node
+
+
+def objective_name(taken: Collection[str]) -> str:
+    """The name of a formula that was given none: L, or f, f1, f2 … where that is taken.
+
+    >>> objective_name({"L", "x"})
+    'f'
+    """
+    candidates = itertools.chain(["L", "f"], (f"f{i}" for i in itertools.count(1)))
+    return next(name for name in candidates if name not in taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One `name=value` of a point: the graph of the value, and where both stand in `text`."""
+
+    graph: Graph
+    text: str
+    name: Token
+    value: Value
+
+
+def parse_point(text: str) -> dict[str, Assignment]:
+    """The assignments of a point such as `w=1,b=1/3,x=sqrt(2)`, by name. Raises PointError with the place.
+
+    >>> sorted(parse_point("w=1, b=pi/2"))
+    ['b', 'w']
+    """
+    point: dict[str, Assignment] = {}
+    graph = Graph()
+    try:
+        parser = ExpressionParser(text, graph)
+        while _skip(parser, ",;").kind != END:
+            name, equals = parser.tokens[parser.position], parser.tokens[parser.position + 1 : parser.position + 2]
+            if name.kind != NAME or not equals or equals[0].text != "=":
+                raise parser.error("a point is written name=value", name, "such as w=1,b=0")
+            if name.text in point:
+                raise parser.error(f"{name.text} is given twice", name, "keep one of the values")
+            parser.position += 2
+            value = parser.expression(",;")
+            if parser.first_use:
+                unknown = next(iter(parser.first_use.values()))
+                hint = nearest(unknown.text, ("pi", "e")) or "write a number, such as -2.5e-3, 1/3 or sqrt(2)"
+                raise parser.error(f"the value of {name.text} is not a number", unknown, hint)
+            if _is_boolean(graph, value.node):
+                raise parser.error(f"the value of {name.text} is a comparison, not a number", value)
+            point[name.text] = Assignment(graph, text, name, value)
+    except FormulaError as error:
+        raise PointError(error.message, error.text, error.start, error.end, error.hint) from None
+    return point

@@ -1,0 +1,121 @@
+"""Text -> tokens, with their places, and a clear word about every character that does not belong."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import unicodedata
+from typing import NamedTuple
+
+from gradexplain.errors import FormulaError, LimitError
+
+MAX_CHARACTERS = 5_000_000
+NUMBER, NAME, SYMBOL, END, LINE_END = "number", "name", "symbol", "end", "line end"
+
+_PATTERN = re.compile(
+    r"(?P<skip>[ \t\f]+|\#[^\r\n]*|\\\r?\n)"
+    r"|(?P<number>(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?)"
+    r"|(?P<name>[^\W\d]\w*)"
+    r"|(?P<line>\r\n|\n|\r)"
+    r"|(?P<symbol>\*\*|//|==|!=|>=|<=|&&|\|\||[-+*/@%^&|~<>=(),;:.\[\]{}!?'\"$`])",
+)
+
+WRITE_INSTEAD = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "×": "*", "·": "*", "⋅": "*", "∙": "*", "∗": "*", "÷": "/", "∕": "/",
+    "²": "**2", "³": "**3", "√": "sqrt(…)", "≤": "<=", "≥": ">=", "≠": "!=", "（": "(", "）": ")", "，": ",", "；": ";",
+    "＝": "=", "＋": "+", "－": "-", "＊": "*", "／": "/", "\u00a0": "a plain space", "\u3000": "a plain space", "π": "pi",
+}  # fmt: skip
+
+KEYWORD_HINTS = {
+    "lambda": "call it lam or λ",
+    "if": "write where(condition, value, other value)",
+    "else": "write where(condition, value, other value)",
+    "and": "nest where(…) instead",
+    "or": "nest where(…) instead",
+    "not": "swap the two values of where(…) instead",
+    "return": "leave it out: the last line is the formula",
+}
+
+# Letters of other scripts that look the same as a Latin letter, by that letter.
+_TWINS = str.maketrans("аеорсухіѕјһԁԛԝАВЕЅІЈКМНОРСТХУΑΒΕΖΗΙΚΜΝΟΡΤΥΧοѵ", "aeopcyxisjhdqwABESIJKMHOPCTXYABEZHIKMNOPTYXov")
+
+
+class Token(NamedTuple):
+    """A piece of the text: its kind, the text itself (a name in its normal form), and its half-open range."""
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def tokenize(text: str) -> list[Token]:
+    """All tokens of `text`, ended by one of kind END. Raises FormulaError with the place of what is no token.
+
+    >>> [token.text for token in tokenize("2.5*ŷ**2")]
+    ['2.5', '*', 'ŷ', '**', '2', '']
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise LimitError(f"the formula has {len(text):,} characters; gradexplain reads at most {MAX_CHARACTERS:,}")
+    tokens: list[Token] = []
+    position, match = 0, _PATTERN.match
+    while position < len(text):
+        found = match(text, position)
+        if found is None:
+            raise _unknown_character(text, position)
+        kind, end = found.lastgroup, found.end()
+        if kind == "name":
+            while end < len(text) and text[end] > "\x7f" and text[position : end + 1].isidentifier():
+                end += 1
+            tokens.append(_name(text, position, end))
+        elif kind == "number":
+            tokens.append(Token(NUMBER, found.group(), position, end))
+        elif kind == "symbol":
+            tokens.append(Token(SYMBOL, found.group(), position, end))
+        elif kind == "line":
+            tokens.append(Token(LINE_END, "\n", position, end))
+        position = end
+    tokens.append(Token(END, "", len(text), len(text)))
+    if not text.isascii():
+        _refuse_twins(text, tokens)
+    return tokens
+
+
+def _name(text: str, start: int, end: int) -> Token:
+    """The name in the normal form in which Python would compare it, so that two spellings are one name."""
+    name = text[start:end]
+    if not name.isascii():
+        name = unicodedata.normalize("NFKC", name)
+    if keyword.iskeyword(name):
+        hint = KEYWORD_HINTS.get(name, f"call it {name}_")
+        raise FormulaError(f"{name} is a word of Python and cannot be a name here", text, start, end, hint)
+    if not name.isidentifier():
+        raise _unknown_character(text, start)
+    return Token(NAME, name, start, end)
+
+
+def _unknown_character(text: str, position: int) -> FormulaError:
+    character = text[position]
+    name = unicodedata.name(character, "a control character")
+    shown = f"{character} ({name})" if character.isprintable() else f"U+{ord(character):04X} ({name})"
+    hint = "remove it"
+    if character in WRITE_INSTEAD:
+        hint = f"write {WRITE_INSTEAD[character]}"
+    elif unicodedata.category(character) == "Cf":
+        hint = "it is invisible, or changes the direction of the text: remove it"
+    return FormulaError(f"{shown} is not part of the language", text, position, position + 1, hint)
+
+
+def _refuse_twins(text: str, tokens: list[Token]) -> None:
+    """Two names that look the same and are not would make the whole explanation unreadable."""
+    seen: dict[str, str] = {}
+    for token in tokens:
+        if token.kind == NAME:
+            look = token.text.translate(_TWINS)
+            other = seen.setdefault(look, token.text)
+            if other != token.text:
+                strange = next(c for c in token.text + other if c != c.translate(_TWINS))
+                raise FormulaError(
+                    f"two different names look the same: one has {unicodedata.name(strange)}",
+                    text, token.start, token.end, "type both with the same letters",
+                )  # fmt: skip
