@@ -127,7 +127,7 @@ def _check_kinds(rule: Rule, graph: Graph, values: list[Value] | list[Value | No
         node = graph.nodes[value.node]
         boolean = node.rule in RULES and RULES[node.rule].boolean
         condition = rule.name == "where" and slot == 0
-        if condition and not boolean:
+        if condition and not boolean and node.value not in graph.conditions:
             raise error("the condition of where must be a comparison, such as x > 0", "", value)
         if boolean and not condition:
             hint = "comparisons belong in the condition of where(…)"

@@ -27,7 +27,8 @@ class Graph:
     """Nodes in evaluation order. A node that already exists is found again, not made twice.
 
     `names` are those the person gave, by node; `places` the half-open ranges of the text that nodes were read from;
-    `spelling` the alias under which the person called a function.
+    `spelling` the alias under which the person called a function;
+    `conditions` the inputs that stand for a condition (in the rule table only).
 
     >>> graph = Graph()
     >>> x = graph.input("x")
@@ -41,6 +42,7 @@ class Graph:
         self.names: dict[int, str] = {}
         self.places: dict[int, tuple[int, int]] = {}
         self.spelling: dict[int, str] = {}
+        self.conditions: frozenset[str] = frozenset()
         self.objective = -1
         self.is_constant: list[bool] = []
         self._known: dict[Node, int] = {}

@@ -1,0 +1,98 @@
+"""The reverse walk: the chain rule as rows, written once and folded by whatever reading is put in.
+
+A reading supplies four things: the seed (the upstream gradient of the objective), the local derivative of a node with
+respect to one of its inputs, the product of two values and their sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from gradexplain.language.graph import Graph
+from gradexplain.language.rules import RULES
+
+T = TypeVar("T")
+
+
+class Reading(Protocol[T]):
+    """What the walk needs to know of the values that it combines."""
+
+    def seed(self) -> T: ...
+    def local(self, node: int, slot: int) -> T: ...
+    def multiply(self, upstream: T, local: T) -> T: ...
+    def add(self, first: T, second: T) -> T: ...
+
+
+class Step(NamedTuple, Generic[T]):
+    """One contribution: upstream gradient of `through`, times its local derivative with respect to input `slot`."""
+
+    through: int
+    slot: int
+    upstream: T
+    local: T
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Walk(Generic[T]):
+    """The result of a walk: `steps` by the node that they lead to, `totals` their sums, `order` as sums are complete."""
+
+    steps: dict[int, list[Step[T]]]
+    totals: dict[int, T]
+    order: list[int]
+
+
+def reverse(graph: Graph, sources: Sequence[int], reading: Reading[T]) -> Walk[T]:
+    """Walk from the objective back to `sources` (numbers of nodes) and collect every contribution on the way.
+
+    Only nodes that depend on a source take part. A source that no contribution reaches has no entry in the result.
+
+    >>> from gradexplain.language.parse import parse
+    >>> class Count:
+    ...     "A reading that counts the paths from each node to the objective."
+    ...     def seed(self): return 1
+    ...     def local(self, node, slot): return 1
+    ...     def multiply(self, upstream, local): return upstream * local
+    ...     def add(self, first, second): return first + second
+    >>> graph = parse("x*x + x")
+    >>> x = graph.inputs[0]
+    >>> reverse(graph, [x], Count()).totals[x]
+    3
+    """
+    edges, waiting = _edges(graph, sources)
+    steps: dict[int, list[Step[T]]] = {}
+    totals: dict[int, T] = {graph.objective: reading.seed()}
+    order: list[int] = []
+    for i in range(graph.objective, -1, -1):
+        for slot, j in edges[i]:
+            upstream, local = totals[i], reading.local(i, slot)
+            value = reading.multiply(upstream, local)
+            steps.setdefault(j, []).append(Step(i, slot, upstream, local, value))
+            # The one place where gradients accumulate.
+            totals[j] = reading.add(totals[j], value) if j in totals else value
+            waiting[j] -= 1
+            if not waiting[j]:
+                order.append(j)
+    return Walk(steps, totals, order)
+
+
+def _edges(graph: Graph, sources: Sequence[int]) -> tuple[list[list[tuple[int, int]]], list[int]]:
+    """For every node the edges along which a gradient leaves it, and for every node how many reach it."""
+    depends = graph.dependents(sources)
+    edges: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]
+    waiting = [0] * len(graph.nodes)
+    reached = [False] * len(graph.nodes)
+    reached[graph.objective] = True
+    for i in range(graph.objective, -1, -1):
+        node = graph.nodes[i]
+        if not reached[i] or not depends[i] or not node.inputs:
+            continue
+        partials = RULES[node.rule].partials
+        for slot, j in enumerate(node.inputs):
+            if depends[j] and partials[slot]:
+                edges[i].append((slot, j))
+                waiting[j] += 1
+                reached[j] = True
+    return edges, waiting

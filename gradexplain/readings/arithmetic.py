@@ -1,0 +1,202 @@
+"""Real arithmetic with mpmath that has an answer for everything: nan outside of a domain, an infinity at a pole.
+
+Numbers are mpmath's, True or False; the number of digits is that of the context `mp`, which is this module's own.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+
+from gradexplain.language.graph import CONSTANT, INPUT
+from gradexplain.language.rules import RULES
+from gradexplain.language.templates import template
+
+Number = Any
+HUGE = 5_000
+LIMIT = 1 << 60
+
+mp = mpmath.MPContext()
+INF, NAN = mp.inf, mp.nan
+
+
+def _sane(value: Number) -> Number:
+    """Complex results are no numbers here, and exponents beyond all use saturate."""
+    if type(value) is not mp.mpf:
+        return NAN if isinstance(value, mp.mpc) else mp.mpf(value)
+    exponent = value._mpf_[2]
+    if -LIMIT < exponent < LIMIT:
+        return value
+    return INF * mp.sign(value) if exponent > 0 else mp.zero
+
+
+def finite(value: Number) -> bool:
+    """Whether an mpmath number is neither nan nor an infinity."""
+    _, mantissa, exponent, _ = value._mpf_
+    return mantissa != 0 or exponent == 0
+
+
+def _magnitude(value: Number) -> int:
+    """The binary exponent of the value; 0 for zero and for what is not finite."""
+    _, mantissa, exponent, bits = value._mpf_
+    return exponent + bits if mantissa else 0
+
+
+def _guarded(function: Callable[..., Number], at_pole: Number = NAN) -> Callable[..., Number]:
+    """`function`, nan outside of its domain and `at_pole` at a pole, never called on absurdly large numbers."""
+
+    def call(*values: Number) -> Number:
+        for value in values:
+            if value != value or _magnitude(value) > HUGE:
+                return NAN
+        try:
+            return _sane(function(*values))
+        except (ValueError, ZeroDivisionError):
+            return at_pole
+        except (OverflowError, mpmath.libmp.NoConvergence, NotImplementedError):
+            return NAN
+
+    return call
+
+
+def _divide(a: Number, b: Number) -> Number:
+    if b == 0:
+        return INF * mp.sign(a) if a else NAN
+    return _sane(a / b)
+
+
+def _multiply(a: Number, b: Number) -> Number:
+    return _sane(a * b)
+
+
+def _exp(a: Number) -> Number:
+    if _magnitude(a) > 64:
+        return INF if a > 0 else mp.zero
+    return _sane(mp.exp(a))
+
+
+def _power(a: Number, b: Number) -> Number:
+    if b == 0:
+        return mp.one
+    if a == 0:
+        return a if b > 0 else INF if b < 0 else NAN
+    if mp.isinf(a) or mp.isinf(b) or a != a or b != b:
+        return _sane(mp.power(a, b)) if a > 0 else NAN
+    if _magnitude(b) + max(abs(_magnitude(a)), 1).bit_length() > 62:
+        return NAN if a < 0 else INF if (a > 1) == (b > 0) else mp.zero
+    return _sane(mp.power(a, b))
+
+
+def _log(a: Number) -> Number:
+    return -INF if a == 0 else NAN if a < 0 or a != a else mp.log(a)
+
+
+def _sign(a: Number) -> Number:
+    return a if a != a else mp.sign(a)
+
+
+def _bounded(function: Callable[..., Number], limit: Callable[[], Number]) -> Callable[..., Number]:
+    """A function that is `limit()` times the sign far out, where computing it would be a waste."""
+    inner = _guarded(function)
+    return lambda a: limit() * mp.sign(a) if _magnitude(a) > 6_000 or mp.isinf(a) else inner(a)
+
+
+def _round(a: Number) -> Number:
+    return a if mp.isinf(a) or a != a else mp.nint(a)
+
+
+def _choose(a: Any, b: Number, c: Number) -> Number:
+    return b if a else c
+
+
+ELEMENTARY: dict[str, Callable[..., Any]] = {
+    "add": operator.add, "sub": operator.sub, "mul": _multiply, "div": _divide, "neg": operator.neg, "pow": _power,
+    "identity": lambda a: a, "sqrt": _guarded(mp.sqrt), "abs": abs, "sign": _sign, "exp": _exp, "log": _log,
+    "sin": _guarded(mp.sin), "cos": _guarded(mp.cos), "tan": _guarded(mp.tan), "asin": _guarded(mp.asin),
+    "acos": _guarded(mp.acos), "atan": _bounded(mp.atan, lambda: mp.pi / 2), "atan2": _guarded(mp.atan2),
+    "sinh": lambda a: _divide(_exp(a) - _exp(-a), mp.mpf(2)), "cosh": lambda a: _divide(_exp(a) + _exp(-a), mp.mpf(2)),
+    "tanh": _bounded(mp.tanh, lambda: mp.one), "asinh": _guarded(mp.asinh), "acosh": _guarded(mp.acosh),
+    "atanh": lambda a: INF * a if abs(a) == 1 else _guarded(mp.atanh)(a),
+    "erf": _bounded(mp.erf, lambda: mp.one), "erfc": _guarded(mp.erfc),
+    "lgamma": _guarded(lambda a: mp.log(abs(mp.gamma(a))) if a < 0 else mp.loggamma(a), INF),
+    "digamma": _guarded(mp.digamma), "polygamma": _guarded(lambda n, a: mp.polygamma(int(n), a), INF),
+    "maximum": lambda a, b: NAN if a != a or b != b else max(a, b),
+    "minimum": lambda a, b: NAN if a != a or b != b else min(a, b),
+    "clamp": lambda a, b, c: NAN if a != a else min(max(a, b), c),
+    "clamp_min": lambda a, b: NAN if a != a else max(a, b), "clamp_max": lambda a, b: NAN if a != a else min(a, b),
+    "where": _choose, "floor": _guarded(mp.floor), "round": _round,
+    "gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le, "eq": operator.eq, "ne": operator.ne,
+}  # fmt: skip
+
+
+def constant(value: Fraction | str) -> Number:
+    """A number or symbolic constant of the language at the current precision."""
+    if isinstance(value, str):
+        return {"pi": mp.pi, "e": mp.e}[value] + 0
+    return mp.mpf(value.numerator) / value.denominator
+
+
+_functions: dict[str, Callable[..., Number]] = {}
+_compiled: dict[tuple[str, int, int], Callable[[Sequence[Number]], Number]] = {}
+
+
+def function(rule: str) -> Callable[..., Number]:
+    """The operation of a rule as a function of numbers, from its definition where it is not elementary."""
+    found = _functions.get(rule)
+    if found is None:
+        found = ELEMENTARY.get(rule)
+        if found is None:
+            row = RULES[rule]
+
+            def found(*values: Number) -> Number:
+                return expression(row.definition, len(values))(values)
+
+        _functions[rule] = found
+    return found
+
+
+def expression(text: str, inputs: int) -> Callable[[Sequence[Number]], Number]:
+    """An expression of the rule table as a function of the list of its inputs and, where it has one, the result.
+
+    `inputs` is how many inputs the rule has; the constants are those of the current precision. With None for an input
+    the result is None where it depends on it.
+    """
+    key = (text, inputs, mp.prec)
+    if key not in _compiled:
+        _compiled[key] = _compile(text, inputs)
+    return _compiled[key]
+
+
+def _compile(text: str, inputs: int) -> Callable[[Sequence[Number]], Number]:
+    graph, root, places = template(text)
+    slots = {name: k for k, name in enumerate("abcdefgh"[:inputs])} | {"out": inputs}
+    where = {place: slots[name] for name, place in places.items()}
+    constants: list[Number] = []
+    steps: list[tuple[Callable[..., Number], tuple[int, ...]]] = []
+    count = inputs + 1 + sum(node.rule == CONSTANT for node in graph.nodes)
+    for i, node in enumerate(graph.nodes):
+        if node.rule == CONSTANT:
+            where[i] = inputs + 1 + len(constants)
+            constants.append(constant(node.value))  # type: ignore[arg-type]
+        elif node.rule != INPUT:
+            where[i] = count + len(steps)
+            steps.append((function(node.rule), tuple(where[j] for j in node.inputs)))
+    last = where[root]
+
+    def run(values: Sequence[Number]) -> Number:
+        registers = [*values, None] if len(values) == inputs else list(values)
+        registers += constants
+        for call, indices in steps:
+            arguments = [registers[k] for k in indices]
+            if None in arguments:
+                chosen = call is _choose and arguments[0] is not None
+                registers.append(arguments[1 if arguments[0] else 2] if chosen else None)
+            else:
+                registers.append(call(*arguments))
+        return registers[last]
+
+    return run

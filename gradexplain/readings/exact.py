@@ -1,0 +1,203 @@
+"""The exact reading: every value and every partial at 50 digits or more. It is the reference.
+
+The number of digits is raised until two precisions agree, so cancellation cannot spoil the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradexplain.language.backward import Step, Walk, reverse
+from gradexplain.language.graph import INPUT, Graph
+from gradexplain.language.rules import RULES
+from gradexplain.readings.arithmetic import NAN, Number, constant, expression, finite, function, mp
+
+DIGITS = (50, 90, 180, 400, 900, 1700)
+LARGE_GRAPH = 3_000
+# A contribution that is 0 because its branch was not taken: it stays 0 whatever it is multiplied by.
+DEAD = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """The exact values: `values` of every node (None where an input is missing), the walk, and the nodes at a kink.
+
+    Numbers are mpmath's, True or False, or the int 0 for a contribution whose branch was not taken.
+    """
+
+    values: list[Number]
+    walk: Walk[Number]
+    kinks: frozenset[int]
+
+
+def evaluate(graph: Graph, given: Mapping[int, float | None], last: int | None = None) -> list[Number]:
+    """The exact value of every node up to `last`, at the current precision.
+
+    `given` has the values of the inputs, None for a missing one, and of the constants as the dtype holds them.
+    """
+    values: list[Number] = []
+    constants = graph.is_constant
+    for i, node in enumerate(graph.nodes[: None if last is None else last + 1]):
+        if i in given:
+            value = given[i]
+            values.append(None if value is None else mp.mpf(value))
+        elif constants[i] or node.rule == INPUT:
+            values.append(None)
+        else:
+            arguments = [values[j] for j in node.inputs]
+            if None not in arguments:
+                values.append(function(node.rule)(*arguments))
+            elif node.rule == "where" and arguments[0] is not None:
+                values.append(arguments[1 if arguments[0] else 2])
+            else:
+                values.append(None)
+    return values
+
+
+class _ExactReading:
+    """Numbers for the reverse walk."""
+
+    def __init__(self, graph: Graph, values: list[Number], upstream: float) -> None:
+        self.graph, self.values, self.upstream = graph, values, upstream
+        self.kinks: set[int] = set()
+        self.locals: dict[tuple[str, int], Callable[[Sequence[Number]], Number]] = {}
+
+    def seed(self) -> Number:
+        return mp.mpf(self.upstream)
+
+    def local(self, i: int, slot: int) -> Number:
+        node = self.graph.nodes[i]
+        call = self.locals.get((node.rule, slot))
+        if call is None:
+            rule = RULES[node.rule]
+            call = self.locals[node.rule, slot] = expression(rule.partials[slot], len(rule.partials))
+        values = self.values
+        result = call([*[values[j] for j in node.inputs], values[i]])
+        rule = RULES[node.rule]
+        if rule.kink or node.rule == "where":
+            if self._at_kink(i):
+                self.kinks.add(i)
+            elif result == 0 and result is not None:
+                return DEAD
+        elif result is not None and values[i] is not None and finite(result) and not finite(values[i]):
+            return NAN
+        return result
+
+    def _at_kink(self, i: int) -> bool:
+        node = self.graph.nodes[i]
+        if node.rule == "where":
+            i = node.inputs[0]
+            node = self.graph.nodes[i]
+        kink = RULES[node.rule].kink
+        return bool(kink) and expression(kink, len(node.inputs))([self.values[j] for j in node.inputs]) == 0
+
+    @staticmethod
+    def multiply(upstream: Number, local: Number) -> Number:
+        if upstream is DEAD or local is DEAD:
+            return DEAD
+        if upstream is None or local is None:
+            return None
+        return upstream * local
+
+    @staticmethod
+    def add(first: Number, second: Number) -> Number:
+        if first is DEAD:
+            return second
+        if second is DEAD:
+            return first
+        if first is None or second is None:
+            return None
+        return first + second
+
+
+def run(graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float) -> Exact:
+    """The exact values and contributions; `upstream` is the gradient of the objective with respect to itself.
+
+    Terms as in `evaluate`; `sources` are the nodes whose gradients are wanted.
+    """
+    choices = DIGITS[:3] if len(graph.nodes) > LARGE_GRAPH else DIGITS
+    previous = _run(graph, sources, given, upstream, choices[0])
+    for digits in choices[1:]:
+        result = _run(graph, sources, given, upstream, digits)
+        if _agree(previous, result):
+            return result
+        previous = result
+    return _without_noise(_run(graph, sources, given, upstream, choices[-1] // 2), previous)
+
+
+def _run(graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float, digits: int) -> Exact:
+    mp.dps = digits
+    values = evaluate(graph, given)
+    reading = _ExactReading(graph, values, upstream)
+    walk = reverse(graph, sources, reading)
+    return Exact(values, walk, frozenset(reading.kinks))
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two numbers are equal to about 15 digits, or both not finite, or both missing.
+
+    >>> same(mp.mpf(1), mp.mpf(1) + mp.mpf(10) ** -20)
+    True
+    """
+    if first is second or first is None or type(first) is bool or type(first) is int or type(second) is int:
+        return bool(first == second)
+    if first._mpf_ == second._mpf_:
+        return True
+    if not (finite(first) and finite(second)):
+        return bool(first == second or (first != first and second != second))
+    return bool(abs(first - second) <= abs(second) * 1e-15)
+
+
+def _agree(first: Exact, second: Exact) -> bool:
+    return (
+        first.kinks == second.kinks
+        and all(map(same, first.values, second.values))
+        and all(same(first.walk.totals[i], total) for i, total in second.walk.totals.items())
+    )
+
+
+def _without_noise(first: Exact, second: Exact) -> Exact:
+    """What shrinks as the digits grow is an exact 0 that rounding hides."""
+
+    def settle(one: Number, other: Number) -> Number:
+        return other if same(one, other) else mp.zero
+
+    values = list(map(settle, first.values, second.values))
+    totals = {i: settle(first.walk.totals[i], total) for i, total in second.walk.totals.items()}
+    steps = {
+        i: [Step(new.through, new.slot, new.upstream, new.local, settle(old.value, new.value))
+            for old, new in zip(first.walk.steps[i], rows, strict=True)]
+        for i, rows in second.walk.steps.items()
+    }  # fmt: skip
+    return Exact(values, Walk(steps, totals, second.walk.order), second.kinks)
+
+
+def digits_of(value: Number, count: int = 50) -> str:
+    """The number in decimal with up to `count` significant digits, `nan`, `inf` or `-inf`.
+
+    >>> digits_of(mp.mpf(-8)), digits_of(mp.mpf("0.5"))
+    ('-8', '0.5')
+    """
+    if type(value) is int:
+        return str(value)
+    if not finite(value):
+        return "nan" if value != value else "inf" if value > 0 else "-inf"
+    text = str(mp.nstr(value, count, strip_zeros=True, min_fixed=-6, max_fixed=21))
+    return text.removesuffix(".0").replace(".0e", "e")
+
+
+def constant_value(graph: Graph, node: int) -> Number:
+    """The exact value of a constant node at 50 digits; nan or an infinity where it has none."""
+    mp.dps = DIGITS[0]
+    values: list[Number] = []
+    for i in range(node + 1):
+        row = graph.nodes[i]
+        if not graph.is_constant[i]:
+            values.append(None)
+        elif row.value is not None:
+            values.append(constant(row.value))
+        else:
+            values.append(function(row.rule)(*[values[j] for j in row.inputs]))
+    return values[node]
