@@ -1,12 +1,12 @@
 """The reverse walk: the chain rule as rows, written once and folded by whatever reading is put in.
 
-A reading supplies four things: the seed (the upstream gradient of the objective), the local derivative of a node with
-respect to one of its inputs, the product of two values and their sum.
+A reading supplies three things: the seed (the upstream gradient of the objective), a contribution (the local derivative
+of a node with respect to one of its inputs, and its product with the upstream gradient), and the sum of contributions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -20,8 +20,7 @@ class Reading(Protocol[T]):
     """What the walk needs to know of the values that it combines."""
 
     def seed(self) -> T: ...
-    def local(self, node: int, slot: int) -> T: ...
-    def multiply(self, upstream: T, local: T) -> T: ...
+    def contribution(self, node: int, slot: int, upstream: T) -> tuple[T, T]: ...
     def add(self, first: T, second: T) -> T: ...
 
 
@@ -44,31 +43,34 @@ class Walk(Generic[T]):
     order: list[int]
 
 
-def reverse(graph: Graph, sources: Sequence[int], reading: Reading[T]) -> Walk[T]:
+def reverse(
+    graph: Graph, sources: Sequence[int], reading: Reading[T], top: int = -1, stop: Collection[int] = ()
+) -> Walk[T]:
     """Walk from the objective back to `sources` (numbers of nodes) and collect every contribution on the way.
 
     Only nodes that depend on a source take part. A source that no contribution reaches has no entry in the result.
+    The walk begins at `top` where it is given, and goes no further than the nodes in `stop`.
 
     >>> from gradexplain.language.parse import parse
     >>> class Count:
     ...     "A reading that counts the paths from each node to the objective."
     ...     def seed(self): return 1
-    ...     def local(self, node, slot): return 1
-    ...     def multiply(self, upstream, local): return upstream * local
+    ...     def contribution(self, node, slot, upstream): return 1, upstream
     ...     def add(self, first, second): return first + second
     >>> graph = parse("x*x + x")
     >>> x = graph.inputs[0]
     >>> reverse(graph, [x], Count()).totals[x]
     3
     """
-    edges, waiting = _edges(graph, sources)
+    top = graph.objective if top < 0 else top
+    edges, waiting = _edges(graph, sources, top, stop)
     steps: dict[int, list[Step[T]]] = {}
-    totals: dict[int, T] = {graph.objective: reading.seed()}
+    totals: dict[int, T] = {top: reading.seed()}
     order: list[int] = []
-    for i in range(graph.objective, -1, -1):
+    for i in range(top, -1, -1):
         for slot, j in edges[i]:
-            upstream, local = totals[i], reading.local(i, slot)
-            value = reading.multiply(upstream, local)
+            upstream = totals[i]
+            local, value = reading.contribution(i, slot, upstream)
             steps.setdefault(j, []).append(Step(i, slot, upstream, local, value))
             # The one place where gradients accumulate.
             totals[j] = reading.add(totals[j], value) if j in totals else value
@@ -78,16 +80,18 @@ def reverse(graph: Graph, sources: Sequence[int], reading: Reading[T]) -> Walk[T
     return Walk(steps, totals, order)
 
 
-def _edges(graph: Graph, sources: Sequence[int]) -> tuple[list[list[tuple[int, int]]], list[int]]:
+def _edges(
+    graph: Graph, sources: Sequence[int], top: int, stop: Collection[int]
+) -> tuple[list[list[tuple[int, int]]], list[int]]:
     """For every node the edges along which a gradient leaves it, and for every node how many reach it."""
     depends = graph.dependents(sources)
-    edges: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]
-    waiting = [0] * len(graph.nodes)
-    reached = [False] * len(graph.nodes)
-    reached[graph.objective] = True
-    for i in range(graph.objective, -1, -1):
+    edges: list[list[tuple[int, int]]] = [[] for _ in range(top + 1)]
+    waiting = [0] * (top + 1)
+    reached = [False] * (top + 1)
+    reached[top] = True
+    for i in range(top, -1, -1):
         node = graph.nodes[i]
-        if not reached[i] or not depends[i] or not node.inputs:
+        if not reached[i] or not depends[i] or not node.inputs or i in stop:
             continue
         partials = RULES[node.rule].partials
         for slot, j in enumerate(node.inputs):

@@ -47,6 +47,11 @@ class Rule:
         """The names of the inputs in `partials` and `definition`, in order."""
         return tuple("abcdefgh"[: len(self.partials)])
 
+    def title_for(self, slot: int) -> str:
+        """The plain name of the rule with respect to input `slot`; only powers have two."""
+        titles = self.title.split(" / ")
+        return titles[min(slot, len(titles) - 1)]
+
     @property
     def required(self) -> int:
         """How many inputs cannot be left out."""
@@ -63,7 +68,7 @@ _ROWS = (
     Rule("mul", "product rule", ("b", "a"), symbol="*", aliases=("multiply",)),
     Rule("div", "quotient rule", ("1/b", "-a/b**2"), symbol="/", aliases=("divide", "true_divide")),
     Rule("neg", "sign rule", ("-1",), symbol="-", aliases=("negative",)),
-    Rule("pow", "power rule", ("where(b == 0, 0, b*a**(b - 1))", "where(a == 0, 0, out*log(a))"), symbol="**",
+    Rule("pow", "power rule / exponential rule", ("where(b == 0, 0, b*a**(b - 1))", "where(a == 0, 0, out*log(a))"), symbol="**",
          aliases=("power",)),
     Rule("identity", "same value", ("1",), torch="clone"),
     Rule("square", "square", ("2*a",), "a**2"),

@@ -1,6 +1,7 @@
 """Real arithmetic with mpmath that has an answer for everything: nan outside of a domain, an infinity at a pole.
 
 Numbers are mpmath's, True or False; the number of digits is that of the context `mp`, which is this module's own.
+`losses.bits` counts how many leading bits may have been lost to cancellation since it was last set to 0.
 """
 
 from __future__ import annotations
@@ -51,16 +52,48 @@ def _guarded(function: Callable[..., Number], at_pole: Number = NAN) -> Callable
 
     def call(*values: Number) -> Number:
         for value in values:
-            if value != value or _magnitude(value) > HUGE:
+            if not finite(value) or _magnitude(value) > HUGE:
                 return NAN
         try:
-            return _sane(function(*values))
+            result = _sane(function(*values))
+            # Near a zero of the function, and far out, the error of the argument is enlarged.
+            enlarged = max(-_magnitude(result), _magnitude(values[-1]))
+            if enlarged > UNSUSPICIOUS:
+                losses.bits += enlarged
+            return result
         except (ValueError, ZeroDivisionError):
             return at_pole
         except (OverflowError, mpmath.libmp.NoConvergence, NotImplementedError):
             return NAN
 
     return call
+
+
+class _Losses:
+    """A running count of the bits that cancellation may have cost."""
+
+    bits = 0
+
+
+losses = _Losses()
+# The loss that is counted where a difference is 0: it may be exact, or all digits may be gone.
+ALL_BITS = 10_000
+UNSUSPICIOUS = 8
+
+
+def _add(a: Number, b: Number) -> Number:
+    result = a + b
+    first, second = a._mpf_, b._mpf_
+    if first[0] != second[0] and first[1] and second[1]:
+        _, mantissa, exponent, bits = result._mpf_
+        lost = max(first[2] + first[3], second[2] + second[3]) - exponent - bits if mantissa else ALL_BITS
+        if lost > UNSUSPICIOUS:
+            losses.bits += lost
+    return result
+
+
+def _subtract(a: Number, b: Number) -> Number:
+    return _add(a, -b)
 
 
 def _divide(a: Number, b: Number) -> Number:
@@ -74,8 +107,10 @@ def _multiply(a: Number, b: Number) -> Number:
 
 
 def _exp(a: Number) -> Number:
-    if _magnitude(a) > 64:
-        return INF if a > 0 else mp.zero
+    if (enlarged := _magnitude(a)) > UNSUSPICIOUS:
+        if enlarged > 64:
+            return INF if a > 0 else mp.zero
+        losses.bits += enlarged
     return _sane(mp.exp(a))
 
 
@@ -91,8 +126,11 @@ def _power(a: Number, b: Number) -> Number:
     return _sane(mp.power(a, b))
 
 
+_finite_log = _guarded(mp.log)
+
+
 def _log(a: Number) -> Number:
-    return -INF if a == 0 else NAN if a < 0 or a != a else mp.log(a)
+    return -INF if a == 0 else NAN if a < 0 or a != a else _finite_log(a)
 
 
 def _sign(a: Number) -> Number:
@@ -114,7 +152,7 @@ def _choose(a: Any, b: Number, c: Number) -> Number:
 
 
 ELEMENTARY: dict[str, Callable[..., Any]] = {
-    "add": operator.add, "sub": operator.sub, "mul": _multiply, "div": _divide, "neg": operator.neg, "pow": _power,
+    "add": _add, "sub": _subtract, "mul": _multiply, "div": _divide, "neg": operator.neg, "pow": _power,
     "identity": lambda a: a, "sqrt": _guarded(mp.sqrt), "abs": abs, "sign": _sign, "exp": _exp, "log": _log,
     "sin": _guarded(mp.sin), "cos": _guarded(mp.cos), "tan": _guarded(mp.tan), "asin": _guarded(mp.asin),
     "acos": _guarded(mp.acos), "atan": _bounded(mp.atan, lambda: mp.pi / 2), "atan2": _guarded(mp.atan2),
@@ -186,6 +224,9 @@ def _compile(text: str, inputs: int) -> Callable[[Sequence[Number]], Number]:
             where[i] = count + len(steps)
             steps.append((function(node.rule), tuple(where[j] for j in node.inputs)))
     last = where[root]
+    if not steps:
+        shift = last - inputs - 1
+        return (lambda values: constants[shift]) if shift >= 0 else (lambda values: values[last])
 
     def run(values: Sequence[Number]) -> Number:
         registers = [*values, None] if len(values) == inputs else list(values)

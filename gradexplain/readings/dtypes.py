@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 
 class DType(NamedTuple):
-    """A format: its name in PyTorch, its largest finite number, and the relative error up to which autograd agrees."""
+    """A format: its name in PyTorch, its largest finite and its smallest normal number, the bits of its mantissa, and
+    the relative error up to which autograd agrees."""
 
     name: str
     largest: float
+    smallest: float
+    bits: int
     tolerance: float
 
 
@@ -19,10 +22,10 @@ class DType(NamedTuple):
 DTYPES = {
     row.name: row
     for row in (
-        DType("float64", 1.7976931348623157e308, 1e-9),
-        DType("float32", 3.4028234663852886e38, 1e-4),
-        DType("bfloat16", 3.3895313892515355e38, 6e-2),
-        DType("float16", 65504.0, 2e-2),
+        DType("float64", 1.7976931348623157e308, 2.0**-1022, 53, 1e-9),
+        DType("float32", 3.4028234663852886e38, 2.0**-126, 24, 1e-4),
+        DType("bfloat16", 3.3895313892515355e38, 2.0**-126, 8, 6e-2),
+        DType("float16", 65504.0, 2.0**-14, 11, 2e-2),
     )
 }
 

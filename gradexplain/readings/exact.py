@@ -1,20 +1,22 @@
 """The exact reading: every value and every partial at 50 digits or more. It is the reference.
 
-The number of digits is raised until two precisions agree, so cancellation cannot spoil the reference.
+Lost digits are counted on the way; where too many are, the precision is raised until two of them agree.
 """
 
 from __future__ import annotations
 
+import decimal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gradexplain.language.backward import Step, Walk, reverse
-from gradexplain.language.graph import INPUT, Graph
+from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.rules import RULES
-from gradexplain.readings.arithmetic import NAN, Number, constant, expression, finite, function, mp
+from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, expression, finite, function, losses, mp
 
-DIGITS = (50, 90, 180, 400, 900, 1700)
+DIGITS = (80, 180, 400, 900, 1700)
+BITS_TO_LOSE = 90
 LARGE_GRAPH = 3_000
 # A contribution that is 0 because its branch was not taken: it stays 0 whatever it is multiplied by.
 DEAD = 0
@@ -32,18 +34,23 @@ class Exact:
     kinks: frozenset[int]
 
 
-def evaluate(graph: Graph, given: Mapping[int, float | None], last: int | None = None) -> list[Number]:
+def evaluate(
+    graph: Graph, given: Mapping[int, Any], last: int | None = None, constants: bool = False
+) -> list[Number]:
     """The exact value of every node up to `last`, at the current precision.
 
-    `given` has the values of the inputs, None for a missing one, and of the constants as the dtype holds them.
+    `given` has the values of the inputs, None for a missing one, and of the constants as the dtype holds them, and
+    perhaps of other nodes, as floats or mpmath's numbers. With `constants`, other constants are taken exactly.
     """
     values: list[Number] = []
-    constants = graph.is_constant
+    is_constant = graph.is_constant
     for i, node in enumerate(graph.nodes[: None if last is None else last + 1]):
         if i in given:
             value = given[i]
             values.append(None if value is None else mp.mpf(value))
-        elif constants[i] or node.rule == INPUT:
+        elif node.rule == CONSTANT and constants:
+            values.append(constant(node.value))  # type: ignore[arg-type]
+        elif node.rule == INPUT or (is_constant[i] and not constants):
             values.append(None)
         else:
             arguments = [values[j] for j in node.inputs]
@@ -67,7 +74,15 @@ class _ExactReading:
     def seed(self) -> Number:
         return mp.mpf(self.upstream)
 
-    def local(self, i: int, slot: int) -> Number:
+    def contribution(self, i: int, slot: int, upstream: Number) -> tuple[Number, Number]:
+        local = self._local(i, slot)
+        if upstream is DEAD or local is DEAD:
+            return local, DEAD
+        if upstream is None or local is None:
+            return local, None
+        return local, upstream * local
+
+    def _local(self, i: int, slot: int) -> Number:
         node = self.graph.nodes[i]
         call = self.locals.get((node.rule, slot))
         if call is None:
@@ -94,14 +109,6 @@ class _ExactReading:
         return bool(kink) and expression(kink, len(node.inputs))([self.values[j] for j in node.inputs]) == 0
 
     @staticmethod
-    def multiply(upstream: Number, local: Number) -> Number:
-        if upstream is DEAD or local is DEAD:
-            return DEAD
-        if upstream is None or local is None:
-            return None
-        return upstream * local
-
-    @staticmethod
     def add(first: Number, second: Number) -> Number:
         if first is DEAD:
             return second
@@ -117,18 +124,37 @@ def run(graph: Graph, sources: Sequence[int], given: Mapping[int, float | None],
 
     Terms as in `evaluate`; `sources` are the nodes whose gradients are wanted.
     """
-    choices = DIGITS[:3] if len(graph.nodes) > LARGE_GRAPH else DIGITS
+    choices = DIGITS[:2] if len(graph.nodes) > LARGE_GRAPH else DIGITS
+    losses.bits = 0
     previous = _run(graph, sources, given, upstream, choices[0])
+    if losses.bits < BITS_TO_LOSE:
+        return previous
     for digits in choices[1:]:
+        losses.bits = 0
         result = _run(graph, sources, given, upstream, digits)
-        if _agree(previous, result):
+        # A difference of 0 may still hide what only more digits can show.
+        if losses.bits < ALL_BITS and _agree(previous, result):
             return result
         previous = result
     return _without_noise(_run(graph, sources, given, upstream, choices[-1] // 2), previous)
 
 
+def rounded(
+    graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float, bits: int
+) -> Exact:
+    """The same as `run` with mantissas of `bits` bits: what rounding alone does to the chain rule. Terms as there."""
+    mp.prec = bits
+    return _with_precision(graph, sources, given, upstream)
+
+
 def _run(graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float, digits: int) -> Exact:
     mp.dps = digits
+    return _with_precision(graph, sources, given, upstream)
+
+
+def _with_precision(
+    graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float
+) -> Exact:
     values = evaluate(graph, given)
     reading = _ExactReading(graph, values, upstream)
     walk = reverse(graph, sources, reading)
@@ -184,8 +210,15 @@ def digits_of(value: Number, count: int = 50) -> str:
         return str(value)
     if not finite(value):
         return "nan" if value != value else "inf" if value > 0 else "-inf"
-    text = str(mp.nstr(value, count, strip_zeros=True, min_fixed=-6, max_fixed=21))
-    return text.removesuffix(".0").replace(".0e", "e")
+    sign, mantissa, exponent, _ = value._mpf_
+    context = decimal.Context(prec=count + 15, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
+    number = context.multiply(decimal.Decimal(int(mantissa)), context.power(2, int(exponent)))
+    context.prec = count
+    number = context.normalize(-number if sign else number)
+    digits, power = "".join(map(str, number.as_tuple().digits)), number.adjusted()
+    if -6 <= power <= 20:
+        return format(number, "f")
+    return f"{'-' * sign}{digits[0]}{'.' * (len(digits) > 1)}{digits[1:]}e{power}"
 
 
 def constant_value(graph: Graph, node: int) -> Number:

@@ -1,0 +1,113 @@
+"""Expression and point -> Derivation: the use case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gradexplain.errors import OptionError, PointError, nearest
+from gradexplain.explain.names import Names
+from gradexplain.language.graph import INPUT, Graph
+from gradexplain.language.parse import parse
+from gradexplain.point import Given, Point, held_constants, held_value, read_point, read_upstream
+from gradexplain.readings.dtypes import DTYPES
+from gradexplain.readings.numbers import program
+from gradexplain.readings.worker import TORCH
+from gradexplain.records import Derivation
+
+
+def derive(
+    expression: str,
+    at: Point | None = None,
+    *,
+    wrt: str | Sequence[str] | None = None,
+    upstream: float | str = 1.0,
+    dtype: str = "float64",
+) -> Derivation:
+    """Differentiate a scalar formula by the chain rule and compare every step with PyTorch's autograd.
+
+    `expression` is a formula of the language, statements `name = expression` separated by `;` or line ends, of which the
+    last one is the objective. `at` has the values of the inputs: a mapping from names to numbers, or text such as
+    `"w=1,b=1/3"`. `wrt` are the inputs or named nodes whose gradients are wanted (all inputs where it is left out), as
+    names or as text separated by commas. `upstream` is the gradient of the objective with respect to itself, PyTorch's
+    `gradient=`. `dtype` is `float64`, `float32`, `bfloat16` or `float16`. All values are scalars.
+
+    Returns the record of all rows. Without PyTorch, or without a value for every input, its symbolic half is complete
+    and the verdict is `unverified`. Raises FormulaError, PointError or OptionError, each a GradexplainError and a
+    message that can be shown as it is.
+
+    >>> derivation = derive("(y - (w*x+b))**2", at={"w": 1, "b": 0, "x": 2, "y": 4})
+    >>> derivation.gradient["w"].symbolic, derivation.gradient["w"].autograd, derivation.verdict
+    ('-2*x*(y - (w*x + b))', -8.0, 'agrees')
+    """
+    if dtype not in DTYPES:
+        raise OptionError(f"unknown dtype {dtype}", hint=nearest(dtype, DTYPES) or "it is one of " + ", ".join(DTYPES))
+    point = read_point(at)
+    graph = parse(expression, point)
+    names = Names(graph)
+    notes = _check_point(graph, point)
+    inputs = {i: names.of[i] for i in graph.inputs}
+    missing = [name for name in inputs.values() if name not in point]
+    sources = _sources(graph, names, wrt)
+    with_torch = not missing and TORCH.installed()
+    if with_torch:
+        TORCH.start()
+
+    from gradexplain.explain.build import build
+    from gradexplain.explain.problem import Problem
+
+    seed, held_seed = read_upstream(upstream, dtype)
+    given: dict[int, float | None] = {
+        i: held_value(name, point[name], dtype) if name in point else None for i, name in inputs.items()
+    }
+    given |= held_constants(graph, expression, dtype)
+    if with_torch:
+        TORCH.ask(program(graph, given, graph.inputs, _active(graph, sources), held_seed, dtype))
+    problem = Problem(expression, graph, names, point, given, sources, seed, held_seed, dtype, missing, notes, len(graph.nodes))
+    return build(problem, TORCH.answer if with_torch else None)
+
+
+def _check_point(graph: Graph, point: dict[str, Given]) -> list[str]:
+    """Notes about given names that the formula lacks; a name that it computes itself cannot be given."""
+    known = {str(graph.nodes[i].value) for i in graph.inputs}
+    notes = []
+    for name, given in point.items():
+        if name in graph.names.values() and name not in known:
+            message, hint = f"{name} is computed by the formula and cannot be given", "leave it out of the point"
+            if given.assignment is None:
+                raise PointError(message, hint=hint)
+            place = given.assignment.name
+            raise PointError(message, given.assignment.text, place.start, place.end, hint)
+        if name not in known:
+            hint = nearest(name, known)
+            notes.append(f"{name} is not in the formula" + (f"; {hint}" if hint else ""))
+    return notes
+
+
+def _sources(graph: Graph, names: Names, wrt: str | Iterable[str] | None) -> list[int]:
+    """The nodes whose gradients are wanted, in the order in which they were named."""
+    if wrt is None:
+        return graph.inputs
+    wanted = [part.strip() for part in (wrt.split(",") if isinstance(wrt, str) else wrt)]
+    by_name = {name: i for i, name in names.of.items() if graph.nodes[i].rule == INPUT or i in graph.names}
+    found: list[int] = []
+    for name in wanted:
+        if not name:
+            raise OptionError("wrt names no variable", hint="such as --wrt w,b")
+        i = by_name.get(name)
+        if i is None:
+            hint = nearest(name, by_name) or "the formula has " + ", ".join(list(by_name)[:12])
+            raise OptionError(f"{name} in wrt is not in the formula", hint=hint)
+        if i == graph.objective:
+            raise OptionError(f"{name} is the objective itself", hint="its gradient is the upstream gradient")
+        if graph.is_constant[i]:
+            raise OptionError(f"{name} is a constant, and nothing can be differentiated by it")
+        if i in found:
+            raise OptionError(f"{name} is named twice in wrt", hint="name it once")
+        found.append(i)
+    return found
+
+
+def _active(graph: Graph, sources: list[int]) -> list[int]:
+    """The nodes between the objective and the sources, both kinds of end included but for the objective."""
+    depends, needed = graph.dependents(sources), graph.ancestors([graph.objective])
+    return [i for i in range(len(graph.nodes)) if depends[i] and needed[i] and i != graph.objective]

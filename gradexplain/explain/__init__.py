@@ -1,0 +1,1 @@
+"""From a graph and its readings to the rows that are shown."""

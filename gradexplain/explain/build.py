@@ -1,0 +1,191 @@
+"""From a formula at a point to its record: the walk is read exactly, in symbols and by PyTorch, and put side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from gradexplain.explain.forms import SMALL_GRAPH, Form, write_forms
+from gradexplain.explain.limits import Sides, settle
+from gradexplain.explain.notes import began, closed_form_source, general_notes, kink_note, short
+from gradexplain.explain.problem import Problem
+from gradexplain.explain.verdicts import Judgement, is_finite, judge
+from gradexplain.language.algebra import TooLarge
+from gradexplain.language.graph import INPUT
+from gradexplain.language.rules import RULES
+from gradexplain.point import to_float
+from gradexplain.readings import exact as exact_reading
+from gradexplain.readings.arithmetic import Number
+from gradexplain.readings.dtypes import DTYPES
+from gradexplain.readings.exact import DEAD, Exact, digits_of
+from gradexplain.readings.numbers import Witness
+from gradexplain.records import VERDICTS, BackwardRow, Contribution, Derivation, ForwardRow, Gradient, Input, Value
+
+NO_WITNESS = Witness([], {})
+MAX_SYMPY_SOURCES = 24
+
+
+def build(problem: Problem, answer: Callable[[], Witness] | None) -> Derivation:
+    """The record of a problem. `answer` waits for PyTorch's numbers; None where PyTorch does not take part."""
+    graph, names = problem.graph, problem.names
+    arguments = graph, problem.sources, problem.given, problem.held_seed
+    exact = exact_reading.run(*arguments)
+    statements = closed_form_source(problem)
+    forms = write_forms(problem, exact)
+    own = _sympy_values(problem, exact)
+    witness = answer() if answer else NO_WITNESS
+    bits = DTYPES[problem.dtype].bits
+    judgement = judge(graph, exact, witness, problem.dtype, lambda: exact_reading.rounded(*arguments, bits))
+    sides = settle(problem, exact, witness, judgement)
+    rows = _Rows(problem, exact, witness, judgement, sides, forms, own)
+    gradient = {names.of[j]: rows.gradient(j) for j in problem.sources}
+    backward = tuple(rows.backward(j) for j in exact.walk.order)
+    verdicts = [row.verdict for row in backward] + [entry.verdict for entry in gradient.values()]
+    return Derivation(
+        source=problem.source,
+        statements=statements,
+        objective=names.of[graph.objective],
+        dtype=problem.dtype,
+        upstream=problem.held_seed,
+        verdict=max(verdicts, key=VERDICTS.index),
+        notes=(*problem.notes, *general_notes(problem, exact, witness, answer is not None), *rows.notes()),
+        inputs={names.of[i]: Input(problem.given[i]) for i in graph.inputs},
+        missing=tuple(problem.missing),
+        point={names.of[i]: problem.point[names.of[i]].text for i in graph.inputs if names.of[i] in problem.point},
+        nodes=tuple(rows.forward(i) for i in range(problem.size) if i in names.of and graph.nodes[i].rule != INPUT),
+        backward=backward,
+        gradient=gradient,
+    )
+
+
+def number(value: Number) -> Value:
+    """An exact number as it goes into a record."""
+    if value is None or type(value) is bool:
+        return value
+    if value is DEAD:
+        return 0.0
+    found = to_float(value)
+    return digits_of(value, 20) if math.isinf(found) and is_finite(value) else found
+
+
+def error(value: Number, autograd: float | None) -> Value:
+    """|autograd - value| / max(1, |value|); None where one is missing, nan where one is not finite."""
+    if value is None or autograd is None:
+        return None
+    if not is_finite(value) or not math.isfinite(autograd):
+        return math.nan
+    return to_float(abs(value - autograd) / max(1, abs(value)))
+
+
+class _Rows:
+    """Makes the rows of one derivation."""
+
+    def __init__(
+        self, problem: Problem, exact: Exact, witness: Witness, judgement: Judgement,
+        sides: dict[int, Sides], forms: dict[int, Form], own: dict[int, Any],
+    ) -> None:  # fmt: skip
+        self.problem, self.exact, self.witness, self.judgement = problem, exact, witness, judgement
+        self.sides, self.forms, self.own = sides, forms, own
+
+    def autograd(self, j: int) -> float | None:
+        """Autograd's gradient of a node: 0 where PyTorch left it None, None where PyTorch did not run."""
+        return (self.witness.gradients.get(j) or 0.0) if self.witness.values else None
+
+    def total(self, j: int) -> Number:
+        """The gradient of a node: the sum of its contributions, 0 where there is none."""
+        return self.exact.walk.totals.get(j, DEAD)
+
+    def verdict(self, j: int) -> str:
+        return self.judgement.verdicts.get(j, "agrees" if self.witness.values else "unverified")
+
+    def forward(self, i: int) -> ForwardRow:
+        """The row of node `i` in the forward pass."""
+        names, node = self.problem.names, self.problem.graph.nodes[i]
+        found = self.witness.values[i] if self.witness.values else None
+        inputs = tuple(names.of[j] if j in names.of else names.constant(j) for j in node.inputs)
+        value = number(self.exact.values[i])
+        return ForwardRow(names.of[i], names.expression(i), node.rule, inputs, (), value, found)
+
+    def backward(self, j: int) -> BackwardRow:
+        """The row of node `j` in the backward pass, with every contribution."""
+        names, nodes = self.problem.names, self.problem.graph.nodes
+        contributions = []
+        for step in self.exact.walk.steps[j]:
+            rule = RULES[nodes[step.through].rule]
+            contributions.append(
+                Contribution(
+                    through=names.of[step.through],
+                    rule=rule.name,
+                    title=rule.title_for(step.slot),
+                    upstream=number(step.upstream),
+                    local=names.local(step.through, step.slot),
+                    local_value=number(step.local),
+                    value=number(step.value),
+                )
+            )
+        total, autograd = self.total(j), self.autograd(j)
+        return BackwardRow(
+            node=names.of[j],
+            partial=self.problem.partial(j),
+            contributions=tuple(contributions),
+            value=number(total),
+            autograd=autograd,
+            error=error(total, autograd),
+            verdict=self.verdict(j),
+            began=began(self.problem, self.exact, self.witness, self.judgement, j),
+        )
+
+    def gradient(self, j: int) -> Gradient:
+        """The entry of source `j`."""
+        form, total, autograd = self.forms[j], self.total(j), self.autograd(j)
+        sides = self.sides.get(j)
+        if sides is not None and sides.derivative is not None and total is not DEAD and not is_finite(total):
+            total = sides.derivative
+        return Gradient(
+            partial=self.problem.partial(j),
+            chain=form.chain,
+            factors=form.factors,
+            symbolic=form.symbolic,
+            filled=form.filled,
+            exact=None if total is None else digits_of(total),
+            value=number(total),
+            autograd=autograd,
+            error=error(total, autograd),
+            verdict=self.verdict(j),
+            sympy=None if j not in self.own else to_float(self.own[j]),
+            began=began(self.problem, self.exact, self.witness, self.judgement, j),
+            typeset=form.typeset,
+        )
+
+    def notes(self) -> list[str]:
+        """Remarks on single gradients."""
+        notes = []
+        for j in self.problem.sources:
+            partial, verdict = self.problem.partial(j), self.verdict(j)
+            if verdict == "convention":
+                notes.append(kink_note(self.problem, self.exact, self.judgement, self.sides.get(j), j))
+            total, sympy_value = self.total(j), self.own.get(j)
+            if sympy_value is not None and is_finite(total):
+                found = to_float(sympy_value)
+                if abs(to_float(total) - found) > 1e-9 * max(abs(found), 1e-300) and abs(found - to_float(total)) > 1e-30:
+                    notes.append(f"{partial}: SymPy's derivative of the whole formula gives {short(found)}")
+            if self.forms[j].symbolic is None:
+                notes.append(f"{partial}: the closed form is too long to write out; the chain stands for it")
+        return notes if len(notes) <= 12 else [*notes[:11], f"… and {len(notes) - 11:,} notes of the same kind"]
+
+
+def _sympy_values(problem: Problem, exact: Exact) -> dict[int, Any]:
+    """SymPy's own derivatives at the point, where the formula is of a size that SymPy can do."""
+    sources = [j for j in problem.sources if problem.graph.nodes[j].rule == INPUT]
+    if problem.missing or problem.size > SMALL_GRAPH or len(sources) > MAX_SYMPY_SOURCES or exact.kinks:
+        return {}
+    from gradexplain.readings.symbols import derivatives
+
+    inputs = {i: float(problem.given[i] or 0.0) for i in problem.graph.inputs}
+    constants = {i: float(value or 0.0) for i, value in problem.given.items() if problem.graph.is_constant[i]}
+    try:
+        found = derivatives(problem.graph, sources, inputs, constants)
+    except TooLarge:
+        return {}
+    return {j: value * problem.held_seed for j, value in found.items()}

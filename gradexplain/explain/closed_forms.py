@@ -1,0 +1,114 @@
+"""Closed forms of the gradients: the reverse walk with formulas for numbers, tidied, and checked at numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+
+from gradexplain.language.algebra import Algebra, TooLarge
+from gradexplain.language.backward import reverse
+from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.language.templates import partial
+
+# More gradients than this are not worth SymPy's time.
+MAX_FACTORED = 16
+
+
+class _SymbolicReading:
+    """Formulas for the reverse walk; None stands for one that has grown too large."""
+
+    def __init__(self, algebra: Algebra, upstream: Fraction) -> None:
+        self.algebra, self.upstream = algebra, upstream
+
+    def seed(self) -> int | None:
+        return self.algebra.graph.constant(self.upstream)
+
+    def contribution(self, i: int, slot: int, upstream: int | None) -> tuple[int | None, int | None]:
+        if upstream is None:
+            return None, None
+        node = self.algebra.graph.nodes[i]
+        bindings = dict(zip("abcd", node.inputs, strict=False))
+        bindings["out"] = i
+        try:
+            local = self.algebra.instantiate(partial(node.rule, slot), bindings)
+            return local, self.algebra.apply("mul", upstream, local)
+        except TooLarge:
+            return None, None
+
+    def add(self, first: int | None, second: int | None) -> int | None:
+        if first is None or second is None:
+            return None
+        try:
+            # The walk meets the last use of a node first; the person wrote it last.
+            return self.algebra.sum(second, first)
+        except TooLarge:
+            return None
+
+
+def closed_forms(
+    graph: Graph, sources: Sequence[int], upstream: Fraction, generic: bool = True
+) -> tuple[Algebra, dict[int, int | None]]:
+    """The closed form of the gradient by each source, as a node added to `graph`; None where it is too long.
+
+    Named nodes stay symbols. With `generic`, exceptions of a rule for single values are left out (see Algebra).
+    """
+    atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
+    algebra = Algebra(graph, atoms, generic)
+    walk = reverse(graph, sources, _SymbolicReading(algebra, upstream))
+    return algebra, {j: walk.totals.get(j, graph.constant(0)) for j in sources}
+
+
+def factors(graph: Graph, path: Sequence[int]) -> tuple[int, ...]:
+    """The closed forms of the partials along a path of named nodes, from the objective down; none where too long."""
+    found = []
+    atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
+    for upper, lower in zip(path, path[1:], strict=False):
+        algebra = Algebra(graph, atoms)
+        stop = (atoms | set(path)) - {upper}
+        walk = reverse(graph, [lower], _SymbolicReading(algebra, Fraction(1)), upper, stop)
+        node = walk.totals.get(lower)
+        if node is None:
+            return ()
+        found.append(node)
+    return tuple(found)
+
+
+def substitute(algebra: Algebra, root: int, values: Mapping[int, Fraction]) -> int | None:
+    """The closed form `root` with numbers put in for some of its atoms, simplified; None where it is too long."""
+    graph = algebra.graph
+    made: dict[int, int] = {}
+    stack = [root]
+    try:
+        while stack:
+            i = stack[-1]
+            if i in made:
+                stack.pop()
+                continue
+            node = graph.nodes[i]
+            if i in values:
+                made[i] = graph.constant(values[i])
+            elif node.rule in (INPUT, CONSTANT) or (i in algebra.atoms and i != root):
+                made[i] = i
+            else:
+                missing = [j for j in node.inputs if j not in made]
+                if missing:
+                    stack.extend(missing)
+                    continue
+                made[i] = algebra.apply(node.rule, *[made[j] for j in node.inputs])
+            stack.pop()
+    except TooLarge:
+        return None
+    return made[root]
+
+
+def improve(algebra: Algebra, forms: Mapping[int, int | None], holds: Callable[[int, int], bool]) -> dict[int, int | None]:
+    """Closed forms, each replaced by SymPy's where that is much shorter and `holds(its node, old node)`."""
+    from gradexplain.readings.symbols import shorter
+
+    better = dict(forms)
+    if len(forms) <= MAX_FACTORED:
+        for j, root in forms.items():
+            candidate = None if root is None else shorter(algebra, root)
+            if candidate is not None and root is not None and holds(candidate, root):
+                better[j] = candidate
+    return better

@@ -1,0 +1,116 @@
+"""The chain and the closed form of each gradient, as text."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from gradexplain.explain.chains import Chains
+from gradexplain.explain.closed_forms import closed_forms, factors, improve, substitute
+from gradexplain.explain.problem import Problem
+from gradexplain.language.algebra import Algebra
+from gradexplain.language.text import MATHML, write
+from gradexplain.readings import exact as exact_reading
+from gradexplain.readings.arithmetic import finite
+from gradexplain.readings.exact import DEAD, Exact, same
+
+# Above this many nodes no factors are written beside a chain, and nothing is given to SymPy.
+SMALL_GRAPH = 400
+TRIALS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The chain of a gradient, the closed forms of its links, its own closed form as text and as MathML."""
+
+    chain: str
+    factors: tuple[str, ...]
+    symbolic: str | None
+    typeset: str | None
+    filled: str | None
+
+
+def write_forms(problem: Problem, exact: Exact) -> dict[int, Form]:
+    """The forms of all sources."""
+    graph, small = problem.graph, problem.size <= SMALL_GRAPH
+    algebra, roots = closed_forms(graph, problem.sources, problem.seed)
+    if small:
+        roots = improve(algebra, roots, lambda candidate, root: _holds(problem, candidate, root))
+        roots = _guard(problem, exact, algebra, roots)
+    named = {i: name for i, name in graph.names.items() if i != graph.objective}
+    named_on_the_way = [i for i in exact.walk.order if i in named]
+    visible = named_on_the_way or exact.walk.order
+    chains = Chains(exact.walk, problem.names.of, set(visible), set(problem.sources), graph.objective)
+    known = _known(problem, exact) if problem.missing else {}
+    result = {}
+    for j in problem.sources:
+        root = roots[j]
+        path = chains.path(j) if small and named_on_the_way else []
+        filled = None if root is None or not known else substitute(algebra, root, known)
+        result[j] = Form(
+            chain=chains.text(j),
+            factors=tuple(write(graph, node, named) for node in factors(graph, path)) if len(path) > 2 else (),
+            symbolic=None if root is None else write(graph, root, named),
+            typeset=None if root is None or not small else write(graph, root, named, MATHML),
+            filled=None if filled is None else write(graph, filled, named),
+        )
+    return result
+
+
+def _known(problem: Problem, exact: Exact) -> dict[int, Fraction]:
+    """The inputs that have a rational value and the named nodes whose value is a short number."""
+    known = {}
+    for i in problem.graph.inputs:
+        given = problem.point.get(problem.name(i))
+        if given is not None and given.fraction is not None:
+            known[i] = given.fraction
+    for i in problem.graph.names:
+        value = exact.values[i]
+        if value is not None and type(value) is not bool and value == round(float(value), 6):
+            known[i] = Fraction(repr(float(value)))
+    return known
+
+
+def _holds(problem: Problem, candidate: int, root: int) -> bool:
+    """Whether two closed forms are equal at some points at random where the second has a value."""
+    graph = problem.graph
+    generator = random.Random(20)
+    atoms = [*graph.inputs, *graph.names]
+    exact_reading.mp.dps = exact_reading.DIGITS[0]
+    confirmed = 0
+    for trial in range(TRIALS):
+        spread = 1.0 if trial % 2 else 3.0
+        point: Mapping[int, float | None] = {i: generator.uniform(0.05, spread) * (1 - 2 * (trial > 3)) for i in atoms}
+        values = exact_reading.evaluate(graph, point, max(candidate, root), constants=True)
+        one, other = values[candidate], values[root]
+        if not finite(other):
+            continue
+        if not same(one, other):
+            return False
+        confirmed += 1
+    return confirmed >= 2
+
+
+def _guard(
+    problem: Problem, exact: Exact, algebra: Algebra, roots: dict[int, int | None]
+) -> dict[int, int | None]:
+    """Closed forms with a rule's exceptions kept, where the general form has no value at this very point."""
+    if problem.missing:
+        return roots
+    graph, last = problem.graph, max((root for root in roots.values() if root is not None), default=-1)
+    values = exact_reading.evaluate(graph, problem.given, last, constants=True) if last >= 0 else []
+    wrong = []
+    for j, root in roots.items():
+        total = exact.walk.totals.get(j)
+        if root is not None and total is not None and (total is DEAD or finite(total)) and not _finite(values[root]):
+            wrong.append(j)
+    if not wrong:
+        return roots
+    _, guarded = closed_forms(graph, wrong, problem.seed, generic=False)
+    return roots | guarded
+
+
+def _finite(value: object) -> bool:
+    return value is not None and finite(value)

@@ -1,0 +1,88 @@
+"""Whether a derivative exists where the chain rule meets a kink or 0 times infinity: difference quotients on both sides."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gradexplain.explain.problem import Problem
+from gradexplain.explain.verdicts import Judgement, close, is_finite
+from gradexplain.readings.arithmetic import Number, finite, mp
+from gradexplain.readings.dtypes import DTYPES
+from gradexplain.readings.exact import DEAD, Exact, evaluate, same
+from gradexplain.readings.numbers import Witness
+
+DIGITS = 200
+# Steps of two sizes: a quotient that changes between them has no limit.
+STEPS = (40, 50)
+MAX_NODES = 400
+MAX_SOURCES = 12
+QUESTIONABLE = frozenset(("convention", "undefined", "nonfinite"))
+
+
+class Sides(NamedTuple):
+    """The derivative from the left and from the right; None where that side has no finite one."""
+
+    left: Number
+    right: Number
+
+    @property
+    def derivative(self) -> Number:
+        """The derivative, or None where it does not exist."""
+        both = self.left is not None and self.right is not None
+        return self.right if both and same(self.left, self.right) else None
+
+
+def one_sided(problem: Problem, exact: Exact, source: int) -> Sides | None:
+    """The one-sided derivatives of the objective by `source`; None where the objective has no finite value."""
+    mp.dps = DIGITS
+    graph, start = problem.graph, exact.values[source]
+    if start is None or not finite(start):
+        return None
+
+    def objective(value: Number) -> Number:
+        return evaluate(graph, {**problem.given, source: value}, graph.objective)[graph.objective]
+
+    middle = objective(start)
+    if not finite(middle):
+        return None
+    sides = []
+    for sign in (-1, 1):
+        quotients = []
+        for digits in STEPS:
+            step = sign * mp.mpf(10) ** -digits * max(1, abs(start))
+            quotients.append((objective(start + step) - middle) / step * problem.held_seed)
+        first, second = quotients
+        steady = finite(first) and finite(second) and abs(first - second) <= mp.mpf(10) ** -15 * (1 + abs(second))
+        sides.append(_tidy(second) if steady else None)
+    return Sides(*sides)
+
+
+def _tidy(quotient: Number) -> Number:
+    """The quotient without the trace of its step."""
+    rounded = mp.mpf(mp.nstr(quotient, 25))
+    return rounded if abs(rounded) > mp.mpf(10) ** -25 else mp.zero
+
+
+def settle(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement) -> dict[int, Sides]:
+    """Look at both sides of every source with a questionable verdict, and correct the verdict where a derivative exists."""
+    found: dict[int, Sides] = {}
+    if problem.size > MAX_NODES:
+        return found
+    tolerance = DTYPES[problem.dtype].tolerance
+    for j in problem.sources[:MAX_SOURCES]:
+        if judgement.verdicts.get(j) not in QUESTIONABLE:
+            continue
+        sides = one_sided(problem, exact, j)
+        if sides is None:
+            continue
+        found[j] = sides
+        derivative, total = sides.derivative, exact.walk.totals[j]
+        autograd = witness.gradients.get(j) or 0.0
+        if derivative is None:
+            continue
+        if close(derivative, autograd, tolerance):
+            judgement.verdicts[j] = "agrees"
+            judgement.began.pop(j, None)
+        elif total is not DEAD and not is_finite(total):
+            judgement.verdicts[j] = "nonfinite"
+    return found

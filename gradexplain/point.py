@@ -1,0 +1,193 @@
+"""The point: the values given for the inputs, as text, as fractions where they are, and as the dtype holds them."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from gradexplain.errors import FormulaError, OptionError, PointError
+from gradexplain.language.graph import Graph
+from gradexplain.language.numerals import write_fraction
+from gradexplain.language.parse import Assignment, parse_point
+from gradexplain.readings.dtypes import DTYPES, round_to
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One given value: as it is shown, as an exact fraction (None for one like sqrt(2)), and where it was read."""
+
+    text: str
+    fraction: Fraction | None
+    assignment: Assignment | None
+
+
+Point = str | Sequence[str] | Mapping[str, Any]
+
+
+def read_point(at: Point | None) -> dict[str, Given]:
+    """The given values by name. `at` is text such as `w=1,b=0`, several such texts, or a mapping from names to values.
+
+    Raises PointError for what is no number, not finite, or given twice.
+
+    >>> read_point("w=1/4")["w"].fraction
+    Fraction(1, 4)
+    """
+    if at is None:
+        return {}
+    if isinstance(at, Mapping):
+        return {str(name): _from_python(str(name), value) for name, value in at.items()}
+    found: dict[str, Given] = {}
+    for text in [at] if isinstance(at, str) else at:
+        for name, assignment in parse_point(text).items():
+            if name in found:
+                place = assignment.name
+                raise PointError(f"{name} is given twice", text, place.start, place.end, "keep one of the values")
+            found[name] = _from_assignment(assignment)
+    return found
+
+
+def _from_assignment(assignment: Assignment) -> Given:
+    value = assignment.value
+    number = assignment.graph.nodes[value.node].value
+    text = " ".join(assignment.text[value.start : value.end].split())
+    return Given(text, _fraction(assignment.graph, value.node, number), assignment)
+
+
+def _fraction(graph: Graph, node: int, number: Fraction | str | None) -> Fraction | None:
+    """The value of `1/3`, `-2` and the like as a fraction; None for what is not so simple."""
+    if isinstance(number, Fraction):
+        return number
+    rule, inputs, _ = graph.nodes[node]
+    parts = [graph.nodes[i].value for i in inputs]
+    if rule == "div" and all(isinstance(part, Fraction) for part in parts) and parts[1] != 0:
+        return parts[0] / parts[1]  # type: ignore[operator]
+    return None
+
+
+def _from_python(name: str, value: Any) -> Given:
+    if isinstance(value, str):
+        return _from_assignment(_parse_value(name, value))
+    if hasattr(value, "item") and not isinstance(value, (int, float)):
+        if getattr(value, "ndim", 0):
+            raise PointError(f"the value of {name} is not a single number", hint="gradexplain explains scalar formulas")
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise PointError(f"the value of {name} is a {type(value).__name__}, not a number")
+    if not math.isfinite(value):
+        raise PointError(f"the value of {name} is {value}, and a gradient can be taken at finite numbers only")
+    # A float is what it prints as, so that 0.1 is shown as 0.1; the dtype rounds it back to the same float.
+    fraction = Fraction(value) if isinstance(value, (int, Fraction)) else Fraction(repr(float(value)))
+    return Given(write_fraction(fraction), fraction, None)
+
+
+def _parse_value(name: str, text: str) -> Assignment:
+    try:
+        return parse_point(f"x={text}")["x"]
+    except PointError as error:
+        message = f"the value of {name} cannot be read: {error.message}"
+        raise PointError(message, text, error.start - 2, error.end - 2, error.hint) from None
+
+
+def held_value(name: str, given: Given, dtype: str) -> float:
+    """The value as the dtype holds it. Raises PointError where it is too large, too small or not real."""
+    value = float(given.fraction) if given.fraction is not None and _fits(given.fraction) else _exact(given)
+    return _held(value, name, dtype, given)
+
+
+def _fits(fraction: Fraction) -> bool:
+    return abs(fraction) <= Fraction(DTYPES["float64"].largest)
+
+
+def _exact(given: Given) -> float:
+    from gradexplain.readings.exact import constant_value
+
+    if given.assignment is None:
+        return math.inf
+    return to_float(constant_value(given.assignment.graph, given.assignment.value.node))
+
+
+def to_float(value: Any) -> float:
+    """An exact number as a float: an infinity where it is too large, nan where it is none."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _held(value: float, name: str, dtype: str, given: Given) -> float:
+    held = round_to(value, dtype)
+    problem = ""
+    if math.isnan(value):
+        problem = "is not a real number"
+    elif math.isinf(held):
+        problem = f"is too large for {dtype}, which ends at {DTYPES[dtype].largest:.6g}"
+    elif held == 0 and (given.fraction or value):
+        problem = f"is too small for {dtype}, which would hold 0"
+    if not problem:
+        return held
+    message = f"the value of {name} {problem}"
+    if given.assignment is None:
+        raise PointError(message)
+    place = given.assignment.value
+    raise PointError(message, given.assignment.text, place.start, place.end)
+
+
+def held_constants(graph: Graph, source: str, dtype: str) -> dict[int, float]:
+    """The value, as the dtype holds it, of every constant part of a formula that something else reads.
+
+    A part such as `1/3` is one constant, rounded once. Raises FormulaError where one has no value in the dtype.
+    """
+    read = {j for i, node in enumerate(graph.nodes) if not graph.is_constant[i] for j in node.inputs}
+    read |= set(graph.names)
+    found: dict[int, float] = {}
+    for i in sorted(read):
+        if graph.is_constant[i]:
+            found[i] = _held_constant(graph, i, source, dtype)
+    return found
+
+
+def _held_constant(graph: Graph, i: int, source: str, dtype: str) -> float:
+    number = graph.nodes[i].value
+    if isinstance(number, Fraction) and _fits(number):
+        value, nonzero = float(number), number != 0
+    else:
+        from gradexplain.readings.exact import constant_value
+
+        exact = constant_value(graph, i)
+        value, nonzero = to_float(exact), bool(exact)
+    held = round_to(value, dtype)
+    if math.isfinite(held) and (held or not nonzero):
+        return held
+    start, end = graph.places.get(i, (0, 0))
+    shown = "this constant"
+    hint = ""
+    if math.isnan(value):
+        message = f"{shown} is not a real number"
+    elif _divides_by_zero(graph, i):
+        message = "division by zero"
+    elif math.isinf(held):
+        message, hint = f"{shown} is too large for {dtype}", f"its largest number is {DTYPES[dtype].largest:.6g}"
+    else:
+        message = f"{shown} is too small for {dtype}, which would hold 0"
+    raise FormulaError(message, source if end else "", start, end, hint)
+
+
+def _divides_by_zero(graph: Graph, i: int) -> bool:
+    from gradexplain.readings.exact import constant_value
+
+    divisions = [node for node in graph.nodes[: i + 1] if node.rule == "div" and graph.is_constant[node.inputs[1]]]
+    return any(constant_value(graph, node.inputs[1]) == 0 for node in divisions)
+
+
+def read_upstream(upstream: Any, dtype: str) -> tuple[Fraction, float]:
+    """The upstream gradient of the objective, as a fraction and as the dtype holds it. Raises OptionError."""
+    try:
+        given = _from_python("upstream", upstream)
+        held = held_value("upstream", given, dtype)
+    except PointError as error:
+        raise OptionError(error.message, error.text, error.start, error.end, error.hint) from None
+    return given.fraction if given.fraction is not None else Fraction(held), held

@@ -1,0 +1,178 @@
+"""The symbolic reading with SymPy: the derivative of the whole formula as a second witness, and shorter closed forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import sympy
+
+from gradexplain.language.algebra import Algebra, TooLarge
+from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.language.rules import RULES
+from gradexplain.language.templates import template
+
+# Up to these sizes SymPy answers in milliseconds; beyond, it may take minutes.
+MAX_SIZE = 150
+MAX_FACTOR_SIZE = 70
+MAX_EXPONENT = 6
+MAX_GENERATORS = 8
+EVALUATION_DIGITS = 60
+
+_ELEMENTARY: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
+    "neg": lambda a: -a, "pow": sympy.Pow, "identity": lambda a: a, "sqrt": sympy.sqrt, "abs": sympy.Abs,
+    "sign": sympy.sign, "exp": sympy.exp, "log": sympy.log, "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan,
+    "asin": sympy.asin, "acos": sympy.acos, "atan": sympy.atan, "atan2": sympy.atan2, "sinh": sympy.sinh,
+    "cosh": sympy.cosh, "tanh": sympy.tanh, "asinh": sympy.asinh, "acosh": sympy.acosh, "atanh": sympy.atanh,
+    "erf": sympy.erf, "erfc": sympy.erfc, "lgamma": sympy.loggamma, "digamma": sympy.digamma,
+    "polygamma": sympy.polygamma, "maximum": sympy.Max, "minimum": sympy.Min, "floor": sympy.floor,
+    "where": lambda a, b, c: sympy.Piecewise((b, a), (c, True)), "round": lambda a: sympy.floor(a + sympy.Rational(1, 2)),
+    "gt": sympy.Gt, "ge": sympy.Ge, "lt": sympy.Lt, "le": sympy.Le, "eq": sympy.Eq, "ne": sympy.Ne,
+}  # fmt: skip
+
+_BACK = {
+    sympy.exp: "exp", sympy.log: "log", sympy.sin: "sin", sympy.cos: "cos", sympy.tan: "tan", sympy.asin: "asin",
+    sympy.acos: "acos", sympy.atan: "atan", sympy.atan2: "atan2", sympy.sinh: "sinh", sympy.cosh: "cosh",
+    sympy.tanh: "tanh", sympy.asinh: "asinh", sympy.acosh: "acosh", sympy.atanh: "atanh", sympy.erf: "erf",
+    sympy.erfc: "erfc", sympy.loggamma: "lgamma", sympy.digamma: "digamma", sympy.Abs: "abs", sympy.sign: "sign",
+}  # fmt: skip
+
+
+class Unwritable(Exception):
+    """SymPy's result has a function that the language lacks."""
+
+
+def to_sympy(graph: Graph, root: int, symbols: Mapping[int, Any]) -> Any:
+    """The node `root` as a SymPy expression; the nodes in `symbols` are replaced by what they map to."""
+    made: dict[int, Any] = dict(symbols)
+    stack = [root]
+    while stack:
+        i = stack[-1]
+        if i in made:
+            stack.pop()
+            continue
+        node = graph.nodes[i]
+        missing = [j for j in node.inputs if j not in made]
+        if missing:
+            stack.extend(missing)
+            continue
+        if node.rule == CONSTANT:
+            made[i] = _constant(node.value)
+        elif node.rule == INPUT:
+            made[i] = sympy.Symbol(str(node.value), real=True)
+        else:
+            made[i] = _apply(node.rule, [made[j] for j in node.inputs])
+    return made[root]
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, str):
+        return sympy.pi if value == "pi" else sympy.E
+    return sympy.Rational(value.numerator, value.denominator)
+
+
+def _apply(rule: str, inputs: list[Any]) -> Any:
+    """The rule on SymPy expressions, by its definition where SymPy does not have it."""
+    if rule in _ELEMENTARY:
+        return _ELEMENTARY[rule](*inputs)
+    row = RULES[rule]
+    inner = template(row.definition)
+    bound = {inner.places[name]: value for name, value in zip(row.parameters, inputs, strict=True) if name in inner.places}
+    return to_sympy(inner.graph, inner.root, bound)
+
+
+def derivatives(
+    graph: Graph, sources: Collection[int], values: Mapping[int, float], constants: Mapping[int, float]
+) -> dict[int, Any]:
+    """The partial derivative of the whole formula by each source, taken by SymPy alone and evaluated at a point.
+
+    `values` are those of all inputs, `constants` those of the constants as the dtype holds them. Returns mpmath numbers
+    with 60 digits; a source is missing where SymPy cannot do it. Raises TooLarge.
+    """
+    Algebra(graph).size(graph.objective)
+    symbols: dict[int, Any] = {i: sympy.Symbol(f"x{i}", real=True) for i in values}
+    held = {i: sympy.Symbol(f"c{i}", real=True) for i in constants if graph.nodes[i].value is None or _rounded(graph, i)}
+    expression = to_sympy(graph, graph.objective, symbols | held)
+    point = {symbols[i]: sympy.Float(value, EVALUATION_DIGITS) for i, value in values.items()}
+    point |= {held[i]: sympy.Float(constants[i], EVALUATION_DIGITS) for i in held}
+    found: dict[int, Any] = {}
+    for i in sources:
+        try:
+            value = sympy.diff(expression, symbols[i]).xreplace(point)
+            value = value.evalf(EVALUATION_DIGITS - 10)
+        except (RecursionError, ValueError, TypeError, NotImplementedError, ZeroDivisionError, AttributeError):
+            continue
+        if value.is_Float or value.is_Integer or value.is_Rational:
+            found[i] = value
+    return found
+
+
+def _rounded(graph: Graph, i: int) -> bool:
+    value = graph.nodes[i].value
+    return isinstance(value, str) or (value is not None and value.denominator & (value.denominator - 1) != 0)
+
+
+def shorter(algebra: Algebra, root: int) -> int | None:
+    """SymPy's factored form of a closed form, as a node of the same graph, where it is much shorter than `root`.
+
+    The nodes in `algebra.atoms` stay symbols. None where SymPy has nothing better. The result is a candidate: SymPy
+    cancels factors without asking whether they can be 0, so it has to be checked at numbers before it is shown.
+    """
+    graph = algebra.graph
+    try:
+        size = algebra.size(root)
+    except TooLarge:
+        return None
+    if not 7 <= size <= MAX_FACTOR_SIZE:
+        return None
+    symbols = {i: sympy.Symbol(f"x{i}", real=True) for i in [*algebra.atoms, *graph.inputs]}
+    try:
+        expression = to_sympy(graph, root, symbols)
+        if not _tame(expression):
+            return None
+        factored = sympy.factor(expression)
+        back = _to_graph(algebra, factored, {symbol: i for i, symbol in symbols.items()})
+        return back if algebra.size(back) <= 0.75 * size else None
+    except (Unwritable, TooLarge, RecursionError, sympy.PolynomialError, NotImplementedError, ValueError, TypeError):
+        return None
+
+
+def _tame(expression: Any) -> bool:
+    """Whether factoring stays cheap: small whole exponents, few different parts."""
+    generators = set()
+    for part in sympy.preorder_traversal(expression):
+        if part.is_Pow and part.exp.is_number and (abs(part.exp) > MAX_EXPONENT or not part.exp.is_Rational):
+            return False
+        if part.is_Symbol or part.is_Function:
+            generators.add(part)
+        if part.has(sympy.Piecewise):
+            return False
+    return len(generators) <= MAX_GENERATORS
+
+
+def _to_graph(algebra: Algebra, expression: Any, nodes: Mapping[Any, int]) -> int:
+    """A SymPy expression, of some dozens of parts at most, as a node; raises Unwritable."""
+    if expression in nodes:
+        return nodes[expression]
+    if expression.is_Rational:
+        from fractions import Fraction
+
+        return algebra.graph.constant(Fraction(int(expression.p), int(expression.q)))
+    if expression in (sympy.pi, sympy.E):
+        return algebra.graph.constant("pi" if expression is sympy.pi else "e")
+    parts = [_to_graph(algebra, part, nodes) for part in expression.args]
+    if expression.is_Add:
+        # Positive terms first, in the order in which the person named their parts.
+        parts.sort(key=lambda i: (algebra.product(i)[0] < 0, min(algebra.product(i)[1], default=1 << 60)))
+        result = parts[0]
+        for part in parts[1:]:
+            result = algebra.sum(result, part)
+        return result
+    if expression.is_Mul:
+        return algebra.combine(tuple((part, algebra.product(algebra.graph.constant(1))[0]) for part in parts))
+    if expression.is_Pow:
+        return algebra.apply("pow", *parts)
+    if expression.func in _BACK:
+        return algebra.apply(_BACK[expression.func], *parts)
+    raise Unwritable

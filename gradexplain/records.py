@@ -1,0 +1,164 @@
+"""What the core hands to the outputs: frozen records of numbers and text, and their JSON form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+SCHEMA = "gradexplain/derivation@1"
+
+# The verdicts, from the best to the worst; the worst of all rows is the verdict of the derivation.
+VERDICTS = ("agrees", "unverified", "convention", "undefined", "precision", "nonfinite", "disagrees")
+FAILURES = frozenset(("precision", "nonfinite", "disagrees"))
+
+# A number as JSON has it. A finite value too large for a float64 is text with its digits, such as "1.97e434".
+Value = float | bool | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input: its value as the dtype holds it (None where none was given), and its shape."""
+
+    value: Value
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardRow:
+    """One node of the forward pass: its `expression` over earlier nodes, the exact `value` and PyTorch's, `autograd`."""
+
+    node: str
+    expression: str
+    rule: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    value: Value
+    autograd: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """Upstream gradient times local derivative, along the edge from the node `through`.
+
+    `local` is the local derivative as a formula over the nodes, `local_value`, `upstream` and `value` are numbers.
+    """
+
+    through: str
+    rule: str
+    title: str
+    upstream: Value
+    local: str
+    local_value: Value
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """Where a loss of precision, an infinity or a nan began: the node, and the reason in words."""
+
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackwardRow:
+    """The gradient of the objective with respect to one node: the contributions, their sum, and what autograd has.
+
+    `error` is |autograd - value| / max(1, |value|), None where one of them is missing.
+    """
+
+    node: str
+    partial: str
+    contributions: tuple[Contribution, ...]
+    value: Value
+    autograd: Value
+    error: Value
+    verdict: str
+    began: Began | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gradient:
+    """The gradient with respect to one input (or named node), by the chain rule, in closed form and as numbers.
+
+    `chain` is the product of partials; `factors` their closed forms where the chain runs over named nodes; `symbolic`
+    the closed form (None where it would be too long), `filled` the same with the known values put in, where a value
+    is missing; `exact` up to 50 digits; `sympy` the value of SymPy's own derivative of the whole formula;
+    `typeset` the closed form as MathML, which is not part of the JSON.
+    """
+
+    partial: str
+    chain: str
+    factors: tuple[str, ...]
+    symbolic: str | None
+    filled: str | None
+    exact: str | None
+    value: Value
+    autograd: Value
+    error: Value
+    verdict: str
+    sympy: Value
+    began: Began | None
+    typeset: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """The explanation of one formula at one point; printed, it is the table, and `to_dict()` is the JSON object.
+
+    `statements` are the formula as gradexplain reads it, a statement each; `point` the values as they were given.
+    """
+
+    source: str
+    statements: tuple[str, ...]
+    objective: str
+    dtype: str
+    upstream: float
+    verdict: str
+    notes: tuple[str, ...]
+    inputs: Mapping[str, Input]
+    missing: tuple[str, ...]
+    point: Mapping[str, str]
+    nodes: tuple[ForwardRow, ...]
+    backward: tuple[BackwardRow, ...]
+    gradient: Mapping[str, Gradient]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of `docs/output.md`, with `nan` and infinities as strings."""
+        return {"schema": SCHEMA, **plain(self)}
+
+    def __str__(self) -> str:
+        from gradexplain.output.table import render
+
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        from gradexplain.output.notebook import render
+
+        return render(self)
+
+
+def plain(value: Any) -> Any:
+    """The same in dictionaries, lists, text, numbers and None, as JSON can hold it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else "nan" if value != value else "inf" if value > 0 else "-inf"
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, (tuple, list)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {key: plain(entry) for key, entry in value.items()}
+    assert is_dataclass(value)
+    return {field: plain(getattr(value, field)) for field in _fields(type(value))}
+
+
+_field_names: dict[type, tuple[str, ...]] = {}
+
+
+def _fields(record: type) -> tuple[str, ...]:
+    names = _field_names.get(record)
+    if names is None:
+        names = _field_names[record] = tuple(field.name for field in fields(record) if field.name != "typeset")
+    return names
