@@ -1,1 +1,47 @@
-"""gradexplain."""
+"""gradexplain explains gradients: the chain rule step by step, beside what PyTorch's autograd computes.
+
+>>> import gradexplain
+>>> gradexplain.derive("x**2", at={"x": 3}).gradient["x"].autograd
+6.0
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradexplain.derive import derive
+    from gradexplain.errors import FormulaError, GradexplainError, OptionError, PointError
+    from gradexplain.language.rules import RULES, Rule
+    from gradexplain.records import Derivation
+
+__version__ = "0.1.0"
+__all__ = [
+    "RULES", "Derivation", "FormulaError", "GradexplainError", "OptionError", "PointError", "Rule", "__version__", "derive",
+]  # fmt: skip
+
+# Loaded on demand, so that `import gradexplain` costs nothing and no name here needs PyTorch or SymPy.
+_HOMES = {
+    "derive": "gradexplain.derive",
+    "Derivation": "gradexplain.records",
+    "RULES": "gradexplain.language.rules",
+    "Rule": "gradexplain.language.rules",
+    "GradexplainError": "gradexplain.errors",
+    "FormulaError": "gradexplain.errors",
+    "PointError": "gradexplain.errors",
+    "OptionError": "gradexplain.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    # The function takes the place of the submodule of the same name for good.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

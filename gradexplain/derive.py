@@ -62,16 +62,19 @@ def derive(
     given |= held_constants(graph, expression, dtype)
     if with_torch:
         TORCH.ask(program(graph, given, graph.inputs, _active(graph, sources), held_seed, dtype))
-    problem = Problem(expression, graph, names, point, given, sources, seed, held_seed, dtype, missing, notes, len(graph.nodes))
+    problem = Problem(
+        expression, graph, names, point, given, sources, seed, held_seed, dtype, missing, notes, len(graph.nodes)
+    )
     return build(problem, TORCH.answer if with_torch else None)
 
 
 def _check_point(graph: Graph, point: dict[str, Given]) -> list[str]:
     """Notes about given names that the formula lacks; a name that it computes itself cannot be given."""
     known = {str(graph.nodes[i].value) for i in graph.inputs}
+    computed = set(graph.names.values()) - known
     notes = []
     for name, given in point.items():
-        if name in graph.names.values() and name not in known:
+        if name in computed:
             message, hint = f"{name} is computed by the formula and cannot be given", "leave it out of the point"
             if given.assignment is None:
                 raise PointError(message, hint=hint)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 SCHEMA = "gradexplain/derivation@1"
@@ -140,25 +142,32 @@ class Derivation:
         return render(self)
 
 
+_SCALARS = frozenset((str, int, bool, type(None)))
+
+
 def plain(value: Any) -> Any:
     """The same in dictionaries, lists, text, numbers and None, as JSON can hold it."""
-    if isinstance(value, float):
+    kind = type(value)
+    if kind is float:
         return value if math.isfinite(value) else "nan" if value != value else "inf" if value > 0 else "-inf"
-    if value is None or isinstance(value, (str, int)):
+    if kind in _SCALARS:
         return value
-    if isinstance(value, (tuple, list)):
-        return [plain(entry) for entry in value]
+    if kind is tuple or kind is list:
+        return [entry if type(entry) in _SCALARS else plain(entry) for entry in value]
     if isinstance(value, Mapping):
         return {key: plain(entry) for key, entry in value.items()}
-    assert is_dataclass(value)
-    return {field: plain(getattr(value, field)) for field in _fields(type(value))}
+    # A derivation may have a million fields: scalars and finite floats are kept without another call.
+    return {
+        name: entry if (kind := type(entry)) in _SCALARS or (kind is float and entry - entry == 0.0) else plain(entry)
+        for name, entry in zip(_fields(type(value)), _values(type(value))(value), strict=True)
+    }
 
 
-_field_names: dict[type, tuple[str, ...]] = {}
+@cache
+def _values(record: Any) -> Callable[[Any], tuple[Any, ...]]:
+    return attrgetter(*_fields(record))
 
 
-def _fields(record: type) -> tuple[str, ...]:
-    names = _field_names.get(record)
-    if names is None:
-        names = _field_names[record] = tuple(field.name for field in fields(record) if field.name != "typeset")
-    return names
+@cache
+def _fields(record: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(record) if field.name != "typeset")

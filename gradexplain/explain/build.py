@@ -8,7 +8,7 @@ from typing import Any
 
 from gradexplain.explain.forms import SMALL_GRAPH, Form, write_forms
 from gradexplain.explain.limits import Sides, settle
-from gradexplain.explain.notes import began, closed_form_source, general_notes, kink_note, short
+from gradexplain.explain.notes import began, closed_form_source, general_notes, kink_note, listed, short
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import Judgement, is_finite, judge
 from gradexplain.language.algebra import TooLarge
@@ -24,6 +24,7 @@ from gradexplain.records import VERDICTS, BackwardRow, Contribution, Derivation,
 
 NO_WITNESS = Witness([], {})
 MAX_SYMPY_SOURCES = 24
+MAX_NOTES = 12
 
 
 def build(problem: Problem, answer: Callable[[], Witness] | None) -> Derivation:
@@ -69,13 +70,17 @@ def number(value: Number) -> Value:
     return digits_of(value, 20) if math.isinf(found) and is_finite(value) else found
 
 
-def error(value: Number, autograd: float | None) -> Value:
-    """|autograd - value| / max(1, |value|); None where one is missing, nan where one is not finite."""
+def error(value: Value, autograd: float | None) -> Value:
+    """|autograd - value| / max(1, |value|); None where one is missing, nan where one is not finite.
+
+    >>> error(4.0, 4.5)
+    0.125
+    """
     if value is None or autograd is None:
         return None
-    if not is_finite(value) or not math.isfinite(autograd):
+    if isinstance(value, str) or not math.isfinite(value) or not math.isfinite(autograd):
         return math.nan
-    return to_float(abs(value - autograd) / max(1, abs(value)))
+    return abs(autograd - value) / max(1.0, abs(value))
 
 
 class _Rows:
@@ -87,6 +92,15 @@ class _Rows:
     ) -> None:  # fmt: skip
         self.problem, self.exact, self.witness, self.judgement = problem, exact, witness, judgement
         self.sides, self.forms, self.own = sides, forms, own
+        # The same exact number stands in many rows.
+        self.numbers: dict[int, Value] = {}
+
+    def number(self, value: Number) -> Value:
+        """`number(value)`, converted once for each object."""
+        found = self.numbers.get(id(value))
+        if found is None and value is not None:
+            found = self.numbers[id(value)] = number(value)
+        return found
 
     def autograd(self, j: int) -> float | None:
         """Autograd's gradient of a node: 0 where PyTorch left it None, None where PyTorch did not run."""
@@ -104,7 +118,7 @@ class _Rows:
         names, node = self.problem.names, self.problem.graph.nodes[i]
         found = self.witness.values[i] if self.witness.values else None
         inputs = tuple(names.of[j] if j in names.of else names.constant(j) for j in node.inputs)
-        value = number(self.exact.values[i])
+        value = self.number(self.exact.values[i])
         return ForwardRow(names.of[i], names.expression(i), node.rule, inputs, (), value, found)
 
     def backward(self, j: int) -> BackwardRow:
@@ -118,20 +132,20 @@ class _Rows:
                     through=names.of[step.through],
                     rule=rule.name,
                     title=rule.title_for(step.slot),
-                    upstream=number(step.upstream),
+                    upstream=self.number(step.upstream),
                     local=names.local(step.through, step.slot),
-                    local_value=number(step.local),
-                    value=number(step.value),
+                    local_value=self.number(step.local),
+                    value=self.number(step.value),
                 )
             )
-        total, autograd = self.total(j), self.autograd(j)
+        value, autograd = self.number(self.total(j)), self.autograd(j)
         return BackwardRow(
             node=names.of[j],
             partial=self.problem.partial(j),
             contributions=tuple(contributions),
-            value=number(total),
+            value=value,
             autograd=autograd,
-            error=error(total, autograd),
+            error=error(value, autograd),
             verdict=self.verdict(j),
             began=began(self.problem, self.exact, self.witness, self.judgement, j),
         )
@@ -142,6 +156,7 @@ class _Rows:
         sides = self.sides.get(j)
         if sides is not None and sides.derivative is not None and total is not DEAD and not is_finite(total):
             total = sides.derivative
+        value = self.number(total)
         return Gradient(
             partial=self.problem.partial(j),
             chain=form.chain,
@@ -149,9 +164,9 @@ class _Rows:
             symbolic=form.symbolic,
             filled=form.filled,
             exact=None if total is None else digits_of(total),
-            value=number(total),
+            value=value,
             autograd=autograd,
-            error=error(total, autograd),
+            error=error(value, autograd),
             verdict=self.verdict(j),
             sympy=None if j not in self.own else to_float(self.own[j]),
             began=began(self.problem, self.exact, self.witness, self.judgement, j),
@@ -168,11 +183,15 @@ class _Rows:
             total, sympy_value = self.total(j), self.own.get(j)
             if sympy_value is not None and is_finite(total):
                 found = to_float(sympy_value)
-                if abs(to_float(total) - found) > 1e-9 * max(abs(found), 1e-300) and abs(found - to_float(total)) > 1e-30:
+                if (
+                    abs(to_float(total) - found) > 1e-9 * max(abs(found), 1e-300)
+                    and abs(found - to_float(total)) > 1e-30
+                ):
                     notes.append(f"{partial}: SymPy's derivative of the whole formula gives {short(found)}")
-            if self.forms[j].symbolic is None:
-                notes.append(f"{partial}: the closed form is too long to write out; the chain stands for it")
-        return notes if len(notes) <= 12 else [*notes[:11], f"… and {len(notes) - 11:,} notes of the same kind"]
+        long = [self.problem.partial(j) for j in self.problem.sources if self.forms[j].symbolic is None]
+        if long:
+            notes.append(f"the closed form of {listed(long)} is too long to write out; the chain stands for it")
+        return notes if len(notes) <= MAX_NOTES else [*notes[:MAX_NOTES], f"… {len(notes) - MAX_NOTES:,} more notes"]
 
 
 def _sympy_values(problem: Problem, exact: Exact) -> dict[int, Any]:
@@ -188,4 +207,5 @@ def _sympy_values(problem: Problem, exact: Exact) -> dict[int, Any]:
         found = derivatives(problem.graph, sources, inputs, constants)
     except TooLarge:
         return {}
-    return {j: value * problem.held_seed for j, value in found.items()}
+    totals = exact.walk.totals
+    return {j: value * problem.held_seed for j, value in found.items() if j in totals and is_finite(totals[j])}

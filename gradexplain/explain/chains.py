@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ class Chains:
         link = self.links[j]
         if link.distance <= LONGEST:
             nodes = self.path(j)
-            return [self.partial(a, b) for a, b in zip(nodes, nodes[1:], strict=False)]
+            return [self.partial(a, b) for a, b in itertools.pairwise(nodes)]
         tail, node = [], j
         for _ in range(TAIL):
             tail.append(self.partial(self.links[node].following, node))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
@@ -62,7 +63,7 @@ def factors(graph: Graph, path: Sequence[int]) -> tuple[int, ...]:
     """The closed forms of the partials along a path of named nodes, from the objective down; none where too long."""
     found = []
     atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
-    for upper, lower in zip(path, path[1:], strict=False):
+    for upper, lower in itertools.pairwise(path):
         algebra = Algebra(graph, atoms)
         stop = (atoms | set(path)) - {upper}
         walk = reverse(graph, [lower], _SymbolicReading(algebra, Fraction(1)), upper, stop)
@@ -101,7 +102,9 @@ def substitute(algebra: Algebra, root: int, values: Mapping[int, Fraction]) -> i
     return made[root]
 
 
-def improve(algebra: Algebra, forms: Mapping[int, int | None], holds: Callable[[int, int], bool]) -> dict[int, int | None]:
+def improve(
+    algebra: Algebra, forms: Mapping[int, int | None], holds: Callable[[int, int], bool]
+) -> dict[int, int | None]:
     """Closed forms, each replaced by SymPy's where that is much shorter and `holds(its node, old node)`."""
     from gradexplain.readings.symbols import shorter
 

@@ -11,6 +11,7 @@ from gradexplain.explain.chains import Chains
 from gradexplain.explain.closed_forms import closed_forms, factors, improve, substitute
 from gradexplain.explain.problem import Problem
 from gradexplain.language.algebra import Algebra
+from gradexplain.language.graph import Graph
 from gradexplain.language.text import MATHML, write
 from gradexplain.readings import exact as exact_reading
 from gradexplain.readings.arithmetic import finite
@@ -51,12 +52,17 @@ def write_forms(problem: Problem, exact: Exact) -> dict[int, Form]:
         filled = None if root is None or not known else substitute(algebra, root, known)
         result[j] = Form(
             chain=chains.text(j),
-            factors=tuple(write(graph, node, named) for node in factors(graph, path)) if len(path) > 2 else (),
+            factors=tuple(_factor(graph, node, named) for node in factors(graph, path)) if len(path) > 2 else (),
             symbolic=None if root is None else write(graph, root, named),
             typeset=None if root is None or not small else write(graph, root, named, MATHML),
             filled=None if filled is None else write(graph, filled, named),
         )
     return result
+
+
+def _factor(graph: Graph, node: int, named: Mapping[int, str]) -> str:
+    text = write(graph, node, named)
+    return f"({text})" if graph.nodes[node].rule in ("add", "sub") and node not in named else text
 
 
 def _known(problem: Problem, exact: Exact) -> dict[int, Fraction]:
@@ -93,9 +99,7 @@ def _holds(problem: Problem, candidate: int, root: int) -> bool:
     return confirmed >= 2
 
 
-def _guard(
-    problem: Problem, exact: Exact, algebra: Algebra, roots: dict[int, int | None]
-) -> dict[int, int | None]:
+def _guard(problem: Problem, exact: Exact, algebra: Algebra, roots: dict[int, int | None]) -> dict[int, int | None]:
     """Closed forms with a rule's exceptions kept, where the general form has no value at this very point."""
     if problem.missing:
         return roots

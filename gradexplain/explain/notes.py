@@ -84,7 +84,9 @@ def kink_note(problem: Problem, exact: Exact, judgement: Judgement, sides: Sides
     if sides is not None:
         left, right = (f"{short(side)}" if side is not None else "not finite" for side in sides)
         text += f": the derivative is {left} from the left and {right} from the right"
-        return f"{text}; PyTorch takes {chosen}" + (f" ({rule.at_kink})" if rule.at_kink and not _trivial(rule.at_kink) else "")
+        return f"{text}; PyTorch takes {chosen}" + (
+            f" ({rule.at_kink})" if rule.at_kink and not _trivial(rule.at_kink) else ""
+        )
     return f"{text}; {rule.at_kink or 'PyTorch follows the branch that the condition picks'}"
 
 

@@ -13,6 +13,8 @@ from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
 
 SMALLEST = 2.0**-1074
+# From here on a float is as good as the exact number for a comparison.
+SAFE = 1e-290
 
 
 @dataclass(slots=True)
@@ -42,12 +44,16 @@ def close(exact: Number, found: float | bool, tolerance: float) -> bool:
         return exact == found
     if not is_finite(exact):
         return not math.isfinite(found)
+    try:
+        near = float(exact)
+        if abs(near) > SAFE and abs(near - found) <= abs(near) * tolerance / 2:
+            return True
+    except OverflowError:
+        pass
     return math.isfinite(found) and bool(abs(exact - found) <= abs(exact) * tolerance + SMALLEST)
 
 
-def judge(
-    graph: Graph, exact: Exact, witness: Witness, dtype: str, rounded: Callable[[], Exact]
-) -> Judgement:
+def judge(graph: Graph, exact: Exact, witness: Witness, dtype: str, rounded: Callable[[], Exact]) -> Judgement:
     """The verdict for every node that has a gradient. `exact` and `witness` must be of the same graph and point.
 
     `rounded` computes the exact walk once more with the digits of the dtype only; it is called where a difference is not

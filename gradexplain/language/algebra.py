@@ -9,7 +9,6 @@ from collections.abc import Collection
 from fractions import Fraction
 
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
-from gradexplain.language.rules import RULES
 from gradexplain.language.templates import Template
 
 MAX_SIZE = 250
@@ -27,7 +26,9 @@ class TooLarge(Exception):
     """The expression outgrew MAX_SIZE operations."""
 
 
-Factors = dict[int, Fraction]
+# The exponent of each base; whole ones are ints, which are faster.
+Exponent = Fraction | int
+Factors = dict[int, Exponent]
 
 
 class Algebra:
@@ -65,13 +66,13 @@ class Algebra:
     def apply(self, rule: str, *inputs: int) -> int:
         """The node for `rule` on `inputs`, in its simplest form. Raises TooLarge."""
         if rule == "mul":
-            return self.combine(((inputs[0], ONE), (inputs[1], ONE)))
+            return self.combine(((inputs[0], 1), (inputs[1], 1)))
         if rule == "div":
             if self.number(inputs[1]) == 0:
                 return self._checked("div", *inputs)
-            return self.combine(((inputs[0], ONE), (inputs[1], -ONE)))
+            return self.combine(((inputs[0], 1), (inputs[1], -1)))
         if rule == "neg":
-            return self.combine(((inputs[0], ONE),), -ONE)
+            return self.combine(((inputs[0], 1),), -ONE)
         if rule in ("add", "sub"):
             return self.sum(inputs[0], inputs[1] if rule == "add" else self.apply("neg", inputs[1]))
         if rule == "pow":
@@ -126,7 +127,7 @@ class Algebra:
             return base if value == 1 else self._checked("pow", base, exponent)
         if value is not None and power.denominator == 1 and abs(power) <= 64:
             return self.graph.constant(value**power.numerator)
-        return self.combine(((base, power),))
+        return self.combine(((base, _whole(power)),))
 
     def product(self, node: int) -> tuple[Fraction, Factors]:
         """The node as a number times powers of nodes that are no products themselves, in order."""
@@ -143,37 +144,40 @@ class Algebra:
             value = self.number(i)
             if value is not None:
                 known[i] = value, {}
-            elif parts == [(i, ONE)]:
-                known[i] = ONE, {i: ONE}
+            elif parts == [(i, 1)]:
+                known[i] = ONE, {i: 1}
             else:
                 sign = -ONE if self.graph.nodes[i].rule == "neg" else ONE
                 known[i] = self._merge(parts, sign)
         return known[node]
 
-    def _factors(self, i: int) -> list[tuple[int, Fraction]]:
+    def _factors(self, i: int) -> list[tuple[int, Exponent]]:
         rule, inputs, _ = self.graph.nodes[i]
         if i in self.atoms:
-            return [(i, ONE)]
+            return [(i, 1)]
         if rule in ("mul", "div"):
             if rule == "div" and self.number(inputs[1]) == 0:
-                return [(i, ONE)]
-            return [(inputs[0], ONE), (inputs[1], ONE if rule == "mul" else -ONE)]
+                return [(i, 1)]
+            return [(inputs[0], 1), (inputs[1], 1 if rule == "mul" else -1)]
         if rule in ("neg", "identity"):
-            return [(inputs[0], ONE)]
+            return [(inputs[0], 1)]
         if rule == "pow" and (power := self.number(inputs[1])) is not None and abs(power) <= MAX_POWER:
             value = self.number(inputs[0])
             if value is None or (value != 0 and power.denominator == 1 and abs(power) <= 64):
-                return [(inputs[0], power)]
-        return [(i, ONE)]
+                return [(inputs[0], _whole(power))]
+        return [(i, 1)]
 
-    def _merge(self, parts: list[tuple[int, Fraction]], number: Fraction) -> tuple[Fraction, Factors]:
+    def _merge(self, parts: list[tuple[int, Exponent]], number: Fraction) -> tuple[Fraction, Factors]:
         """The product of powers of known products."""
         factors: Factors = {}
         for j, power in parts:
             coefficient, inner = self._products[j]
             # A root of a product is not the product of the roots where factors are negative.
             whole = power.denominator == 1 and abs(power) <= MAX_POWER
-            if whole and (coefficient != 0 or power > 0) and (coefficient in (1, -1) or abs(power) <= 64):
+            if power == 1:
+                number *= coefficient
+                scaled = inner
+            elif whole and (coefficient != 0 or power > 0) and (coefficient in (1, -1) or abs(power) <= 64):
                 number *= coefficient**power.numerator
                 scaled = {base: exponent * power for base, exponent in inner.items()}
             elif coefficient == 1 and len(inner) == 1 and next(iter(inner.values())) == 1:
@@ -181,10 +185,10 @@ class Algebra:
             else:
                 scaled = {j: power}
             for base, exponent in scaled.items():
-                factors[base] = factors.get(base, ZERO) + exponent
+                factors[base] = factors.get(base, 0) + exponent
         return number, {base: exponent for base, exponent in factors.items() if exponent}
 
-    def combine(self, parts: tuple[tuple[int, Fraction], ...], number: Fraction = ONE) -> int:
+    def combine(self, parts: tuple[tuple[int, Exponent], ...], number: Fraction = ONE) -> int:
         """The product of powers `(node, exponent)` and a number, as a simplified node. Raises TooLarge."""
         for j, _ in parts:
             self.product(j)
@@ -217,6 +221,8 @@ class Algebra:
         if below:
             node_number = self.graph.apply("div", node_number, self._chain(below))
         self.size(node_number)
+        if node_number not in self.atoms:
+            self._products[node_number] = coefficient, factors
         return node_number
 
     @staticmethod
@@ -226,7 +232,7 @@ class Algebra:
             return value, 1
         return Fraction(value.numerator), value.denominator
 
-    def _place(self, factor: tuple[int, Fraction]) -> tuple[int, int]:
+    def _place(self, factor: tuple[int, Exponent]) -> tuple[int, int]:
         node = self.graph.nodes[factor[0]]
         if self.graph.is_constant[factor[0]]:
             kind = 0
@@ -238,7 +244,7 @@ class Algebra:
             kind = 2
         return kind, factor[0]
 
-    def _raise(self, base: int, exponent: Fraction) -> int:
+    def _raise(self, base: int, exponent: Exponent) -> int:
         if exponent == 1:
             return base
         if exponent == HALF:
@@ -281,7 +287,7 @@ class Algebra:
         one, other = self.terms(first), self.terms(second)
         keys = [frozenset(factors.items()) for _, factors in one + other]
         if len(set(keys)) < len(keys):
-            joined: dict[frozenset[tuple[int, Fraction]], tuple[Fraction, Factors]] = {}
+            joined: dict[frozenset[tuple[int, Exponent]], tuple[Fraction, Factors]] = {}
             for key, (coefficient, factors) in zip(keys, one + other, strict=True):
                 joined[key] = joined.get(key, (ZERO, factors))[0] + coefficient, factors
             return self._total([self.build(*term) for term in joined.values() if term[0]])
@@ -291,7 +297,7 @@ class Algebra:
         if common:
             sign = -ONE if c1 < 0 and c2 < 0 else ONE
             rests = [
-                self.build(c * sign, {b: e - common.get(b, ZERO) for b, e in f.items() if e != common.get(b)})
+                self.build(c * sign, {b: e - common.get(b, 0) for b, e in f.items() if e != common.get(b)})
                 for c, f in ((c1, f1), (c2, f2))
             ]
             inner = self.sum(*rests)
@@ -315,6 +321,5 @@ class Algebra:
         return result
 
 
-def is_elementary(rule: str) -> bool:
-    """Whether the rule is not defined by simpler ones."""
-    return not RULES[rule].definition
+def _whole(value: Fraction) -> Exponent:
+    return value.numerator if value.denominator == 1 else value

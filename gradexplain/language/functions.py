@@ -11,10 +11,43 @@ from gradexplain.language.graph import CONSTANT, Graph
 from gradexplain.language.rules import ALIASES, RULES, Rule
 from gradexplain.language.tokens import Token
 
-MODULES = frozenset("torch F math np numpy nn functional special".split())
+MODULES = frozenset(["torch", "F", "math", "np", "numpy", "nn", "functional", "special"])
 TENSOR_FUNCTIONS = frozenset(
-    "sum mean prod matmul dot outer norm softmax log_softmax logsumexp mse_loss l1_loss cross_entropy trace det inverse "
-    "linear transpose reshape stack cat var std cumsum T amax amin einsum mm bmm conv1d conv2d layer_norm".split()
+    [
+        "sum",
+        "mean",
+        "prod",
+        "matmul",
+        "dot",
+        "outer",
+        "norm",
+        "softmax",
+        "log_softmax",
+        "logsumexp",
+        "mse_loss",
+        "l1_loss",
+        "cross_entropy",
+        "trace",
+        "det",
+        "inverse",
+        "linear",
+        "transpose",
+        "reshape",
+        "stack",
+        "cat",
+        "var",
+        "std",
+        "cumsum",
+        "T",
+        "amax",
+        "amin",
+        "einsum",
+        "mm",
+        "bmm",
+        "conv1d",
+        "conv2d",
+        "layer_norm",
+    ]
 )
 VARIADIC = {"max": "maximum", "min": "minimum", "maximum": "maximum", "minimum": "minimum"}
 

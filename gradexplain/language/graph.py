@@ -66,7 +66,7 @@ class Graph:
     def apply(self, rule: str, *inputs: int) -> int:
         """The number of the node that applies the rule with this id to the nodes `inputs`."""
         constant = self.is_constant
-        return self._add(Node(rule, inputs), all([constant[i] for i in inputs]))
+        return self._add(Node(rule, inputs), all(constant[i] for i in inputs))
 
     def name(self, node: int, name: str) -> int:
         """Give `node` a name; where it has one already, or is an input or a number, a node `identity` takes the name.
@@ -103,5 +103,5 @@ class Graph:
             found[source] = True
         for i, node in enumerate(self.nodes):
             if not found[i]:
-                found[i] = any([found[j] for j in node.inputs])
+                found[i] = any(found[j] for j in node.inputs)
         return found

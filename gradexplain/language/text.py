@@ -56,7 +56,17 @@ _PLAIN = {rule: f"{{0}} {RULES[rule].symbol} {{1}}" for rule in PRECEDENCE}
 _PLAIN |= {"mul": "{0}*{1}", "div": "{0}/{1}", "pow": "{0}**{1}", "neg": "-{0}"}
 PLAIN = Style({**_operators(_PLAIN), "identity": Row("{0}", 1, (1,))}, str, str, "({0})", "{0}({1})", ", ")
 
-_OPERATOR_SIGNS = {"add": "+", "sub": "−", "mul": "⋅", "gt": "&gt;", "ge": "≥", "lt": "&lt;", "le": "≤", "eq": "=", "ne": "≠"}
+_OPERATOR_SIGNS = {
+    "add": "+",
+    "sub": "−",
+    "mul": "⋅",
+    "gt": "&gt;",
+    "ge": "≥",
+    "lt": "&lt;",
+    "le": "≤",
+    "eq": "=",
+    "ne": "≠",
+}
 _MATHML = {rule: f"<mrow>{{0}}<mo>{sign}</mo>{{1}}</mrow>" for rule, sign in _OPERATOR_SIGNS.items()}
 _MATHML |= {"neg": "<mrow><mo>−</mo>{0}</mrow>", "div": "", "pow": ""}
 

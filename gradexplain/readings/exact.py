@@ -34,9 +34,7 @@ class Exact:
     kinks: frozenset[int]
 
 
-def evaluate(
-    graph: Graph, given: Mapping[int, Any], last: int | None = None, constants: bool = False
-) -> list[Number]:
+def evaluate(graph: Graph, given: Mapping[int, Any], last: int | None = None, constants: bool = False) -> list[Number]:
     """The exact value of every node up to `last`, at the current precision.
 
     `given` has the values of the inputs, None for a missing one, and of the constants as the dtype holds them, and
@@ -97,7 +95,9 @@ class _ExactReading:
             elif result == 0 and result is not None:
                 return DEAD
         elif result is not None and values[i] is not None and finite(result) and not finite(values[i]):
-            return NAN
+            # At a pole of its own, or outside of its domain, a function has no derivative, whatever the formula says.
+            if all(values[j] is not None and finite(values[j]) for j in node.inputs):
+                return NAN
         return result
 
     def _at_kink(self, i: int) -> bool:
@@ -147,14 +147,14 @@ def rounded(
     return _with_precision(graph, sources, given, upstream)
 
 
-def _run(graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float, digits: int) -> Exact:
+def _run(
+    graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float, digits: int
+) -> Exact:
     mp.dps = digits
     return _with_precision(graph, sources, given, upstream)
 
 
-def _with_precision(
-    graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float
-) -> Exact:
+def _with_precision(graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float) -> Exact:
     values = evaluate(graph, given)
     reading = _ExactReading(graph, values, upstream)
     walk = reverse(graph, sources, reading)

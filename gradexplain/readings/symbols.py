@@ -78,7 +78,9 @@ def _apply(rule: str, inputs: list[Any]) -> Any:
         return _ELEMENTARY[rule](*inputs)
     row = RULES[rule]
     inner = template(row.definition)
-    bound = {inner.places[name]: value for name, value in zip(row.parameters, inputs, strict=True) if name in inner.places}
+    bound = {
+        inner.places[name]: value for name, value in zip(row.parameters, inputs, strict=True) if name in inner.places
+    }
     return to_sympy(inner.graph, inner.root, bound)
 
 
@@ -92,7 +94,9 @@ def derivatives(
     """
     Algebra(graph).size(graph.objective)
     symbols: dict[int, Any] = {i: sympy.Symbol(f"x{i}", real=True) for i in values}
-    held = {i: sympy.Symbol(f"c{i}", real=True) for i in constants if graph.nodes[i].value is None or _rounded(graph, i)}
+    held = {
+        i: sympy.Symbol(f"c{i}", real=True) for i in constants if graph.nodes[i].value is None or _rounded(graph, i)
+    }
     expression = to_sympy(graph, graph.objective, symbols | held)
     point = {symbols[i]: sympy.Float(value, EVALUATION_DIGITS) for i, value in values.items()}
     point |= {held[i]: sympy.Float(constants[i], EVALUATION_DIGITS) for i in held}

@@ -1,0 +1,96 @@
+"""The command line: the commands, and what a shell gets to see of errors, interrupts and closed pipes."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import Annotated, Any
+
+import typer
+
+import gradexplain
+from gradexplain.cli import derive, rules
+from gradexplain.cli.streams import write_error
+from gradexplain.errors import GradexplainError
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="gradexplain",
+    help="Explain gradients: the chain rule step by step, beside what PyTorch's autograd computes.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("derive")(derive.command)
+app.command("rules")(rules.command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"gradexplain {gradexplain.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+# A formula that begins with a minus sign, as opposed to an option: something that no option's name contains.
+_FORMULA = re.compile(r"-[^-]*[^\w=-]|--?[\d.(]|-\w\b(?!=)|--?\w+[^\w=-]")
+_SHORT_OPTIONS = frozenset(("-h", "-o"))
+
+
+def protect_formulas(arguments: list[str]) -> list[str]:
+    """Put a space before each formula that begins with a minus sign, so that it is not taken for an option.
+
+    >>> protect_formulas(["derive", "-x**2", "--at", "x=-1", "--fromat", "json"])
+    ['derive', ' -x**2', '--at', 'x=-1', '--fromat', 'json']
+    """
+    return [
+        " " + argument
+        if (argument[:2] not in _SHORT_OPTIONS and not argument.startswith("--") and re.match(r"-[^-\s]", argument))
+        or re.match(r"--?[^\w-]|--[\w.]+[^\w.=-]", argument)
+        else argument
+        for argument in arguments
+    ]  # fmt: skip
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns the exit status: 0, 1 for a bad verdict, 2 for bad input, 130 for Ctrl-C."""
+    try:
+        status = app(protect_formulas(arguments), prog_name="gradexplain", standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except GradexplainError as error:
+        write_error(str(error))
+        return USAGE_ERROR
+    except BrokenPipeError:
+        # The reader has seen enough; nothing more is to be written when Python closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        write_error(_usage(error))
+        return USAGE_ERROR
+
+
+def _usage(error: Any) -> str:
+    """The message of a mistake in the options, in the manner of all others."""
+    message = error.format_message().strip().rstrip(".")
+    if not message:
+        return "a command is missing\n  gradexplain --help lists them"
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "gradexplain"
+    return f"{message[0].lower()}{message[1:]}\n  {command} --help shows what there is"

@@ -1,0 +1,126 @@
+"""`gradexplain derive`: read the options, derive, render."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gradexplain.cli.streams import encodes, read_input, use_color, write_file, write_note, write_result
+from gradexplain.errors import OptionError
+from gradexplain.records import FAILURES, Derivation
+
+
+class Format(StrEnum):
+    """The ways of writing a derivation."""
+
+    table = "table"
+    json = "json"
+    value = "value"
+
+
+class DTypeName(StrEnum):
+    """The floating-point formats of PyTorch."""
+
+    float64 = "float64"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+class Color(StrEnum):
+    """When to use colour."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
+SUFFIXES = {".json": Format.json, ".txt": Format.table}
+
+
+def command(
+    expression: Annotated[
+        str,
+        typer.Argument(help='The formula, such as "(y - (w*x+b))**2", or - for standard input.', show_default=False),
+    ],
+    at: Annotated[
+        list[str] | None,
+        typer.Option("--at", metavar="NAME=VALUE,…", help="Values of the inputs, such as w=1,b=1/3; repeatable."),
+    ] = None,
+    wrt: Annotated[
+        str | None, typer.Option(metavar="NAME,…", help="The inputs to differentiate by (all, without this option).")
+    ] = None,
+    upstream: Annotated[
+        str, typer.Option(metavar="VALUE", help="The gradient of the objective itself, PyTorch's gradient=.")
+    ] = "1",
+    dtype: Annotated[
+        DTypeName, typer.Option(help="The floating-point format that PyTorch computes in.")
+    ] = DTypeName.float64,
+    format: Annotated[
+        Format | None,
+        typer.Option(help="How to write the result; table, unless -o has another suffix.", show_default=False),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file, .json or .txt.")
+    ] = None,
+    color: Annotated[Color, typer.Option(help="When to use colour.")] = Color.auto,
+) -> int:
+    """Differentiate a formula by the chain rule and compare every step with PyTorch's autograd.
+
+    Exit status: 0 if all verdicts are fine, 1 if autograd lost precision, gave nan or inf, or disagrees, 2 for bad input.
+    """
+    chosen = _format(format, json, output)
+    import gc
+
+    # Nothing that a derivation makes becomes garbage before the process ends.
+    gc.disable()
+    from gradexplain.derive import derive
+
+    formula = read_input() if expression.strip() == "-" else expression.removeprefix(" ")
+    derivation = derive(formula, at, wrt=wrt, upstream=upstream, dtype=dtype.value)
+    text = _render(derivation, chosen, color.value, output)
+    if output is not None:
+        write_file(output, text)
+    else:
+        write_result(text)
+    for note in derivation.notes:
+        write_note(note)
+    return 1 if derivation.verdict in FAILURES else 0
+
+
+def _format(format: Format | None, json: bool, output: Path | None) -> Format:
+    """The format that the options ask for. Raises OptionError where they contradict each other."""
+    if json and format not in (None, Format.json):
+        raise OptionError(f"--json and --format {format.value} contradict each other" if format else "")
+    if json or format is not None:
+        return format or Format.json
+    if output is None:
+        return Format.table
+    found = SUFFIXES.get(output.suffix.lower())
+    if found is None:
+        raise OptionError(
+            f"no format has the suffix {output.suffix or '(none)'}", hint="use .json or .txt, or --format"
+        )
+    return found
+
+
+def _render(derivation: Derivation, format: Format, color: str, output: Path | None) -> str:
+    if format is Format.json:
+        from gradexplain.output import json
+
+        text = json.render(derivation)
+        return text if output is not None or encodes(sys.stdout, text) else json.render(derivation, ascii_only=True)
+    if format is Format.value:
+        from gradexplain.output import value
+
+        return value.render(derivation)
+    from gradexplain.output import table
+
+    if output is not None:
+        return table.render(derivation, table.UNLIMITED, color == "always")
+    return table.render(derivation, None, use_color(sys.stdout, color))

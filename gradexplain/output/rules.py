@@ -1,0 +1,111 @@
+"""The rule table for a reader: all rows, or one with an example that is derived then and there."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+from gradexplain.errors import columns
+from gradexplain.language.rules import RULES, Rule
+
+LETTERS = "abcdefgh"
+
+
+def call(rule: Rule) -> str:
+    """How the rule's operation is written.
+
+    >>> call(RULES["mul"]), call(RULES["clamp"])
+    ('a * b', 'clamp(a, b, c)')
+    """
+    if rule.symbol:
+        return f"-{LETTERS[0]}" if rule.name == "neg" else f"a {rule.symbol} b"
+    return "a" if rule.name == "identity" else f"{rule.name}({', '.join(rule.parameters)})"
+
+
+def derivatives(rule: Rule) -> list[tuple[str, str]]:
+    """The local derivatives of a rule: by which input, and the formula.
+
+    >>> derivatives(RULES["sub"])
+    [('a', '1'), ('b', '-1')]
+    """
+    return [(letter, partial) for letter, partial in zip(rule.parameters, rule.partials, strict=True) if partial]
+
+
+def render_all() -> str:
+    """All rules, a line each: id, how it is written, and the local derivative by each input."""
+    rows = [(rule.name, call(rule), "; ".join(f"∂/∂{by} = {text}" for by, text in derivatives(rule)) or "no gradient")
+            for rule in RULES.values()]  # fmt: skip
+    widths = [max(columns(row[k]) for row in rows) for k in range(2)]
+    lines = [f" {'rule'.ljust(widths[0])}  {'operation'.ljust(widths[1])}  local derivatives (out is the result)"]
+    lines += [f" {row[0].ljust(widths[0])}  {row[1].ljust(widths[1])}  {row[2]}" for row in rows]
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    indent = " " * (widths[0] + widths[1] + 5)
+    return (
+        "\n".join(_folded(line, indent, width) for line in lines)
+        + "\n\n gradexplain rules NAME explains one of them.\n"
+    )
+
+
+def _folded(line: str, indent: str, width: int | None) -> str:
+    import textwrap
+
+    if width is None or len(line) <= width:
+        return line
+    return textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False, drop_whitespace=True,
+                         initial_indent="", break_long_words=True)  # fmt: skip
+
+
+def facts(rule: Rule) -> list[tuple[str, str]]:
+    """What there is to say about a rule: pairs of a heading and a text, in the order in which they are shown."""
+    found = [("operation", call(rule))]
+    if rule.definition:
+        found.append(("definition", rule.definition))
+    if rule.defaults:
+        names = ", ".join(
+            f"{k} = {v}" for k, v in zip(rule.keywords[-len(rule.defaults) :], rule.defaults, strict=True)
+        )
+        letters = ", ".join(rule.parameters[rule.required :])
+        found.append(("settings", f"{names} ({letters} in the formulas)"))
+    for by, text in derivatives(rule):
+        found.append((f"∂out/∂{by}", text))
+    if not derivatives(rule):
+        found.append(("gradient", "none: a comparison is a condition"))
+    if rule.staircase:
+        found.append(("note", "constant between its jumps: the gradient is 0, nothing flows through"))
+    if rule.kink and not rule.boolean:
+        found.append(("kink", f"where {rule.kink} == 0: {rule.at_kink or 'the derivative may not exist'}"))
+    if rule.aliases:
+        found.append(("also called", ", ".join(rule.aliases)))
+    found.append(("in PyTorch", f"torch.{rule.torch or rule.name}"))
+    return found
+
+
+def example(rule: Rule) -> tuple[str, str]:
+    """A formula that uses the rule and a point for it.
+
+    >>> example(RULES["tanh"])
+    ('tanh(w*x)', 'w=2,x=0.5')
+    """
+    if rule.boolean:
+        return f"where(w*x {rule.symbol} 1, x, -x)", "w=2,x=3"
+    if rule.example:
+        return rule.example, "w=2,x=0.5"
+    if rule.symbol:
+        return ("-(w*x)", "w=2,x=0.5") if rule.name == "neg" else (f"w*x {rule.symbol} w", "w=2,x=0.5")
+    inputs = sum(bool(partial) for partial in rule.partials)
+    return f"{rule.name}({', '.join(['w*x', 'x', 'w'][:inputs])})", "w=2,x=0.5"
+
+
+def render_one(rule: Rule) -> tuple[str, tuple[str, ...]]:
+    """One rule explained, with an example derived at a point; and the notes of the example."""
+    from gradexplain.derive import derive
+    from gradexplain.output.table import render
+
+    known = facts(rule)
+    width = max(len(heading) for heading, _ in known)
+    lines = [f" {rule.name}: {rule.title.replace(' / ', ', ')}", ""]
+    lines += [f" {heading.ljust(width)}  {text}" for heading, text in known]
+    formula, point = example(rule)
+    derivation = derive(formula, point)
+    lines += ["", f' Example: gradexplain derive "{formula}" --at {point}', ""]
+    return "\n".join(lines) + "\n" + render(derivation), derivation.notes
