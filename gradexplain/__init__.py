@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "RULES", "Derivation", "FormulaError", "GradexplainError", "OptionError", "PointError", "Rule", "__version__", "derive",
+    "RULES", "Derivation", "FormulaError", "GradexplainError", "OptionError", "PointError", "Rule", "__version__",
+    "derive",
 ]  # fmt: skip
 
 # Loaded on demand, so that `import gradexplain` costs nothing and no name here needs PyTorch or SymPy.

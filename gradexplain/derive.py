@@ -25,8 +25,8 @@ def derive(
 ) -> Derivation:
     """Differentiate a scalar formula by the chain rule and compare every step with PyTorch's autograd.
 
-    `expression` is a formula of the language, statements `name = expression` separated by `;` or line ends, of which the
-    last one is the objective. `at` has the values of the inputs: a mapping from names to numbers, or text such as
+    `expression` is a formula of the language: statements `name = expression` separated by `;` or line ends, of which
+    the last one is the objective. `at` has the values of the inputs: a mapping from names to numbers, or text such as
     `"w=1,b=1/3"`. `wrt` are the inputs or named nodes whose gradients are wanted (all inputs where it is left out), as
     names or as text separated by commas. `upstream` is the gradient of the objective with respect to itself, PyTorch's
     `gradient=`. `dtype` is `float64`, `float32`, `bfloat16` or `float16`. All values are scalars.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 SCHEMA = "gradexplain/derivation@1"
 
@@ -29,7 +29,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class ForwardRow:
-    """One node of the forward pass: its `expression` over earlier nodes, the exact `value` and PyTorch's, `autograd`."""
+    """One node of the forward pass: its `expression` over earlier nodes, the exact `value`, and PyTorch's."""
 
     node: str
     expression: str
@@ -147,7 +147,7 @@ _SCALARS = frozenset((str, int, bool, type(None)))
 
 def plain(value: Any) -> Any:
     """The same in dictionaries, lists, text, numbers and None, as JSON can hold it."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind is float:
         return value if math.isfinite(value) else "nan" if value != value else "inf" if value > 0 else "-inf"
     if kind in _SCALARS:
@@ -158,16 +158,16 @@ def plain(value: Any) -> Any:
         return {key: plain(entry) for key, entry in value.items()}
     # A derivation may have a million fields: scalars and finite floats are kept without another call.
     return {
-        name: entry if (kind := type(entry)) in _SCALARS or (kind is float and entry - entry == 0.0) else plain(entry)
-        for name, entry in zip(_fields(type(value)), _values(type(value))(value), strict=True)
+        name: entry if (own := type(entry)) in _SCALARS or (own is float and entry - entry == 0.0) else plain(entry)
+        for name, entry in zip(_fields(kind), _values(kind)(value), strict=True)
     }
 
 
 @cache
-def _values(record: Any) -> Callable[[Any], tuple[Any, ...]]:
+def _values(record: Hashable) -> Callable[[Any], tuple[Any, ...]]:
     return attrgetter(*_fields(record))
 
 
 @cache
-def _fields(record: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(record) if field.name != "typeset")
+def _fields(record: Hashable) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cast(Any, record)) if field.name != "typeset")

@@ -12,7 +12,7 @@ import typer
 import gradexplain
 from gradexplain.cli import derive, rules
 from gradexplain.cli.streams import write_error
-from gradexplain.errors import GradexplainError
+from gradexplain.errors import GradexplainError, nearest
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -67,6 +67,7 @@ def protect_formulas(arguments: list[str]) -> list[str]:
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit status: 0, 1 for a bad verdict, 2 for bad input, 130 for Ctrl-C."""
     try:
+        arguments = arguments or ["--help"]
         status = app(protect_formulas(arguments), prog_name="gradexplain", standalone_mode=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
@@ -89,8 +90,10 @@ def run(arguments: list[str]) -> int:
 def _usage(error: Any) -> str:
     """The message of a mistake in the options, in the manner of all others."""
     message = error.format_message().strip().rstrip(".")
-    if not message:
-        return "a command is missing\n  gradexplain --help lists them"
+    possibilities = getattr(error, "possibilities", None)
+    if possibilities:
+        name = error.option_name
+        return f"there is no option {name}\n  {nearest(name, possibilities) or f'did you mean {possibilities[0]}?'}"
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "gradexplain"
     return f"{message[0].lower()}{message[1:]}\n  {command} --help shows what there is"

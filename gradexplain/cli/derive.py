@@ -72,7 +72,8 @@ def command(
 ) -> int:
     """Differentiate a formula by the chain rule and compare every step with PyTorch's autograd.
 
-    Exit status: 0 if all verdicts are fine, 1 if autograd lost precision, gave nan or inf, or disagrees, 2 for bad input.
+    Exit status: 0 if all verdicts are fine, 1 if autograd lost precision, gave nan or inf, or disagrees,
+    2 for bad input.
     """
     chosen = _format(format, json, output)
     import gc

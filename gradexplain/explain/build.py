@@ -1,4 +1,4 @@
-"""From a formula at a point to its record: the walk is read exactly, in symbols and by PyTorch, and put side by side."""
+"""From a formula at a point to its record: one walk, read exactly, in symbols and by PyTorch, side by side."""
 
 from __future__ import annotations
 

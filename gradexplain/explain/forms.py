@@ -14,7 +14,7 @@ from gradexplain.language.algebra import Algebra
 from gradexplain.language.graph import Graph
 from gradexplain.language.text import MATHML, write
 from gradexplain.readings import exact as exact_reading
-from gradexplain.readings.arithmetic import finite
+from gradexplain.readings.arithmetic import finite, mp
 from gradexplain.readings.exact import DEAD, Exact, same
 
 # Above this many nodes no factors are written beside a chain, and nothing is given to SymPy.
@@ -84,7 +84,7 @@ def _holds(problem: Problem, candidate: int, root: int) -> bool:
     graph = problem.graph
     generator = random.Random(20)
     atoms = [*graph.inputs, *graph.names]
-    exact_reading.mp.dps = exact_reading.DIGITS[0]
+    mp.dps = exact_reading.DIGITS[0]
     confirmed = 0
     for trial in range(TRIALS):
         spread = 1.0 if trial % 2 else 3.0

@@ -1,4 +1,4 @@
-"""Whether a derivative exists where the chain rule meets a kink or 0 times infinity: difference quotients on both sides."""
+"""Whether a derivative exists at a kink or where the chain rule meets 0 times infinity: quotients on both sides."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _tidy(quotient: Number) -> Number:
 
 
 def settle(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement) -> dict[int, Sides]:
-    """Look at both sides of every source with a questionable verdict, and correct the verdict where a derivative exists."""
+    """Both sides of every source with a questionable verdict; the verdict is corrected where a derivative exists."""
     found: dict[int, Sides] = {}
     if problem.size > MAX_NODES:
         return found

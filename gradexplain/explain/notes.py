@@ -67,9 +67,8 @@ def general_notes(problem: Problem, exact: Exact, witness: Witness, with_torch: 
         graph.nodes[step.through].rule for steps in exact.walk.steps.values() for step in steps
         if RULES[graph.nodes[step.through].rule].staircase
     }  # fmt: skip
-    for rule in sorted(staircases):
-        notes.append(f"{rule} is constant between its jumps, so its derivative is 0 and no gradient flows through it")
-    return notes
+    flat = "is constant between its jumps, so its derivative is 0 and no gradient flows through it"
+    return notes + [f"{rule} {flat}" for rule in sorted(staircases)]
 
 
 def kink_note(problem: Problem, exact: Exact, judgement: Judgement, sides: Sides | None, j: int) -> str:
@@ -80,7 +79,8 @@ def kink_note(problem: Problem, exact: Exact, judgement: Judgement, sides: Sides
     text = f"{problem.partial(j)}: {what}"
     chosen = short(exact.walk.totals[j])
     if sides is not None and sides.derivative is not None:
-        return f"{text}, and PyTorch's choice gives {chosen}, while the derivative of the whole exists: {short(sides.derivative)}"
+        derivative = short(sides.derivative)
+        return f"{text}, and PyTorch's choice gives {chosen}, while the derivative of the whole exists: {derivative}"
     if sides is not None:
         left, right = (f"{short(side)}" if side is not None else "not finite" for side in sides)
         text += f": the derivative is {left} from the left and {right} from the right"

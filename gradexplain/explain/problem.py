@@ -14,10 +14,10 @@ from gradexplain.point import Given
 class Problem:
     """A formula at a point, ready to be differentiated.
 
-    `given` has the value of every input (None for a missing one) and every constant, as the dtype holds them, by node;
-    `sources` are the nodes whose gradients are wanted; `seed` is the upstream gradient of the objective as it was given and
-    `held_seed` as the dtype holds it; `notes` are remarks made so far. `size` is the number of nodes of the formula,
-    since closed forms are added to the same graph.
+    `given` has the value of every input (None for a missing one) and constant, as the dtype holds them, by node.
+    `sources` are the nodes whose gradients are wanted; `seed` is the upstream gradient of the objective as it was
+    given and `held_seed` as the dtype holds it; `notes` are remarks made so far. `size` is the number of nodes of the
+    formula, since closed forms are added to the same graph.
     """
 
     source: str

@@ -56,8 +56,8 @@ def close(exact: Number, found: float | bool, tolerance: float) -> bool:
 def judge(graph: Graph, exact: Exact, witness: Witness, dtype: str, rounded: Callable[[], Exact]) -> Judgement:
     """The verdict for every node that has a gradient. `exact` and `witness` must be of the same graph and point.
 
-    `rounded` computes the exact walk once more with the digits of the dtype only; it is called where a difference is not
-    explained otherwise, to tell a loss of precision from a disagreement.
+    `rounded` computes the exact walk once more with the digits of the dtype only; it is called where a difference is
+    not explained otherwise, to tell a loss of precision from a disagreement.
     """
     tolerance = DTYPES[dtype].tolerance
     result = Judgement()

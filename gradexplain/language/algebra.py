@@ -5,63 +5,38 @@ It never expands a bracket and never looks into a named node, so a closed form s
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection
 from fractions import Fraction
 
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.language.products import MAX_NUMBER_POWER, ONE, Exponent, Factors, Products, TooLarge, whole
 from gradexplain.language.templates import Template
 
-MAX_SIZE = 250
+__all__ = ["Algebra", "TooLarge"]
+
 MAX_TERMS = 40
-MAX_POWER = 10_000
-ONE, ZERO = Fraction(1), Fraction(0)
-HALF = Fraction(1, 2)
+ZERO = Fraction(0)
 _COMPARE = {
-    "gt": lambda a, b: a > b, "ge": lambda a, b: a >= b, "lt": lambda a, b: a < b, "le": lambda a, b: a <= b,
-    "eq": lambda a, b: a == b, "ne": lambda a, b: a != b,
+    "gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le, "eq": operator.eq, "ne": operator.ne,
 }  # fmt: skip
 
 
-class TooLarge(Exception):
-    """The expression outgrew MAX_SIZE operations."""
-
-
-# The exponent of each base; whole ones are ints, which are faster.
-Exponent = Fraction | int
-Factors = dict[int, Exponent]
-
-
-class Algebra:
+class Algebra(Products):
     """Builds simplified nodes in `graph`; the nodes `atoms` are taken whole.
 
     With `generic`, a rule's own exception for one value, such as that of a power for an exponent of 0, is left out.
+
+    >>> from gradexplain.language.text import write
+    >>> algebra = Algebra(Graph())
+    >>> x = algebra.graph.input("x")
+    >>> write(algebra.graph, algebra.apply("add", algebra.apply("mul", x, x), algebra.apply("mul", x, x)), {})
+    '2*x**2'
     """
 
     def __init__(self, graph: Graph, atoms: Collection[int] = (), generic: bool = True) -> None:
-        self.graph, self.atoms, self.generic = graph, atoms, generic
-        self._sizes: dict[int, int] = {}
-        self._products: dict[int, tuple[Fraction, Factors]] = {}
-
-    def number(self, node: int) -> Fraction | None:
-        """The value of a node that is a number, else None."""
-        value = self.graph.nodes[node].value
-        return value if isinstance(value, Fraction) and node not in self.atoms else None
-
-    def size(self, node: int) -> int:
-        """How many operations and leaves the text of `node` has; raises TooLarge above MAX_SIZE."""
-        sizes, stack = self._sizes, [node]
-        while stack:
-            i = stack[-1]
-            inputs = () if i in self.atoms else self.graph.nodes[i].inputs
-            missing = [j for j in inputs if j not in sizes]
-            if missing:
-                stack.extend(missing)
-                continue
-            sizes[i] = 1 + sum(sizes[j] for j in inputs)
-            if sizes[i] > MAX_SIZE:
-                raise TooLarge
-            stack.pop()
-        return sizes[node]
+        super().__init__(graph, atoms)
+        self.generic = generic
 
     def apply(self, rule: str, *inputs: int) -> int:
         """The node for `rule` on `inputs`, in its simplest form. Raises TooLarge."""
@@ -80,7 +55,7 @@ class Algebra:
         if rule == "identity":
             return inputs[0]
         if rule == "where":
-            return self._choice(*inputs)
+            return self._choice(inputs[0], inputs[1], inputs[2])
         numbers = [self.number(i) for i in inputs]
         if rule == "heaviside" and None not in numbers:
             a, at_zero = numbers
@@ -104,7 +79,8 @@ class Algebra:
             if node.rule == CONSTANT:
                 made[i] = self.graph.constant(node.value)  # type: ignore[arg-type]
             elif node.rule == "where" and self.generic and graph.nodes[node.inputs[0]].rule == "eq":
-                made[i] = self._choice(*[made[j] for j in node.inputs], generic=True)
+                condition, first, second = (made[j] for j in node.inputs)
+                made[i] = self._choice(condition, first, second, generic=True)
             elif node.rule != INPUT:
                 made[i] = self.apply(node.rule, *[made[j] for j in node.inputs])
         return made[template.root]
@@ -125,137 +101,21 @@ class Algebra:
         power, value = self.number(exponent), self.number(base)
         if power is None or (value == 0 and power <= 0):
             return base if value == 1 else self._checked("pow", base, exponent)
-        if value is not None and power.denominator == 1 and abs(power) <= 64:
+        if value is not None and power.denominator == 1 and abs(power) <= MAX_NUMBER_POWER:
             return self.graph.constant(value**power.numerator)
-        return self.combine(((base, _whole(power)),))
-
-    def product(self, node: int) -> tuple[Fraction, Factors]:
-        """The node as a number times powers of nodes that are no products themselves, in order."""
-        known = self._products
-        stack = [node]
-        while stack:
-            i = stack[-1]
-            parts = self._factors(i)
-            missing = [j for j, _ in parts if j != i and j not in known]
-            if missing:
-                stack.extend(missing)
-                continue
-            stack.pop()
-            value = self.number(i)
-            if value is not None:
-                known[i] = value, {}
-            elif parts == [(i, 1)]:
-                known[i] = ONE, {i: 1}
-            else:
-                sign = -ONE if self.graph.nodes[i].rule == "neg" else ONE
-                known[i] = self._merge(parts, sign)
-        return known[node]
-
-    def _factors(self, i: int) -> list[tuple[int, Exponent]]:
-        rule, inputs, _ = self.graph.nodes[i]
-        if i in self.atoms:
-            return [(i, 1)]
-        if rule in ("mul", "div"):
-            if rule == "div" and self.number(inputs[1]) == 0:
-                return [(i, 1)]
-            return [(inputs[0], 1), (inputs[1], 1 if rule == "mul" else -1)]
-        if rule in ("neg", "identity"):
-            return [(inputs[0], 1)]
-        if rule == "pow" and (power := self.number(inputs[1])) is not None and abs(power) <= MAX_POWER:
-            value = self.number(inputs[0])
-            if value is None or (value != 0 and power.denominator == 1 and abs(power) <= 64):
-                return [(inputs[0], _whole(power))]
-        return [(i, 1)]
-
-    def _merge(self, parts: list[tuple[int, Exponent]], number: Fraction) -> tuple[Fraction, Factors]:
-        """The product of powers of known products."""
-        factors: Factors = {}
-        for j, power in parts:
-            coefficient, inner = self._products[j]
-            # A root of a product is not the product of the roots where factors are negative.
-            whole = power.denominator == 1 and abs(power) <= MAX_POWER
-            if power == 1:
-                number *= coefficient
-                scaled = inner
-            elif whole and (coefficient != 0 or power > 0) and (coefficient in (1, -1) or abs(power) <= 64):
-                number *= coefficient**power.numerator
-                scaled = {base: exponent * power for base, exponent in inner.items()}
-            elif coefficient == 1 and len(inner) == 1 and next(iter(inner.values())) == 1:
-                scaled = {next(iter(inner)): power}
-            else:
-                scaled = {j: power}
-            for base, exponent in scaled.items():
-                factors[base] = factors.get(base, 0) + exponent
-        return number, {base: exponent for base, exponent in factors.items() if exponent}
-
-    def combine(self, parts: tuple[tuple[int, Exponent], ...], number: Fraction = ONE) -> int:
-        """The product of powers `(node, exponent)` and a number, as a simplified node. Raises TooLarge."""
-        for j, _ in parts:
-            self.product(j)
-        coefficient, factors = self._merge(list(parts), number)
-        return self.build(coefficient, factors)
+        return self.combine(((base, whole(power)),))
 
     def build(self, coefficient: Fraction, factors: Factors) -> int:
-        """The node of a number times powers: the number first, then names, functions and sums. Raises TooLarge."""
-        if coefficient == 0:
-            return self.graph.constant(0)
-        ordered = sorted(factors.items(), key=self._place)
-        for base, exponent in ordered:
+        """As for all products, but a choice between something and 0 takes the other factors inside. Raises TooLarge."""
+        for base, exponent in factors.items():
             node = self.graph.nodes[base]
-            if node.rule == "where" and exponent == 1 and base not in self.atoms:
-                rest = {b: e for b, e in factors.items() if b != base}
-                if any(self.number(i) == 0 for i in node.inputs[1:]):
-                    branches = [self.apply("mul", i, self.build(coefficient, rest)) for i in node.inputs[1:]]
-                    return self._choice(node.inputs[0], *branches)
-        above = [self._raise(base, exponent) for base, exponent in ordered if exponent > 0]
-        below = [self._raise(base, -exponent) for base, exponent in ordered if exponent < 0]
-        top, bottom = self._split(abs(coefficient))
-        if top != 1 or not above:
-            above.insert(0, self.graph.constant(top))
-        if bottom != 1:
-            below.insert(0, self.graph.constant(bottom))
-        if coefficient < 0:
-            first = self.number(above[0])
-            above[0] = self.graph.apply("neg", above[0]) if first is None else self.graph.constant(-first)
-        node_number = self._chain(above)
-        if below:
-            node_number = self.graph.apply("div", node_number, self._chain(below))
-        self.size(node_number)
-        if node_number not in self.atoms:
-            self._products[node_number] = coefficient, factors
-        return node_number
-
-    @staticmethod
-    def _split(value: Fraction) -> tuple[Fraction, int]:
-        """The number above and below the line: decimals stay decimals, halves and thirds go below."""
-        if value.denominator % 5 == 0:
-            return value, 1
-        return Fraction(value.numerator), value.denominator
-
-    def _place(self, factor: tuple[int, Exponent]) -> tuple[int, int]:
-        node = self.graph.nodes[factor[0]]
-        if self.graph.is_constant[factor[0]]:
-            kind = 0
-        elif factor[0] in self.atoms or node.rule == INPUT:
-            kind = 1
-        elif node.rule in ("add", "sub"):
-            kind = 3
-        else:
-            kind = 2
-        return kind, factor[0]
-
-    def _raise(self, base: int, exponent: Exponent) -> int:
-        if exponent == 1:
-            return base
-        if exponent == HALF:
-            return self.graph.apply("sqrt", base)
-        return self.graph.apply("pow", base, self.graph.constant(exponent))
-
-    def _chain(self, factors: list[int]) -> int:
-        result = factors[0]
-        for factor in factors[1:]:
-            result = self.graph.apply("mul", result, factor)
-        return result
+            if node.rule == "where" and exponent == 1 and base not in self.atoms and coefficient:
+                condition, *branches = node.inputs
+                if any(self.number(i) == 0 for i in branches):
+                    rest = self.build(coefficient, {b: e for b, e in factors.items() if b != base})
+                    first, second = (self.apply("mul", i, rest) for i in branches)
+                    return self._choice(condition, first, second)
+        return super().build(coefficient, factors)
 
     def terms(self, node: int) -> list[tuple[Fraction, Factors]]:
         """The node as a sum of products, in order; a single one where it is no sum or a long one."""
@@ -282,8 +142,8 @@ class Algebra:
             return first
         left, right = self.graph.nodes[first], self.graph.nodes[second]
         if left.rule == right.rule == "where" and left.inputs[0] == right.inputs[0]:
-            branches = [self.sum(i, j) for i, j in zip(left.inputs[1:], right.inputs[1:], strict=True)]
-            return self._choice(left.inputs[0], *branches)
+            one_way, other_way = (self.sum(i, j) for i, j in zip(left.inputs[1:], right.inputs[1:], strict=True))
+            return self._choice(left.inputs[0], one_way, other_way)
         one, other = self.terms(first), self.terms(second)
         keys = [frozenset(factors.items()) for _, factors in one + other]
         if len(set(keys)) < len(keys):
@@ -319,7 +179,3 @@ class Algebra:
                 result = self.graph.apply("add", result, node)
         self.size(result)
         return result
-
-
-def _whole(value: Fraction) -> Exponent:
-    return value.numerator if value.denominator == 1 else value

@@ -36,7 +36,7 @@ class Step(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Walk(Generic[T]):
-    """The result of a walk: `steps` by the node that they lead to, `totals` their sums, `order` as sums are complete."""
+    """A walk: `steps` by the node that they lead to, `totals` their sums, `order` the nodes as sums are complete."""
 
     steps: dict[int, list[Step[T]]]
     totals: dict[int, T]

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from gradexplain.errors import FormulaError, LimitError
+from gradexplain.language.complaints import TENSORS, foreign, missing_operator, nothing_here
 from gradexplain.language.functions import MODULES, Value, is_number, resolve_call
 from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.numerals import read_number
@@ -19,27 +20,6 @@ from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, Tok
 
 MAX_OPERATIONS = 200_000
 MAX_DEPTH = 20_000
-TENSORS = "matrices and indices are not read: give each element a name of its own"
-NOT_HERE = {
-    "^": "powers are written x**2",
-    "//": "write floor(a/b)",
-    "%": "write a - b*floor(a/b)",
-    "&": "nest where(…) instead",
-    "|": "nest where(…) instead",
-    "&&": "nest where(…) instead",
-    "||": "nest where(…) instead",
-    "~": "swap the two values of where(…) instead",
-    "!": "a factorial is written exp(lgamma(n + 1))",
-    "?": "write where(condition, value, other value)",
-    "=": "to compare, write ==; a statement is name = expression, and statements are separated by ;",
-    "@": TENSORS,
-    "[": TENSORS,
-    "]": TENSORS,
-    "{": "group with ( and )",
-    "}": "group with ( and )",
-    ";": "close the bracket before the statement ends",
-    "$": "leave the dollar signs out",
-}
 
 
 @dataclass(slots=True)
@@ -95,7 +75,7 @@ class ExpressionParser:
         if opened:
             raise self.error("this bracket is never closed", opened.token, "add a )")
         if want_value:
-            raise self._nothing_here(token)
+            raise nothing_here(self.text, self.tokens, self.position)
         self._reduce(1)
         return self.values.pop()
 
@@ -114,14 +94,14 @@ class ExpressionParser:
             self._close(token)
             return False
         elif token.text != "+":
-            raise self._nothing_here(token)
+            raise nothing_here(self.text, self.tokens, self.position)
         return True
 
     def _operator(self, token: Token) -> bool:
         """Take a token where a value has just ended; returns whether a value is wanted after it."""
         text = token.text
         if token.kind in (NUMBER, NAME) or text == "(":
-            raise self._missing_operator(token)
+            raise missing_operator(self.text, self.tokens[self.position - 1], token)
         if text in OPERATORS:
             rule = OPERATORS[text]
             self._reduce(PRECEDENCE[rule] + (rule == "pow"))
@@ -140,7 +120,7 @@ class ExpressionParser:
             return True
         if text == "." and self.tokens[self.position + 1].kind == NAME:
             return self._method()
-        raise self.error(f"{text} is not part of the language", token, NOT_HERE.get(text, ""))
+        raise foreign(self.text, token)
 
     def _open(self, token: Token, call: Token | None = None) -> None:
         self.stack.append(Pending("", 0, token, call))
@@ -208,18 +188,13 @@ class ExpressionParser:
         return True
 
     def _name(self, token: Token) -> bool:
-        following = self.tokens[self.position + 1]
-        while following.text == "." and token.text in MODULES and token.text not in self.variables:
-            name, after = self.tokens[self.position + 2], self.tokens[self.position + 3 : self.position + 4]
-            method = token.text in self.given or (after and self.tokens[self.position + 4 : self.position + 5] and
-                                                  after[0].text == "(" and self.tokens[self.position + 4].text == ")")  # fmt: skip
-            if name.kind != NAME or method:
-                break
-            token, self.position = name, self.position + 2
-            following = self.tokens[self.position + 1]
-            if token.text in SYMBOLIC_CONSTANTS and following.text != "(":
+        while self._is_module(token):
+            self.position += 2
+            token = self.tokens[self.position]
+            if token.text in SYMBOLIC_CONSTANTS and self.tokens[self.position + 1].text != "(":
                 self.values.append(Value(self.graph.constant(token.text), token.start, token.end))
                 return False
+        following = self.tokens[self.position + 1]
         if following.text == "(" and following.kind == SYMBOL:
             self.position += 1
             self._open(following, token)
@@ -227,13 +202,22 @@ class ExpressionParser:
         self.values.append(Value(self._variable(token), token.start, token.end))
         return False
 
+    def _is_module(self, token: Token) -> bool:
+        """Whether a name is the module in `torch.exp(x)`, and not a variable with a method, as in `F.exp()`."""
+        if token.text not in MODULES:
+            return False
+        dot, name, *call = (*self.tokens[self.position + 1 : self.position + 5], token, token)[:4]
+        if dot.text != "." or name.kind != NAME or token.text in self.variables or token.text in self.given:
+            return False
+        return [part.text for part in call] != ["(", ")"]
+
     def _variable(self, token: Token) -> int:
         name = token.text
         if name in self.variables:
             return self.variables[name]
         if name not in self.given:
-            if name in SYMBOLIC_CONSTANTS:
-                return self.graph.constant(name)
+            if name in SYMBOLIC_CONSTANTS or name == "π":
+                return self.graph.constant("pi" if name == "π" else name)
             if name.lower() in ("nan", "inf", "infinity"):
                 raise self.error(f"{name} is not a number that a gradient can be taken at", token)
         self.first_use.setdefault(name, token)
@@ -271,26 +255,3 @@ class ExpressionParser:
         if len(self.graph.nodes) > 2 * MAX_OPERATIONS:
             raise LimitError(f"the formula has more than {MAX_OPERATIONS:,} operations")
         return node
-
-    def _nothing_here(self, token: Token) -> FormulaError:
-        before = self.tokens[self.position - 1] if self.position else None
-        if token.kind in (END, LINE_END) or token.text in (";", ",", ")"):
-            if before is None or before.kind == LINE_END or before.text in (";", "=", "(", ","):
-                return self.error("an expression is missing here", token)
-            return self.error(f"nothing follows {before.text}", before, "complete the expression or remove it")
-        if token.text == "*" and before is not None and before.text == "*":
-            return self.error("nothing stands between * and *", token, "a power is written ** without a space")
-        hint = NOT_HERE.get(token.text, "") if token.text not in OPERATORS else "a value must come before it"
-        return self.error(f"{token.text} cannot stand here", token, hint)
-
-    def _missing_operator(self, token: Token) -> FormulaError:
-        before = self.tokens[self.position - 1]
-        left, right = before.text, token.text
-        if left == ")":
-            hint = "write * to multiply"
-        elif before.end == token.start or right == "(":
-            hint = f"to multiply, write {left}*{right}" + "…)" * (right == "(")
-        else:
-            hint = f"write an operator between {left} and {right}"
-        place = Value(0, before.start if left != ")" else token.start, token.end)
-        return self.error(f"there is no operator before {right}", place, hint)

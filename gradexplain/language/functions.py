@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -142,18 +142,16 @@ def _fill(
     for slot in range(rule.required):
         if slot not in by_slot:
             raise error(f"an argument of {name} is missing")
-    ordered = [by_slot.get(slot) for slot in range(count)]
+    ordered: list[Value | None] = [by_slot.get(slot) for slot in range(count)]
     _check_kinds(rule, graph, ordered, error)
     filled = []
-    for slot, value in enumerate(ordered):
-        if value is None:
-            filled.append(graph.constant(Fraction(rule.defaults[slot - rule.required])))
-        else:
-            filled.append(value.node)
+    for slot, entry in enumerate(ordered):
+        default = rule.defaults[slot - rule.required] if entry is None else "0"
+        filled.append(graph.constant(Fraction(default)) if entry is None else entry.node)
     return filled
 
 
-def _check_kinds(rule: Rule, graph: Graph, values: list[Value] | list[Value | None], error: _Error) -> None:
+def _check_kinds(rule: Rule, graph: Graph, values: Sequence[Value | None], error: _Error) -> None:
     for slot, value in enumerate(values):
         if value is None:
             continue

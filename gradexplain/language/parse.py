@@ -15,9 +15,9 @@ from gradexplain.language.tokens import END, LINE_END, NAME, Token
 
 
 def parse(text: str, given: Collection[str] = ()) -> Graph:
-    """The graph of a formula: statements `name = expression`, separated by `;` or line ends; the last is the objective.
+    """The graph of a formula: statements `name = expression` with `;` or line ends between, the last is the objective.
 
-    `given` holds the names that have a value, so that `e` and `pi` can be variables. Raises FormulaError with the place.
+    `given` holds the names that have a value, so that `e` and `pi` can be variables. Raises FormulaError.
 
     >>> graph = parse("y_pred = w*x + b; loss = (y_true - y_pred)**2")
     >>> graph.names[graph.objective], [graph.nodes[i].value for i in graph.inputs]

@@ -16,12 +16,12 @@ SELU_SCALE = "1.0507009873554804934193349852946"
 class Rule:
     """How one operation is differentiated.
 
-    `name` is the stable id and `title` the plain name of the rule. `partials` has one expression for each input; an empty
-    one means that nothing can flow to that input (a condition, or a setting that must be a number). `definition`
-    writes the operation with simpler ones and is empty for the elementary ones. `kink` is an expression that is 0 just
-    where the derivative may not exist, and `at_kink` says what PyTorch takes there. `defaults` fills inputs that
+    `name` is the stable id and `title` the plain name of the rule. `partials` has one expression for each input; an
+    empty one means that nothing can flow to that input (a condition, or a setting that must be a number). `definition`
+    writes the operation with simpler ones and is empty for the elementary ones. `kink` is an expression that is 0
+    just where the derivative may not exist, and `at_kink` says what PyTorch takes there. `defaults` fills inputs that
     were left out, `keywords` are their names in PyTorch. `torch` is PyTorch's name below `torch.`, where it is
-    not `name`. `staircase` marks the operations whose derivative is 0 wherever it exists. `example` is a formula to show.
+    not `name`. `staircase` marks operations whose derivative is 0 wherever it exists. `example` is a formula to show.
 
     >>> RULES["tanh"].partials
     ('1 - out**2',)
@@ -68,8 +68,8 @@ _ROWS = (
     Rule("mul", "product rule", ("b", "a"), symbol="*", aliases=("multiply",)),
     Rule("div", "quotient rule", ("1/b", "-a/b**2"), symbol="/", aliases=("divide", "true_divide")),
     Rule("neg", "sign rule", ("-1",), symbol="-", aliases=("negative",)),
-    Rule("pow", "power rule / exponential rule", ("where(b == 0, 0, b*a**(b - 1))", "where(a == 0, 0, out*log(a))"), symbol="**",
-         aliases=("power",)),
+    Rule("pow", "power rule / exponential rule",
+         ("where(b == 0, 0, b*a**(b - 1))", "where(a == 0, 0, out*log(a))"), symbol="**", aliases=("power",)),
     Rule("identity", "same value", ("1",), torch="clone", example="u = x; w*u"),
     Rule("square", "square", ("2*a",), "a**2"),
     Rule("reciprocal", "reciprocal", ("-out**2",), "1/a"),
@@ -126,7 +126,8 @@ _ROWS = (
          f"{SELU_SCALE}*where(a > 0, a, {SELU_ALPHA}*(exp(a) - 1))", kink="a",
          at_kink="PyTorch takes scale times alpha, 1.758"),
     Rule("gelu", "Gaussian error linear unit",
-         ("(1 + erf(a/sqrt(2)))/2 + a*exp(-a**2/2)/sqrt(2*pi)",), "a*(1 + erf(a/sqrt(2)))/2", torch="nn.functional.gelu"),
+         ("(1 + erf(a/sqrt(2)))/2 + a*exp(-a**2/2)/sqrt(2*pi)",), "a*(1 + erf(a/sqrt(2)))/2",
+         torch="nn.functional.gelu"),
     Rule("silu", "sigmoid linear unit", ("sigmoid(a)*(1 + a*(1 - sigmoid(a)))",), "a*sigmoid(a)",
          torch="nn.functional.silu", aliases=("swish",)),
     Rule("mish", "mish", ("tanh(softplus(a)) + a*sigmoid(a)*(1 - tanh(softplus(a))**2)",), "a*tanh(softplus(a))",
@@ -159,12 +160,17 @@ _ROWS = (
          at_kink="PyTorch passes the gradient on to the clamped value", keywords=("min",)),
     Rule("clamp_max", "clamp from above", ("heaviside(b - a, 1)", "heaviside(a - b, 0)"), "min(a, b)", kink="a - b",
          at_kink="PyTorch passes the gradient on to the clamped value", keywords=("max",)),
-    Rule("where", "choice", ("", "where(a, 1, 0)", "where(a, 0, 1)"), keywords=("input", "other"), example="where(w*x > 0, x**2, -x)"),
-    Rule("floor", "floor, a staircase", ("0",), kink="a - floor(a)", at_kink=ZERO, staircase=True, example="x*floor(w*x)"),
-    Rule("ceil", "ceiling, a staircase", ("0",), "-floor(-a)", kink="a - floor(a)", at_kink=ZERO, staircase=True, example="x*ceil(w*x)"),
-    Rule("round", "rounding, a staircase", ("0",), kink="a - floor(a) - 1/2", at_kink=ZERO, staircase=True, example="x*round(w*x)"),
+    Rule("where", "choice", ("", "where(a, 1, 0)", "where(a, 0, 1)"), keywords=("input", "other"),
+         example="where(w*x > 0, x**2, -x)"),
+    Rule("floor", "floor, a staircase", ("0",), kink="a - floor(a)", at_kink=ZERO, staircase=True,
+         example="x*floor(w*x)"),
+    Rule("ceil", "ceiling, a staircase", ("0",), "-floor(-a)", kink="a - floor(a)", at_kink=ZERO, staircase=True,
+         example="x*ceil(w*x)"),
+    Rule("round", "rounding, a staircase", ("0",), kink="a - floor(a) - 1/2", at_kink=ZERO, staircase=True,
+         example="x*round(w*x)"),
     Rule("heaviside", "unit step, a staircase", ("0", ""), "where(a == 0, b, where(a > 0, 1, 0))", kink="a",
-         at_kink="PyTorch lets no gradient through", keywords=("values",), staircase=True, example="heaviside(w*x, 0)*x"),
+         at_kink="PyTorch lets no gradient through", keywords=("values",), staircase=True,
+         example="heaviside(w*x, 0)*x"),
     # Comparisons, for the condition of where
     Rule("gt", "greater than", ("", ""), kink="a - b", boolean=True, symbol=">"),
     Rule("ge", "at least", ("", ""), kink="a - b", boolean=True, symbol=">="),

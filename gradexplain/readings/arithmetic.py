@@ -38,7 +38,7 @@ def _sane(value: Number) -> Number:
 def finite(value: Number) -> bool:
     """Whether an mpmath number is neither nan nor an infinity."""
     _, mantissa, exponent, _ = value._mpf_
-    return mantissa != 0 or exponent == 0
+    return bool(mantissa != 0 or exponent == 0)
 
 
 def _magnitude(value: Number) -> int:

@@ -18,7 +18,7 @@ class DType(NamedTuple):
     tolerance: float
 
 
-# A tolerance leaves room for the rounding of some hundred operations, about the spacing of the numbers to the power 0.6.
+# A tolerance leaves room for the rounding of some hundred operations: about the spacing to the power 0.6.
 DTYPES = {
     row.name: row
     for row in (

@@ -96,8 +96,8 @@ class _ExactReading:
                 return DEAD
         elif result is not None and values[i] is not None and finite(result) and not finite(values[i]):
             # At a pole of its own, or outside of its domain, a function has no derivative, whatever the formula says.
-            if all(values[j] is not None and finite(values[j]) for j in node.inputs):
-                return NAN
+            here = all(values[j] is not None and finite(values[j]) for j in node.inputs)
+            return NAN if here else result
         return result
 
     def _at_kink(self, i: int) -> bool:

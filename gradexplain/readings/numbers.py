@@ -6,7 +6,7 @@ It gets a list of operations and knows nothing of the rule table's derivatives.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.rules import RULES
@@ -94,7 +94,7 @@ def _find(torch: Any, name: str) -> Callable[..., Any]:
     found = torch
     for part in name.split("."):
         found = getattr(found, part)
-    return found  # type: ignore[no-any-return]
+    return cast(Callable[..., Any], found)
 
 
 def _gradients(torch: Any, tensors: list[Any], program: Program, dtype: Any) -> dict[int, float | None]:
@@ -104,7 +104,7 @@ def _gradients(torch: Any, tensors: list[Any], program: Program, dtype: Any) -> 
     if objective.requires_grad and wanted:
         seed = torch.tensor(program.upstream, dtype=dtype)
         results = torch.autograd.grad(objective, [tensors[i] for i in wanted], seed, allow_unused=True)
-        found.update(zip(wanted, _items(torch, results), strict=True))  # type: ignore[arg-type]
+        found.update(zip(wanted, _items(torch, results), strict=True))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The symbolic reading with SymPy: the derivative of the whole formula as a second witness, and shorter closed forms."""
+"""The symbolic reading, SymPy: the derivative of the whole formula as a second witness, and shorter closed forms."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ _ELEMENTARY: dict[str, Callable[..., Any]] = {
     "cosh": sympy.cosh, "tanh": sympy.tanh, "asinh": sympy.asinh, "acosh": sympy.acosh, "atanh": sympy.atanh,
     "erf": sympy.erf, "erfc": sympy.erfc, "lgamma": sympy.loggamma, "digamma": sympy.digamma,
     "polygamma": sympy.polygamma, "maximum": sympy.Max, "minimum": sympy.Min, "floor": sympy.floor,
-    "where": lambda a, b, c: sympy.Piecewise((b, a), (c, True)), "round": lambda a: sympy.floor(a + sympy.Rational(1, 2)),
+    "where": lambda a, b, c: sympy.Piecewise((b, a), (c, True)),
+    "round": lambda a: sympy.floor(a + sympy.Rational(1, 2)),
     "gt": sympy.Gt, "ge": sympy.Ge, "lt": sympy.Lt, "le": sympy.Le, "eq": sympy.Eq, "ne": sympy.Ne,
 }  # fmt: skip
 

@@ -18,7 +18,7 @@ from gradexplain.readings.numbers import Program, Witness, run
 _START = "import sys; sys.path[:] = {path!r}; from gradexplain.readings.worker import serve; serve()"
 
 
-def _send(stream: IO[bytes], message: object) -> None:
+def _send(stream: IO[bytes], message: Any) -> None:
     data = marshal.dumps(message)
     stream.write(len(data).to_bytes(8, "little") + data)
     stream.flush()

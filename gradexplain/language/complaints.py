@@ -1,0 +1,66 @@
+"""What to say where a token cannot stand: the message, the place and what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradexplain.errors import FormulaError
+from gradexplain.language.rules import OPERATORS
+from gradexplain.language.tokens import END, LINE_END, Token
+
+TENSORS = "matrices and indices are not read: give each element a name of its own"
+NOT_HERE = {
+    "^": "powers are written x**2",
+    "//": "write floor(a/b)",
+    "%": "write a - b*floor(a/b)",
+    "&": "nest where(…) instead",
+    "|": "nest where(…) instead",
+    "&&": "nest where(…) instead",
+    "||": "nest where(…) instead",
+    "~": "swap the two values of where(…) instead",
+    "!": "a factorial is written exp(lgamma(n + 1))",
+    "?": "write where(condition, value, other value)",
+    "=": "to compare, write ==; a statement is name = expression, and statements are separated by ;",
+    "@": TENSORS,
+    "[": TENSORS,
+    "]": TENSORS,
+    "{": "group with ( and )",
+    "}": "group with ( and )",
+    ";": "close the bracket before the statement ends",
+    "$": "leave the dollar signs out",
+}
+
+
+def foreign(text: str, token: Token) -> FormulaError:
+    """A symbol that the language does not have."""
+    message = f"{token.text} is not part of the language"
+    return FormulaError(message, text, token.start, token.end, NOT_HERE.get(token.text, ""))
+
+
+def nothing_here(text: str, tokens: Sequence[Token], position: int) -> FormulaError:
+    """The token at `position` stands where a value must begin."""
+    token, before = tokens[position], tokens[position - 1] if position else None
+    place = token.start, max(token.end, token.start + 1)
+    if token.kind in (END, LINE_END) or token.text in (";", ",", ")"):
+        if before is None or before.kind == LINE_END or before.text in (";", "=", "(", ","):
+            return FormulaError("an expression is missing here", text, *place)
+        hint = "complete the expression or remove it"
+        return FormulaError(f"nothing follows {before.text}", text, before.start, before.end, hint)
+    if token.text == "*" and before is not None and before.text == "*":
+        hint = "a power is written ** without a space"
+        return FormulaError("nothing stands between * and *", text, *place, hint)
+    hint = NOT_HERE.get(token.text, "") if token.text not in OPERATORS else "a value must come before it"
+    return FormulaError(f"{token.text} cannot stand here", text, *place, hint)
+
+
+def missing_operator(text: str, before: Token, token: Token) -> FormulaError:
+    """A value follows another one with nothing between them."""
+    left, right = before.text, token.text
+    start = token.start if left == ")" else before.start
+    if left == ")":
+        hint = "write * to multiply"
+    elif before.end == token.start or right == "(":
+        hint = f"to multiply, write {left}*{right}" + "…)" * (right == "(")
+    else:
+        hint = f"write an operator between {left} and {right}"
+    return FormulaError(f"there is no operator before {right}", text, start, token.end, hint)

@@ -1,0 +1,65 @@
+"""A derivation as a table with typeset formulas, for a notebook: HTML with MathML, escaped throughout."""
+
+from __future__ import annotations
+
+from html import escape
+
+from gradexplain.output.numbers import show, show_pair
+from gradexplain.records import BackwardRow, Derivation
+
+MAX_ROWS = 200
+
+
+def render(derivation: Derivation) -> str:
+    """The gradient with its closed forms, and the backward pass; long ones are cut after MAX_ROWS rows."""
+    parts = [f"<p><code>{escape('; '.join(derivation.statements))}</code> {_point(derivation)}</p>"]
+    parts.append(_table(("gradient", "closed form", "exact", "autograd", "verdict"), [
+        (_code(entry.partial), _formula(entry.typeset, entry.symbolic), *_pair(entry.value, entry.autograd),
+         escape(entry.verdict))
+        for entry in list(derivation.gradient.values())[:MAX_ROWS]
+    ]))  # fmt: skip
+    parts.append(_table(("partial", "contribution", "numbers", "exact", "autograd", "verdict"), [
+        _backward(row) for row in derivation.backward[:MAX_ROWS]
+    ]))  # fmt: skip
+    parts += [f"<p>{escape(note)}</p>" for note in derivation.notes]
+    return "<div>" + "\n".join(parts) + "</div>"
+
+
+def _point(derivation: Derivation) -> str:
+    values = ", ".join(f"{name} = {value}" for name, value in derivation.point.items())
+    return escape(f"{'at ' + values if values else ''} {derivation.dtype}")
+
+
+def _backward(row: BackwardRow) -> tuple[str, ...]:
+    how = "<br>".join(
+        f"{escape(entry.title)} through {_code(entry.through)}: {_code(entry.local)}" for entry in row.contributions
+    )
+    numbers = "<br>".join(
+        f"{escape(show(entry.upstream) or '?')} · {escape(show(entry.local_value) or '?')}"
+        for entry in row.contributions
+    )
+    return _code(row.partial), how, numbers, *_pair(row.value, row.autograd), escape(row.verdict)
+
+
+def _pair(exact: object, autograd: object) -> tuple[str, str]:
+    one, other = show_pair(exact, autograd)  # type: ignore[arg-type]
+    return escape(one), escape(other)
+
+
+def _formula(typeset: str | None, text: str | None) -> str:
+    """MathML where there is some, the formula itself as its plain form for copying."""
+    if typeset is None:
+        return _code(text or "")
+    return f'<math display="inline" title="{escape(text or "", quote=True)}">{typeset}</math>'
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"
+
+
+def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    head = "".join(f'<th style="text-align:left">{escape(heading)}</th>' for heading in headings)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
