@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -9,7 +10,11 @@ def main() -> None:
     """Run the command line and exit with its status."""
     from gradexplain.cli.app import run
 
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Taking SymPy apart object by object would cost more than the whole derivation of a small formula.
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from gradexplain.errors import OptionError, PointError, nearest
 from gradexplain.explain.names import Names
@@ -39,6 +39,22 @@ def derive(
     >>> derivation.gradient["w"].symbolic, derivation.gradient["w"].autograd, derivation.verdict
     ('-2*x*(y - (w*x + b))', -8.0, 'agrees')
     """
+    return begin(expression, at, wrt=wrt, upstream=upstream, dtype=dtype)()
+
+
+def begin(
+    expression: str,
+    at: Point | None = None,
+    *,
+    wrt: str | Sequence[str] | None = None,
+    upstream: float | str = 1.0,
+    dtype: str = "float64",
+) -> Callable[[], Derivation]:
+    """The first half of `derive`: everything but PyTorch's numbers, which load meanwhile.
+
+    Arguments and errors are those of `derive`. Returns a function that waits for PyTorch and gives the record, so that
+    other work can be done before it is called.
+    """
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype}", hint=nearest(dtype, DTYPES) or "it is one of " + ", ".join(DTYPES))
     point = read_point(at)
@@ -52,7 +68,7 @@ def derive(
     if with_torch:
         TORCH.start()
 
-    from gradexplain.explain.build import build
+    from gradexplain.explain.build import finish, prepare
     from gradexplain.explain.problem import Problem
 
     seed, held_seed = read_upstream(upstream, dtype)
@@ -65,7 +81,8 @@ def derive(
     problem = Problem(
         expression, graph, names, point, given, sources, seed, held_seed, dtype, missing, notes, len(graph.nodes)
     )
-    return build(problem, TORCH.answer if with_torch else None)
+    prepared = prepare(problem)
+    return lambda: finish(prepared, TORCH.answer() if with_torch else None)
 
 
 def _check_point(graph: Graph, point: dict[str, Given]) -> list[str]:

@@ -80,10 +80,16 @@ def command(
 
     # Nothing that a derivation makes becomes garbage before the process ends.
     gc.disable()
-    from gradexplain.derive import derive
+    from gradexplain.derive import begin
 
     formula = read_input() if expression.strip() == "-" else expression.removeprefix(" ")
-    derivation = derive(formula, at, wrt=wrt, upstream=upstream, dtype=dtype.value)
+    finish = begin(formula, at, wrt=wrt, upstream=upstream, dtype=dtype.value)
+    if chosen is Format.table:
+        # What the table needs loads while PyTorch does.
+        from gradexplain.output import table
+
+        table.preload()
+    derivation = finish()
     text = _render(derivation, chosen, color.value, output)
     if output is not None:
         write_file(output, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gradexplain.explain.forms import SMALL_GRAPH, Form, write_forms
@@ -20,41 +21,55 @@ from gradexplain.readings.arithmetic import Number
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, Exact, digits_of
 from gradexplain.readings.numbers import Witness
-from gradexplain.records import VERDICTS, BackwardRow, Contribution, Derivation, ForwardRow, Gradient, Input, Value
+from gradexplain.records import (
+    VERDICTS,
+    BackwardRow,
+    Began,
+    Contribution,
+    Derivation,
+    ForwardRow,
+    Gradient,
+    Input,
+    Value,
+)
 
 NO_WITNESS = Witness([], {})
 MAX_SYMPY_SOURCES = 24
 MAX_NOTES = 12
 
 
-def build(problem: Problem, answer: Callable[[], Witness] | None) -> Derivation:
-    """The record of a problem. `answer` waits for PyTorch's numbers; None where PyTorch does not take part."""
-    graph, names = problem.graph, problem.names
-    arguments = graph, problem.sources, problem.given, problem.held_seed
-    exact = exact_reading.run(*arguments)
-    statements = closed_form_source(problem)
+def prepare(problem: Problem) -> Prepared:
+    """All that can be done without PyTorch's numbers, while it loads."""
+    exact = exact_reading.run(problem.graph, problem.sources, problem.given, problem.held_seed)
     forms = write_forms(problem, exact)
-    own = _sympy_values(problem, exact)
-    witness = answer() if answer else NO_WITNESS
+    return Prepared(problem, exact, forms, _sympy_values(problem, exact))
+
+
+def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
+    """The record, with PyTorch's numbers; None where PyTorch does not take part."""
+    problem, exact = prepared.problem, prepared.exact
+    graph, names = problem.graph, problem.names
+    found = witness or NO_WITNESS
+    arguments = graph, problem.sources, problem.given, problem.held_seed
     bits = DTYPES[problem.dtype].bits
-    judgement = judge(graph, exact, witness, problem.dtype, lambda: exact_reading.rounded(*arguments, bits))
-    sides = settle(problem, exact, witness, judgement)
-    rows = _Rows(problem, exact, witness, judgement, sides, forms, own)
+    judgement = judge(graph, exact, found, problem.dtype, lambda: exact_reading.rounded(*arguments, bits))
+    sides = settle(problem, exact, found, judgement)
+    rows = _Rows(prepared, found, judgement, sides)
     gradient = {names.of[j]: rows.gradient(j) for j in problem.sources}
     backward = tuple(rows.backward(j) for j in exact.walk.order)
-    verdicts = [row.verdict for row in backward] + [entry.verdict for entry in gradient.values()]
+    verdicts = {row.verdict for row in backward} | {entry.verdict for entry in gradient.values()}
     return Derivation(
         source=problem.source,
-        statements=statements,
+        statements=prepared.statements,
         objective=names.of[graph.objective],
         dtype=problem.dtype,
         upstream=problem.held_seed,
         verdict=max(verdicts, key=VERDICTS.index),
-        notes=(*problem.notes, *general_notes(problem, exact, witness, answer is not None), *rows.notes()),
+        notes=(*problem.notes, *general_notes(problem, exact, found, witness is not None), *rows.notes()),
         inputs={names.of[i]: Input(problem.given[i]) for i in graph.inputs},
         missing=tuple(problem.missing),
         point={names.of[i]: problem.point[names.of[i]].text for i in graph.inputs if names.of[i] in problem.point},
-        nodes=tuple(rows.forward(i) for i in range(problem.size) if i in names.of and graph.nodes[i].rule != INPUT),
+        nodes=tuple(row(found.values[i] if found.values else None) for i, row in prepared.forward.items()),
         backward=backward,
         gradient=gradient,
     )
@@ -83,17 +98,18 @@ def error(value: Value, autograd: float | None) -> Value:
     return abs(autograd - value) / max(1.0, abs(value))
 
 
-class _Rows:
-    """Makes the rows of one derivation."""
+class Prepared:
+    """A problem with everything but PyTorch's part: the exact walk, the closed forms, and the rows so far."""
 
-    def __init__(
-        self, problem: Problem, exact: Exact, witness: Witness, judgement: Judgement,
-        sides: dict[int, Sides], forms: dict[int, Form], own: dict[int, Any],
-    ) -> None:  # fmt: skip
-        self.problem, self.exact, self.witness, self.judgement = problem, exact, witness, judgement
-        self.sides, self.forms, self.own = sides, forms, own
+    def __init__(self, problem: Problem, exact: Exact, forms: dict[int, Form], own: dict[int, Any]) -> None:
+        self.problem, self.exact, self.forms, self.own = problem, exact, forms, own
         # The same exact number stands in many rows.
         self.numbers: dict[int, Value] = {}
+        self.statements = closed_form_source(problem)
+        nodes = problem.graph.nodes
+        shown = [i for i in range(problem.size) if i in problem.names.of and nodes[i].rule != INPUT]
+        self.forward = {i: self._forward(i) for i in shown}
+        self.contributions = {j: self._contributions(j) for j in exact.walk.order}
 
     def number(self, value: Number) -> Value:
         """`number(value)`, converted once for each object."""
@@ -101,6 +117,39 @@ class _Rows:
         if found is None and value is not None:
             found = self.numbers[id(value)] = number(value)
         return found
+
+    def _forward(self, i: int) -> Callable[[Value], ForwardRow]:
+        """The row of node `i` in the forward pass, but for PyTorch's value."""
+        names, node = self.problem.names, self.problem.graph.nodes[i]
+        inputs = tuple([names.of[j] if j in names.of else names.constant(j) for j in node.inputs])
+        value = self.number(self.exact.values[i])
+        return partial(ForwardRow, names.of[i], names.expression(i), node.rule, inputs, (), value)
+
+    def _contributions(self, j: int) -> tuple[Contribution, ...]:
+        names, nodes = self.problem.names, self.problem.graph.nodes
+        found = []
+        for through, slot, upstream, local, value in self.exact.walk.steps[j]:
+            rule = RULES[nodes[through].rule]
+            found.append(
+                Contribution(
+                    through=names.of[through],
+                    rule=rule.name,
+                    title=rule.title_for(slot),
+                    upstream=self.number(upstream),
+                    local=names.local(through, slot),
+                    local_value=self.number(local),
+                    value=self.number(value),
+                )
+            )
+        return tuple(found)
+
+
+class _Rows:
+    """Puts PyTorch's numbers and the verdicts beside the prepared rows."""
+
+    def __init__(self, prepared: Prepared, witness: Witness, judgement: Judgement, sides: dict[int, Sides]) -> None:
+        self.prepared, self.witness, self.judgement, self.sides = prepared, witness, judgement, sides
+        self.problem, self.exact, self.number = prepared.problem, prepared.exact, prepared.number
 
     def autograd(self, j: int) -> float | None:
         """Autograd's gradient of a node: 0 where PyTorch left it None, None where PyTorch did not run."""
@@ -113,46 +162,27 @@ class _Rows:
     def verdict(self, j: int) -> str:
         return self.judgement.verdicts.get(j, "agrees" if self.witness.values else "unverified")
 
-    def forward(self, i: int) -> ForwardRow:
-        """The row of node `i` in the forward pass."""
-        names, node = self.problem.names, self.problem.graph.nodes[i]
-        found = self.witness.values[i] if self.witness.values else None
-        inputs = tuple(names.of[j] if j in names.of else names.constant(j) for j in node.inputs)
-        value = self.number(self.exact.values[i])
-        return ForwardRow(names.of[i], names.expression(i), node.rule, inputs, (), value, found)
+    def began(self, j: int) -> Began | None:
+        return began(self.problem, self.exact, self.witness, self.judgement, j)
 
     def backward(self, j: int) -> BackwardRow:
         """The row of node `j` in the backward pass, with every contribution."""
-        names, nodes = self.problem.names, self.problem.graph.nodes
-        contributions = []
-        for step in self.exact.walk.steps[j]:
-            rule = RULES[nodes[step.through].rule]
-            contributions.append(
-                Contribution(
-                    through=names.of[step.through],
-                    rule=rule.name,
-                    title=rule.title_for(step.slot),
-                    upstream=self.number(step.upstream),
-                    local=names.local(step.through, step.slot),
-                    local_value=self.number(step.local),
-                    value=self.number(step.value),
-                )
-            )
         value, autograd = self.number(self.total(j)), self.autograd(j)
         return BackwardRow(
-            node=names.of[j],
+            node=self.problem.name(j),
             partial=self.problem.partial(j),
-            contributions=tuple(contributions),
+            contributions=self.prepared.contributions[j],
             value=value,
             autograd=autograd,
             error=error(value, autograd),
             verdict=self.verdict(j),
-            began=began(self.problem, self.exact, self.witness, self.judgement, j),
+            began=self.began(j),
         )
 
     def gradient(self, j: int) -> Gradient:
         """The entry of source `j`."""
-        form, total, autograd = self.forms[j], self.total(j), self.autograd(j)
+        form, total, autograd = self.prepared.forms[j], self.total(j), self.autograd(j)
+        own = self.prepared.own
         sides = self.sides.get(j)
         if sides is not None and sides.derivative is not None and total is not DEAD and not is_finite(total):
             total = sides.derivative
@@ -168,8 +198,8 @@ class _Rows:
             autograd=autograd,
             error=error(value, autograd),
             verdict=self.verdict(j),
-            sympy=None if j not in self.own else to_float(self.own[j]),
-            began=began(self.problem, self.exact, self.witness, self.judgement, j),
+            sympy=to_float(own[j]) if j in own else None,
+            began=self.began(j),
             typeset=form.typeset,
         )
 
@@ -177,18 +207,15 @@ class _Rows:
         """Remarks on single gradients."""
         notes = []
         for j in self.problem.sources:
-            partial, verdict = self.problem.partial(j), self.verdict(j)
+            symbol, verdict = self.problem.partial(j), self.verdict(j)
             if verdict == "convention":
                 notes.append(kink_note(self.problem, self.exact, self.judgement, self.sides.get(j), j))
-            total, sympy_value = self.total(j), self.own.get(j)
+            total, sympy_value = self.total(j), self.prepared.own.get(j)
             if sympy_value is not None and is_finite(total):
                 found = to_float(sympy_value)
-                if (
-                    abs(to_float(total) - found) > 1e-9 * max(abs(found), 1e-300)
-                    and abs(found - to_float(total)) > 1e-30
-                ):
-                    notes.append(f"{partial}: SymPy's derivative of the whole formula gives {short(found)}")
-        long = [self.problem.partial(j) for j in self.problem.sources if self.forms[j].symbolic is None]
+                if abs(to_float(total) - found) > max(1e-9 * abs(found), 1e-30):
+                    notes.append(f"{symbol}: SymPy's derivative of the whole formula gives {short(found)}")
+        long = [self.problem.partial(j) for j in self.problem.sources if self.prepared.forms[j].symbolic is None]
         if long:
             notes.append(f"the closed form of {listed(long)} is too long to write out; the chain stands for it")
         return notes if len(notes) <= MAX_NOTES else [*notes[:MAX_NOTES], f"… {len(notes) - MAX_NOTES:,} more notes"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from gradexplain.output.numbers import show, show_pair
-from gradexplain.records import BackwardRow, Derivation
+from gradexplain.records import BackwardRow, Derivation, Value
 
 MAX_ROWS = 200
 
@@ -14,7 +14,7 @@ def render(derivation: Derivation) -> str:
     """The gradient with its closed forms, and the backward pass; long ones are cut after MAX_ROWS rows."""
     parts = [f"<p><code>{escape('; '.join(derivation.statements))}</code> {_point(derivation)}</p>"]
     parts.append(_table(("gradient", "closed form", "exact", "autograd", "verdict"), [
-        (_code(entry.partial), _formula(entry.typeset, entry.symbolic), *_pair(entry.value, entry.autograd),
+        (_code(entry.partial), _formula(entry.typeset, entry.symbolic), *_pair(entry.value, entry.autograd, entry.verdict),
          escape(entry.verdict))
         for entry in list(derivation.gradient.values())[:MAX_ROWS]
     ]))  # fmt: skip
@@ -38,11 +38,11 @@ def _backward(row: BackwardRow) -> tuple[str, ...]:
         f"{escape(show(entry.upstream) or '?')} · {escape(show(entry.local_value) or '?')}"
         for entry in row.contributions
     )
-    return _code(row.partial), how, numbers, *_pair(row.value, row.autograd), escape(row.verdict)
+    return _code(row.partial), how, numbers, *_pair(row.value, row.autograd, row.verdict), escape(row.verdict)
 
 
-def _pair(exact: object, autograd: object) -> tuple[str, str]:
-    one, other = show_pair(exact, autograd)  # type: ignore[arg-type]
+def _pair(exact: Value, autograd: Value, verdict: str) -> tuple[str, str]:
+    one, other = show_pair(exact, autograd, verdict)
     return escape(one), escape(other)
 
 

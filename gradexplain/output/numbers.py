@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gradexplain.records import Value
+from gradexplain.records import FAILURES, Value
 
 DIGITS = 6
 
@@ -30,17 +30,18 @@ def show(value: Value, digits: int = DIGITS) -> str:
     return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
-def show_pair(first: Value, second: Value) -> tuple[str, str]:
-    """Two numbers with as many digits as it takes to tell them apart.
+def show_pair(first: Value, second: Value, verdict: str) -> tuple[str, str]:
+    """Two numbers, with as many digits as it takes to tell them apart where the verdict says that they differ.
 
-    >>> show_pair(1.0000001, 1.0000002)
-    ('1.0000001', '1.0000002')
+    >>> show_pair(1.0000001, 1.0000002, "precision"), show_pair(1.0000001, 1.0000002, "agrees")
+    (('1.0000001', '1.0000002'), ('1', '1'))
     """
-    one = other = ""
-    for digits in (DIGITS, 9, 12, 15, 17):
-        one, other = show(first, digits), show(second, digits)
-        if one != other or first == second:
-            break
+    one, other = show(first), show(second)
+    if verdict in FAILURES:
+        for digits in (9, 12, 15, 17):
+            if one != other or first == second:
+                break
+            one, other = show(first, digits), show(second, digits)
     return one, other
 
 

@@ -41,6 +41,11 @@ def render(derivation: Derivation, width: int | None = None, color: bool = False
     return _print(parts, width, color)
 
 
+def preload() -> None:
+    """Import now what `render` needs."""
+    _print([_table(("", "left"))], UNLIMITED, color=False)
+
+
 def _print(parts: list[RenderableType], width: int, color: bool) -> str:
     from rich.console import Console
     from rich.padding import Padding
@@ -108,7 +113,7 @@ def _forward(derivation: Derivation, width: int) -> list[RenderableType]:
         row = rows[i]
         cells = [row.node, row.expression, show(row.value)]
         if differs:
-            cells = [row.node, row.expression, *show_pair(row.value, row.autograd)]
+            cells = [row.node, row.expression, show(row.value), show(row.autograd)]
         table.add_row(*map(_text, cells))
     return [_text("Forward", "bold"), table, _text("")]
 
@@ -121,7 +126,7 @@ def _backward(derivation: Derivation, width: int) -> list[RenderableType]:
         return []
     wide = width >= WIDE
     how = [("chain rule", "left"), ("local derivative", "left"), ("", "left"), ("numbers", "right")]
-    numbers = [("exact", "right"), ("autograd\n(PyTorch)", "right"), ("verdict", "left")]
+    numbers = [("exact\n(50 digits)", "right"), ("autograd\n(PyTorch)", "right"), ("verdict", "left")]
     table = _table(("partial", "left"), *(how if wide else [("chain rule", "left")]), *numbers)
     first, last = _elided(len(rows))
     for i in [*first, None, *last] if last else first:
@@ -133,7 +138,7 @@ def _backward(derivation: Derivation, width: int) -> list[RenderableType]:
 
 
 def _add_backward(table: Table, derivation: Derivation, row: BackwardRow, wide: bool) -> None:
-    exact, autograd = show_pair(row.value, row.autograd)
+    exact, autograd = show_pair(row.value, row.autograd, row.verdict)
     result = [_text(exact), _text(autograd), _verdict(row.verdict)]
     single = len(row.contributions) == 1
     for contribution in row.contributions:
@@ -241,6 +246,8 @@ def _conclusion(derivation: Derivation) -> list[RenderableType]:
     if count == total:
         which = "the input" if total == 1 else f"all {total:,} inputs"
         parts.append(_text(f"PyTorch's .grad agrees with the chain rule at {which}."))
+        if all(isinstance(entry.sympy, float) and entry.sympy == entry.sympy for entry in entries):
+            parts.append(_text("SymPy's derivative of the whole formula has the same value."))
     else:
         parts.append(_text(f"PyTorch's .grad agrees with the chain rule at {count:,} of {total:,} {inputs}."))
     return parts
