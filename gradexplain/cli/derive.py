@@ -95,6 +95,11 @@ def command(
         write_file(output, text)
     else:
         write_result(text)
+    if chosen is Format.value:
+        from gradexplain.output import table
+
+        for origin in table.origins(derivation):
+            write_note(origin)
     for note in derivation.notes:
         write_note(note)
     return 1 if derivation.verdict in FAILURES else 0

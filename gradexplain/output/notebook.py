@@ -14,7 +14,8 @@ def render(derivation: Derivation) -> str:
     """The gradient with its closed forms, and the backward pass; long ones are cut after MAX_ROWS rows."""
     parts = [f"<p><code>{escape('; '.join(derivation.statements))}</code> {_point(derivation)}</p>"]
     parts.append(_table(("gradient", "closed form", "exact", "autograd", "verdict"), [
-        (_code(entry.partial), _formula(entry.typeset, entry.symbolic), *_pair(entry.value, entry.autograd, entry.verdict),
+        (_code(entry.partial), _formula(entry.typeset, entry.symbolic),
+         *_pair(entry.value, entry.autograd, entry.verdict),
          escape(entry.verdict))
         for entry in list(derivation.gradient.values())[:MAX_ROWS]
     ]))  # fmt: skip

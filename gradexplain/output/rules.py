@@ -109,3 +109,21 @@ def render_one(rule: Rule) -> tuple[str, tuple[str, ...]]:
     derivation = derive(formula, point)
     lines += ["", f' Example: gradexplain derive "{formula}" --at {point}', ""]
     return "\n".join(lines) + "\n" + render(derivation), derivation.notes
+
+
+def render_markdown() -> str:
+    """The page `docs/rules.md`: every rule of the table, so that the page cannot drift from what is computed."""
+    head = [
+        "# Rules", "",
+        "One row for each operation. `a`, `b`, `c` are its inputs and `out` is its result. The local derivatives are written "
+        "in the language itself: the same text is shown in the tables, evaluated with 50 digits and given to SymPy. This page "
+        "is made from the table; `gradexplain rules NAME` says more about one rule, with an example.", "",
+        "| rule | operation | local derivatives | at a kink |", "|---|---|---|---|",
+    ]  # fmt: skip
+    rows = []
+    for rule in RULES.values():
+        partials = "<br>".join(f"`∂out/∂{by} = {text}`" for by, text in derivatives(rule)) or "none, it is a condition"
+        names = f"`{rule.name}`" + "".join(f", `{alias}`" for alias in rule.aliases)
+        kink = f"`{rule.kink} == 0`: {rule.at_kink}" if rule.kink and rule.at_kink else ""
+        rows.append(f"| {names}<br>{rule.title.replace(' / ', ', ')} | `{call(rule)}` | {partials} | {kink} |")
+    return "\n".join([*head, *rows]).replace("|a|", "\\|a\\|") + "\n"

@@ -227,16 +227,19 @@ def _steps(entry: Gradient) -> list[str]:
     return steps if len(steps) > 1 else [*steps, result or "?"]
 
 
+def origins(derivation: Derivation) -> list[str]:
+    """For each gradient with a questionable verdict, where that began and why; conventions have notes of their own."""
+    return [
+        f"{entry.partial}: {entry.verdict}, it began at {entry.began.node}: {entry.began.reason}"
+        for entry in derivation.gradient.values()
+        if entry.began is not None and entry.verdict != "convention"
+    ]
+
+
 def _conclusion(derivation: Derivation) -> list[RenderableType]:
     entries = derivation.gradient.values()
     parts: list[RenderableType] = []
-    for entry in entries:
-        if entry.began is not None and entry.verdict != "convention":
-            style = "bold red" if entry.verdict in FAILURES else "yellow"
-            line = _text(f"{entry.partial}: ")
-            line.append(entry.verdict, style)
-            line.append(f", it began at {entry.began.node}: {entry.began.reason}")
-            parts.append(line)
+    parts += [_text(line, "yellow") for line in origins(derivation)]
     if len(parts) > KEPT_ROWS:
         parts = [*parts[:KEPT_ROWS], _text(_more(len(parts) - KEPT_ROWS))]
     if derivation.verdict == "unverified":
