@@ -163,6 +163,12 @@ def plain(value: Any) -> Any:
     }
 
 
+def fields_of(record: Any) -> dict[str, Any]:
+    """The fields of a record that go into JSON, by name; what they hold is left as it is."""
+    kind: Any = type(record)
+    return dict(zip(_fields(kind), _values(kind)(record), strict=True))
+
+
 @cache
 def _values(record: Hashable) -> Callable[[Any], tuple[Any, ...]]:
     return attrgetter(*_fields(record))

@@ -110,6 +110,8 @@ class Prepared:
         shown = [i for i in range(problem.size) if i in problem.names.of and nodes[i].rule != INPUT]
         self.forward = {i: self._forward(i) for i in shown}
         self.contributions = {j: self._contributions(j) for j in exact.walk.order}
+        totals = {j: exact.walk.totals.get(j, DEAD) for j in problem.sources}
+        self.digits = {j: None if total is None else digits_of(total) for j, total in totals.items()}
 
     def number(self, value: Number) -> Value:
         """`number(value)`, converted once for each object."""
@@ -183,9 +185,10 @@ class _Rows:
         """The entry of source `j`."""
         form, total, autograd = self.prepared.forms[j], self.total(j), self.autograd(j)
         own = self.prepared.own
-        sides = self.sides.get(j)
+        sides, digits = self.sides.get(j), self.prepared.digits[j]
         if sides is not None and sides.derivative is not None and total is not DEAD and not is_finite(total):
             total = sides.derivative
+            digits = digits_of(total)
         value = self.number(total)
         return Gradient(
             partial=self.problem.partial(j),
@@ -193,7 +196,7 @@ class _Rows:
             factors=form.factors,
             symbolic=form.symbolic,
             filled=form.filled,
-            exact=None if total is None else digits_of(total),
+            exact=digits,
             value=value,
             autograd=autograd,
             error=error(value, autograd),

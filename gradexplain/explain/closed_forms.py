@@ -59,19 +59,20 @@ def closed_forms(
     return algebra, {j: walk.totals.get(j, graph.constant(0)) for j in sources}
 
 
-def factors(graph: Graph, path: Sequence[int]) -> tuple[int, ...]:
-    """The closed forms of the partials along a path of named nodes, from the objective down; none where too long."""
-    found = []
+def factors(graph: Graph, path: Sequence[int], known: dict[tuple[int, int], int | None]) -> tuple[int, ...]:
+    """The closed forms of the partials along a path of named nodes, from the objective down; none where too long.
+
+    `known` collects those of single links for the next call.
+    """
     atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
-    for upper, lower in itertools.pairwise(path):
-        algebra = Algebra(graph, atoms)
-        stop = (atoms | set(path)) - {upper}
-        walk = reverse(graph, [lower], _SymbolicReading(algebra, Fraction(1)), upper, stop)
-        node = walk.totals.get(lower)
-        if node is None:
-            return ()
-        found.append(node)
-    return tuple(found)
+    links = list(itertools.pairwise(path))
+    for upper, lower in links:
+        if (upper, lower) not in known:
+            stop = (atoms | set(path)) - {upper}
+            reading = _SymbolicReading(Algebra(graph, atoms), Fraction(1))
+            known[upper, lower] = reverse(graph, [lower], reading, upper, stop).totals.get(lower)
+    found = [known[link] for link in links]
+    return tuple([node for node in found if node is not None]) if None not in found else ()
 
 
 def substitute(algebra: Algebra, root: int, values: Mapping[int, Fraction]) -> int | None:

@@ -20,6 +20,8 @@ from gradexplain.readings.exact import DEAD, Exact, same
 # Above this many nodes no factors are written beside a chain, and nothing is given to SymPy.
 SMALL_GRAPH = 400
 TRIALS = 6
+# A chain with more links is not written out in closed forms.
+MAX_FACTORS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,16 @@ def write_forms(problem: Problem, exact: Exact) -> dict[int, Form]:
     visible = named_on_the_way or exact.walk.order
     chains = Chains(exact.walk, problem.names.of, set(visible), set(problem.sources), graph.objective)
     known = _known(problem, exact) if problem.missing else {}
+    link_forms: dict[tuple[int, int], int | None] = {}
     result = {}
     for j in problem.sources:
         root = roots[j]
         path = chains.path(j) if small and named_on_the_way else []
+        links = factors(graph, path, link_forms) if 2 < len(path) <= MAX_FACTORS + 1 else ()
         filled = None if root is None or not known else substitute(algebra, root, known)
         result[j] = Form(
             chain=chains.text(j),
-            factors=tuple(_factor(graph, node, named) for node in factors(graph, path)) if len(path) > 2 else (),
+            factors=tuple(_factor(graph, node, named) for node in links),
             symbolic=None if root is None else write(graph, root, named),
             typeset=None if root is None or not small else write(graph, root, named, MATHML),
             filled=None if filled is None else write(graph, filled, named),

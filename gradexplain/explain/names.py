@@ -41,7 +41,25 @@ class Names:
 
     def expression(self, i: int) -> str:
         """The node over the names of the nodes that it reads, such as `v1 + b`."""
-        return write(self.graph, i, self.of)
+        node = self.graph.nodes[i]
+        # Which inputs are the same node matters, too: `x*x` and `a*b` are different patterns.
+        shape = [j if j not in self.of else -1 - node.inputs.index(j) for j in node.inputs]
+        key = (node.rule, self.graph.spelling.get(i), *shape)
+        pattern = self._patterns.get(key)
+        if pattern is None:
+            pattern = self._patterns[key] = write(self.graph, i, self._marked(i))
+        return self._put_in(pattern, i)
+
+    def _marked(self, i: int) -> dict[int, str]:
+        """Marks for the names of the nodes that node `i` reads."""
+        return {j: mark for mark, j in zip(_MARKS, self.graph.nodes[i].inputs, strict=False) if j in self.of}
+
+    def _put_in(self, pattern: str, i: int) -> str:
+        """The pattern with names for the marks."""
+        for mark, j in zip(_MARKS, self.graph.nodes[i].inputs, strict=False):
+            if j in self.of:
+                pattern = pattern.replace(mark, self.of[j])
+        return pattern
 
     def constant(self, i: int) -> str:
         """A constant part that has no name, written out."""
@@ -54,9 +72,7 @@ class Names:
         pattern = self._patterns.get(key)
         if pattern is None:
             pattern = self._patterns[key] = self._pattern(i, slot)
-        named = {mark: self.of.get(j, "") for mark, j in zip(_MARKS, node.inputs, strict=False)}
-        named[_MARKS[-1]] = self.of[i]
-        return pattern.translate({ord(mark): name for mark, name in named.items()})
+        return self._put_in(pattern, i).replace(_MARKS[-1], self.of[i])
 
     def _pattern(self, i: int, slot: int) -> str:
         node = self.graph.nodes[i]

@@ -147,6 +147,12 @@ def _terms(exact: Exact, node: int) -> str:
 
 def closed_form_source(problem: Problem) -> tuple[str, ...]:
     """The formula as gradexplain reads it, a statement each: the named nodes, in order."""
-    graph = problem.graph
+    graph, names = problem.graph, problem.names
     named = dict(graph.names)
-    return tuple(f"{name} = {write(graph, i, named)}" for i, name in named.items())
+
+    def simple(i: int) -> bool:
+        return all(j in named or graph.nodes[j].value is not None for j in graph.nodes[i].inputs)
+
+    return tuple([
+        f"{name} = {names.expression(i) if simple(i) else write(graph, i, named)}" for i, name in named.items()
+    ])  # fmt: skip

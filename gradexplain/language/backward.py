@@ -84,7 +84,7 @@ def _edges(
     graph: Graph, sources: Sequence[int], top: int, stop: Collection[int]
 ) -> tuple[list[list[tuple[int, int]]], list[int]]:
     """For every node the edges along which a gradient leaves it, and for every node how many reach it."""
-    depends = graph.dependents(sources)
+    depends = graph.dependents(sources, top)
     edges: list[list[tuple[int, int]]] = [[] for _ in range(top + 1)]
     waiting = [0] * (top + 1)
     reached = [False] * (top + 1)

@@ -7,7 +7,10 @@ from fractions import Fraction
 
 from gradexplain.language.graph import INPUT, Graph
 
+# Nobody reads a longer closed form; one of a very large formula must pay off even sooner.
 MAX_SIZE = 250
+MAX_SIZE_IN_LARGE_GRAPH = 80
+LARGE_GRAPH = 2_000
 MAX_POWER = 10_000
 # A number is raised to a power only up to here.
 MAX_NUMBER_POWER = 64
@@ -19,7 +22,7 @@ Factors = dict[int, Exponent]
 
 
 class TooLarge(Exception):
-    """The expression outgrew MAX_SIZE operations."""
+    """The expression has more operations than a closed form may have."""
 
 
 class Products:
@@ -27,6 +30,7 @@ class Products:
 
     def __init__(self, graph: Graph, atoms: Collection[int] = ()) -> None:
         self.graph, self.atoms = graph, atoms
+        self.max_size = MAX_SIZE if len(graph.nodes) <= LARGE_GRAPH else MAX_SIZE_IN_LARGE_GRAPH
         self._sizes: dict[int, int] = {}
         self._products: dict[int, tuple[Fraction, Factors]] = {}
 
@@ -36,7 +40,7 @@ class Products:
         return value if isinstance(value, Fraction) and node not in self.atoms else None
 
     def size(self, node: int) -> int:
-        """How many operations and leaves the text of `node` has; raises TooLarge above MAX_SIZE."""
+        """How many operations and leaves the text of `node` has; raises TooLarge above the limit."""
         sizes, stack = self._sizes, [node]
         while stack:
             i = stack[-1]
@@ -46,7 +50,7 @@ class Products:
                 stack.extend(missing)
                 continue
             sizes[i] = 1 + sum(sizes[j] for j in inputs)
-            if sizes[i] > MAX_SIZE:
+            if sizes[i] > self.max_size:
                 raise TooLarge
             stack.pop()
         return sizes[node]

@@ -115,9 +115,10 @@ def render_markdown() -> str:
     """The page `docs/rules.md`: every rule of the table, so that the page cannot drift from what is computed."""
     head = [
         "# Rules", "",
-        "One row for each operation. `a`, `b`, `c` are its inputs and `out` is its result. The local derivatives are written "
-        "in the language itself: the same text is shown in the tables, evaluated with 50 digits and given to SymPy. This page "
-        "is made from the table; `gradexplain rules NAME` says more about one rule, with an example.", "",
+        "One row for each operation. `a`, `b`, `c` are its inputs and `out` is its result. The local derivatives are "
+        "written in the language itself: the same text is shown in the tables, evaluated with 50 digits and given to "
+        "SymPy. This page is made from the table; `gradexplain rules NAME` says more about one rule, with an example.",
+        "",
         "| rule | operation | local derivatives | at a kink |", "|---|---|---|---|",
     ]  # fmt: skip
     rows = []

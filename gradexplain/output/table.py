@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gradexplain.output.numbers import show, show_pair
-from gradexplain.records import FAILURES, BackwardRow, Contribution, Derivation, Gradient
+from gradexplain.records import BackwardRow, Contribution, Derivation, Gradient
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -231,9 +231,10 @@ def _compile(text: str, inputs: int) -> Callable[[Sequence[Number]], Number]:
     def run(values: Sequence[Number]) -> Number:
         registers = [*values, None] if len(values) == inputs else list(values)
         registers += constants
+        complete = all([value is not None for value in values])
         for call, indices in steps:
             arguments = [registers[k] for k in indices]
-            if None in arguments:
+            if not complete and any(argument is None for argument in arguments):
                 chosen = call is _choose and arguments[0] is not None
                 registers.append(arguments[1 if arguments[0] else 2] if chosen else None)
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import decimal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 from gradexplain.language.backward import Step, Walk, reverse
@@ -42,6 +43,7 @@ def evaluate(graph: Graph, given: Mapping[int, Any], last: int | None = None, co
     """
     values: list[Number] = []
     is_constant = graph.is_constant
+    complete = all(value is not None for value in given.values())
     for i, node in enumerate(graph.nodes[: None if last is None else last + 1]):
         if i in given:
             value = given[i]
@@ -52,7 +54,7 @@ def evaluate(graph: Graph, given: Mapping[int, Any], last: int | None = None, co
             values.append(None)
         else:
             arguments = [values[j] for j in node.inputs]
-            if None not in arguments:
+            if complete or all(argument is not None for argument in arguments):
                 values.append(function(node.rule)(*arguments))
             elif node.rule == "where" and arguments[0] is not None:
                 values.append(arguments[1 if arguments[0] else 2])
@@ -200,6 +202,19 @@ def _without_noise(first: Exact, second: Exact) -> Exact:
     return Exact(values, Walk(steps, totals, second.walk.order), second.kinks)
 
 
+_WIDE = decimal.Context(prec=70, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
+
+
+@lru_cache(maxsize=4096)
+def _power_of_two(exponent: int) -> decimal.Decimal:
+    return _WIDE.power(2, exponent)
+
+
+@cache
+def _context(digits: int) -> decimal.Context:
+    return decimal.Context(prec=digits, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
+
+
 def digits_of(value: Number, count: int = 50) -> str:
     """The number in decimal with up to `count` significant digits, `nan`, `inf` or `-inf`.
 
@@ -211,10 +226,8 @@ def digits_of(value: Number, count: int = 50) -> str:
     if not finite(value):
         return "nan" if value != value else "inf" if value > 0 else "-inf"
     sign, mantissa, exponent, _ = value._mpf_
-    context = decimal.Context(prec=count + 15, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
-    number = context.multiply(decimal.Decimal(int(mantissa)), context.power(2, int(exponent)))
-    context.prec = count
-    number = context.normalize(-number if sign else number)
+    number = _WIDE.multiply(decimal.Decimal(int(mantissa)), _power_of_two(int(exponent)))
+    number = _context(count).normalize(-number if sign else number)
     digits, power = "".join(map(str, number.as_tuple().digits)), number.adjusted()
     if -6 <= power <= 20:
         return format(number, "f")
