@@ -96,12 +96,17 @@ class Graph:
                     found[j] = True
         return found
 
-    def dependents(self, sources: Sequence[int]) -> list[bool]:
-        """For every node, whether it depends on one of `sources` (each source on itself)."""
-        found = [False] * len(self.nodes)
+    def dependents(self, sources: Sequence[int], last: int = -1) -> list[bool]:
+        """For every node (up to `last`), whether it depends on one of `sources` (each source on itself)."""
+        nodes = self.nodes if last < 0 else self.nodes[: last + 1]
+        found = [False] * len(nodes)
         for source in sources:
-            found[source] = True
-        for i, node in enumerate(self.nodes):
+            if source < len(nodes):
+                found[source] = True
+        for i, node in enumerate(nodes):
             if not found[i]:
-                found[i] = any(found[j] for j in node.inputs)
+                for j in node.inputs:
+                    if found[j]:
+                        found[i] = True
+                        break
         return found
