@@ -41,6 +41,10 @@ class Algebra(Products):
     def apply(self, rule: str, *inputs: int) -> int:
         """The node for `rule` on `inputs`, in its simplest form. Raises TooLarge."""
         if rule == "mul":
+            if self.number(inputs[0]) == 1:
+                return inputs[1]
+            if self.number(inputs[1]) == 1:
+                return inputs[0]
             return self.combine(((inputs[0], 1), (inputs[1], 1)))
         if rule == "div":
             if self.number(inputs[1]) == 0:

@@ -18,7 +18,7 @@ from gradexplain.language.rules import OPERATORS, RULES
 from gradexplain.language.text import PRECEDENCE
 from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, Token, tokenize
 
-MAX_OPERATIONS = 200_000
+MAX_OPERATIONS = 120_000
 MAX_DEPTH = 20_000
 
 
@@ -46,6 +46,7 @@ class ExpressionParser:
         self.text, self.graph, self.given = text, graph, given
         self.tokens = tokenize(text)
         self.position = 0
+        self.operations = 0
         self.variables: dict[str, int] = {}
         self.first_use: dict[str, Token] = {}
         self.values: list[Value] = []
@@ -90,6 +91,7 @@ class ExpressionParser:
             self._open(token)
         elif token.text == "-":
             self.stack.append(Pending("neg", PRECEDENCE["neg"], token))
+            self._check_size(len(self.stack))
         elif token.text == ")" and self.stack and self._ends_call():
             self._close(token)
             return False
@@ -252,6 +254,11 @@ class ExpressionParser:
     def _make(self, rule: str, inputs: list[int], start: int, end: int) -> int:
         node = self.graph.apply(rule, *inputs)
         self.graph.places.setdefault(node, (start, end))
-        if len(self.graph.nodes) > 2 * MAX_OPERATIONS:
-            raise LimitError(f"the formula has more than {MAX_OPERATIONS:,} operations")
+        self.operations += 1
+        self._check_size(self.operations)
         return node
+
+    @staticmethod
+    def _check_size(operations: int) -> None:
+        if operations > MAX_OPERATIONS:
+            raise LimitError(f"the formula has more than {MAX_OPERATIONS:,} operations", hint="that is the limit")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
-from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.language.numerals import write_fraction
 from gradexplain.language.rules import RULES
 
@@ -24,14 +26,6 @@ class Row(NamedTuple):
     pattern: str
     precedence: int
     inputs: tuple[int, ...]
-
-
-class _Part(NamedTuple):
-    """A written subexpression: how tightly it binds, and whether a minus sign comes first."""
-
-    text: str
-    precedence: int
-    minus: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,43 +98,85 @@ MATHML = Style(
 def write(graph: Graph, root: int, names: Mapping[int, str], style: Style = PLAIN, unfold: bool = True) -> str:
     """The node `root` as text; nodes in `names` are written by name, `root` itself only without `unfold`.
 
+    First how tightly each part binds, from the leaves up, then the pieces from left to right: the time is linear in the
+    length of the text, however deep the formula is.
+
     >>> from gradexplain.language.parse import parse
     >>> graph = parse("(y - (w*x+b))**2")
     >>> write(graph, graph.objective, {})
     '(y - (w*x + b))**2'
     """
-    nodes = graph.nodes
-    done: dict[int, _Part] = {}
+    whole = {i: name for i, name in names.items() if i != root} if unfold and root in names else names
+    bindings = _bindings(graph, root, whole, style)
+    before, after = style.group.split("{0}")
+    pieces: list[str] = []
+    stack: list[str | int] = [root]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            pieces.append(item)
+        elif item in whole:
+            pieces.append(style.name(whole[item]))
+        elif graph.nodes[item].value is not None:
+            pieces.append(_leaf(graph.nodes[item], style))
+        else:
+            for part in reversed(_parts(graph, item, style)):
+                if isinstance(part, tuple):
+                    slot, j = part
+                    grouped = _needs_group(graph, item, slot, bindings, style)
+                    stack.extend((after, j, before) if grouped else (j,))
+                else:
+                    stack.append(part)
+    return "".join(pieces)
+
+
+class _Binding(NamedTuple):
+    """How tightly a written part binds, and whether a minus sign comes first."""
+
+    precedence: int
+    minus: bool = False
+
+
+def _bindings(graph: Graph, root: int, names: Mapping[int, str], style: Style) -> dict[int, _Binding]:
+    done: dict[int, _Binding] = {}
     stack = [root]
     while stack:
         i = stack[-1]
         if i in done:
             stack.pop()
             continue
-        node = nodes[i]
-        if i in names and (i != root or not unfold):
-            done[i] = _Part(style.name(names[i]), ATOM)
-        elif node.rule == INPUT:
-            done[i] = _Part(style.name(str(node.value)), ATOM)
+        node = graph.nodes[i]
+        row = style.rows.get(node.rule)
+        if i in names or node.rule == INPUT:
+            done[i] = _Binding(ATOM)
         elif node.rule == CONSTANT:
-            done[i] = _constant(node.value, style)
+            done[i] = _constant_binding(node.value)
         else:
-            inputs = _written_inputs(graph, i)
-            missing = [j for j in inputs if j not in done]
+            missing = [j for j in _written_inputs(graph, i) if j not in done]
             if missing:
                 stack.extend(missing)
                 continue
-            done[i] = _operation(graph, i, [done[j] for j in inputs], style)
+            first = done[node.inputs[0]]
+            if row is None:
+                done[i] = _Binding(ATOM)
+            else:
+                minus = node.rule == "neg" or (first.minus and first.precedence >= row.inputs[0] > 1)
+                done[i] = _Binding(first.precedence if node.rule == "identity" else row.precedence, minus)
         stack.pop()
-    return done[root].text
+    return done
 
 
-def _constant(value: Fraction | str | None, style: Style) -> _Part:
+def _constant_binding(value: Fraction | str | None) -> _Binding:
     if not isinstance(value, Fraction):
-        return _Part(style.name(str(value)), ATOM)
-    text = write_fraction(value)
-    precedence = PRECEDENCE["div"] if "/" in text else PRECEDENCE["neg"] if value < 0 else ATOM
-    return _Part(style.number(text), precedence, value < 0)
+        return _Binding(ATOM)
+    precedence = PRECEDENCE["div"] if "/" in write_fraction(value) else PRECEDENCE["neg"] if value < 0 else ATOM
+    return _Binding(precedence, value < 0)
+
+
+def _leaf(node: Node, style: Style) -> str:
+    if isinstance(node.value, Fraction):
+        return style.number(write_fraction(node.value))
+    return style.name(str(node.value))
 
 
 def _written_inputs(graph: Graph, i: int) -> tuple[int, ...]:
@@ -154,16 +190,32 @@ def _written_inputs(graph: Graph, i: int) -> tuple[int, ...]:
     return inputs
 
 
-def _operation(graph: Graph, i: int, inputs: list[_Part], style: Style) -> _Part:
-    rule = graph.nodes[i].rule
+def _parts(graph: Graph, i: int, style: Style) -> list[str | tuple[int, int]]:
+    """The node as literal text and pairs (slot, input) in the order in which they are written."""
+    rule, inputs = graph.nodes[i].rule, _written_inputs(graph, i)
     row = style.rows.get(rule)
     if row is None:
-        name = graph.spelling.get(i, rule)
-        return _Part(style.call.format(name, style.comma.join(part.text for part in inputs)), ATOM)
-    parts = []
-    for slot, (part, least) in enumerate(zip(inputs, row.inputs, strict=True)):
-        minus_inside = part.minus and (slot > 0 or rule == "neg") and row.precedence < ATOM and least > 1
-        parts.append(style.group.format(part.text) if part.precedence < least or minus_inside else part.text)
-    precedence = inputs[0].precedence if rule == "identity" else row.precedence
-    minus = rule == "neg" or (inputs[0].minus and inputs[0].precedence >= row.inputs[0] > 1)
-    return _Part(row.pattern.format(*parts), precedence, minus)
+        begin, end = style.call.format(graph.spelling.get(i, rule), "{0}").split("{0}")
+        parts: list[str | tuple[int, int]] = [begin]
+        for slot, j in enumerate(inputs):
+            parts += [style.comma, (slot, j)] if slot else [(slot, j)]
+        return [*parts, end]
+    # The pattern has the slots at odd places.
+    split = _split(row.pattern)
+    return [(int(part), inputs[int(part)]) if k % 2 else part for k, part in enumerate(split)]
+
+
+@cache
+def _split(pattern: str) -> list[str]:
+    return re.split(r"\{(\d)\}", pattern)
+
+
+def _needs_group(graph: Graph, i: int, slot: int, bindings: Mapping[int, _Binding], style: Style) -> bool:
+    """Whether an input has to stand in brackets: it binds too loosely, or begins with a minus after an operator."""
+    node = graph.nodes[i]
+    row = style.rows.get(node.rule)
+    if row is None:
+        return False
+    part, least = bindings[node.inputs[slot]], row.inputs[slot]
+    minus_inside = part.minus and (slot > 0 or node.rule == "neg") and row.precedence < ATOM and least > 1
+    return part.precedence < least or minus_inside

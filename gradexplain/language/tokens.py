@@ -10,6 +10,8 @@ from typing import NamedTuple
 from gradexplain.errors import FormulaError, LimitError
 
 MAX_CHARACTERS = 5_000_000
+MAX_TOKENS = 1_000_000
+MAX_NAME = 200
 NUMBER, NAME, SYMBOL, END, LINE_END = "number", "name", "symbol", "end", "line end"
 
 _PATTERN = re.compile(
@@ -75,6 +77,8 @@ def tokenize(text: str) -> list[Token]:
         elif kind == "line":
             tokens.append(Token(LINE_END, "\n", position, end))
         position = end
+        if len(tokens) > MAX_TOKENS:
+            raise LimitError(f"the formula has more than {MAX_TOKENS:,} names, numbers and symbols")
     tokens.append(Token(END, "", len(text), len(text)))
     if not text.isascii():
         _refuse_twins(text, tokens)
@@ -84,6 +88,8 @@ def tokenize(text: str) -> list[Token]:
 def _name(text: str, start: int, end: int) -> Token:
     """The name in the normal form in which Python would compare it, so that two spellings are one name."""
     name = text[start:end]
+    if len(name) > MAX_NAME:
+        raise FormulaError(f"this name has {len(name):,} letters; at most {MAX_NAME} are read", text, start, end)
     if not name.isascii():
         name = unicodedata.normalize("NFKC", name)
     if keyword.iskeyword(name):

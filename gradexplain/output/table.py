@@ -21,6 +21,8 @@ UNLIMITED = 100_000
 WIDE = 96
 MAX_ROWS = 200
 KEPT_ROWS = 20
+MAX_CONTRIBUTIONS = 30
+LONGEST_HALF = 1_000
 VERDICT_STYLES = {"agrees": "green", "unverified": "dim", "convention": "yellow", "undefined": "yellow"}
 
 
@@ -82,11 +84,22 @@ def _header(derivation: Derivation, width: int) -> list[RenderableType]:
     statements = list(derivation.statements)
     if len(statements) > MAX_ROWS:
         statements = [*statements[:KEPT_ROWS], _more(len(statements) - 2 * KEPT_ROWS), *statements[-KEPT_ROWS:]]
+    statements = [_shortened(statement) for statement in statements]
     longest = max(map(len, statements))
     if len(statements) == 1 and longest + len(where) + 6 < width:
         gap = max(4, min(44, width - 4) - longest)
         return [_text(statements[0] + " " * gap + where), _text("")]
     return [*map(_text, statements), _text(where, "dim"), _text("")]
+
+
+def _shortened(statement: str) -> str:
+    """A statement of very many characters with its middle left out."""
+    left_out = len(statement) - 2 * LONGEST_HALF
+    if left_out <= 0:
+        return statement
+    return (
+        f"{statement[:LONGEST_HALF]} {_more(left_out).replace('more', 'more characters')} {statement[-LONGEST_HALF:]}"
+    )
 
 
 def _more(count: int) -> str:
@@ -141,7 +154,11 @@ def _add_backward(table: Table, derivation: Derivation, row: BackwardRow, wide: 
     exact, autograd = show_pair(row.value, row.autograd, row.verdict)
     result = [_text(exact), _text(autograd), _verdict(row.verdict)]
     single = len(row.contributions) == 1
-    for contribution in row.contributions:
+    shown = row.contributions
+    left_out = len(shown) - MAX_CONTRIBUTIONS
+    if left_out > 0:
+        shown = shown[:MAX_CONTRIBUTIONS]
+    for contribution in shown:
         chain = f"∂{derivation.objective}/∂{contribution.through} · ∂{contribution.through}/∂{row.node}"
         numbers = _product(derivation, contribution)
         how = [chain, contribution.title, contribution.local, numbers]
@@ -150,6 +167,8 @@ def _add_backward(table: Table, derivation: Derivation, row: BackwardRow, wide: 
             table.add_row(_text(row.partial), *map(_text, cells), *result)
         else:
             table.add_row(_text(""), *map(_text, cells), _text(show(contribution.value)))
+    if left_out > 0:
+        table.add_row(_text(""), _text(_more(left_out)))
     if not single:
         terms = _sum([show(contribution.value) or "?" for contribution in row.contributions])
         count = len(row.contributions)
