@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gradexplain.errors import OptionError, PointError, nearest
 from gradexplain.explain.names import Names
+from gradexplain.language.backward import influenced
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.point import Given, Point, held_constants, held_value, read_point, read_upstream
@@ -129,5 +130,5 @@ def _sources(graph: Graph, names: Names, wrt: str | Iterable[str] | None) -> lis
 
 def _active(graph: Graph, sources: list[int]) -> list[int]:
     """The nodes between the objective and the sources, both kinds of end included but for the objective."""
-    depends, needed = graph.dependents(sources), graph.ancestors([graph.objective])
+    depends, needed = influenced(graph, sources, len(graph.nodes) - 1), graph.ancestors([graph.objective])
     return [i for i in range(len(graph.nodes)) if depends[i] and needed[i] and i != graph.objective]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from gradexplain.explain.closer import CloserLook
 from gradexplain.explain.forms import SMALL_GRAPH, Form, write_forms
 from gradexplain.explain.limits import Sides, settle
 from gradexplain.explain.notes import began, closed_form_source, general_notes, kink_note, listed, short
@@ -18,7 +19,6 @@ from gradexplain.language.rules import RULES
 from gradexplain.point import to_float
 from gradexplain.readings import exact as exact_reading
 from gradexplain.readings.arithmetic import Number
-from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, Exact, digits_of
 from gradexplain.readings.numbers import Witness
 from gradexplain.records import (
@@ -50,9 +50,7 @@ def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
     problem, exact = prepared.problem, prepared.exact
     graph, names = problem.graph, problem.names
     found = witness or NO_WITNESS
-    arguments = graph, problem.sources, problem.given, problem.held_seed
-    bits = DTYPES[problem.dtype].bits
-    judgement = judge(graph, exact, found, problem.dtype, lambda: exact_reading.rounded(*arguments, bits))
+    judgement = judge(graph, exact, found, problem.dtype, CloserLook(problem, exact))
     sides = settle(problem, exact, found, judgement)
     rows = _Rows(prepared, found, judgement, sides)
     gradient = {names.of[j]: rows.gradient(j) for j in problem.sources}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gradexplain.language.graph import Graph
 from gradexplain.readings.arithmetic import Number, finite, mp
@@ -13,6 +14,8 @@ from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
 
 SMALLEST = 2.0**-1074
+# How many times the effect of moving the inputs by their spacing still counts as rounding.
+NOISE = 16
 # From here on a float is as good as the exact number for a comparison.
 SAFE = 1e-290
 
@@ -53,17 +56,26 @@ def close(exact: Number, found: float | bool, tolerance: float) -> bool:
     return math.isfinite(found) and bool(abs(exact - found) <= abs(exact) * tolerance + SMALLEST)
 
 
-def judge(graph: Graph, exact: Exact, witness: Witness, dtype: str, rounded: Callable[[], Exact]) -> Judgement:
+class Closer(Protocol):
+    """What is computed only where a difference asks for a closer look."""
+
+    def rounded(self) -> Exact:
+        """The exact walk once more, with no more digits than the dtype has."""
+
+    def noise(self) -> Mapping[int, Number]:
+        """By node, how much its gradient changes where each value that was rounded moves by the spacing."""
+
+
+def judge(graph: Graph, exact: Exact, witness: Witness, dtype: str, closer: Closer) -> Judgement:
     """The verdict for every node that has a gradient. `exact` and `witness` must be of the same graph and point.
 
-    `rounded` computes the exact walk once more with the digits of the dtype only; it is called where a difference is
-    not explained otherwise, to tell a loss of precision from a disagreement.
+    Where all that is left of a gradient is what rounding the inputs leaves, as at a minimum of a loss, autograd agrees
+    if it has such a remainder, too, or 0.
     """
     tolerance = DTYPES[dtype].tolerance
     result = Judgement()
     forward = _forward(graph, exact, witness, tolerance)
     unsettled: set[int] = set()
-    simulated: Exact | None = None
     for j in exact.walk.order:
         total, found = exact.walk.totals[j], witness.gradients.get(j)
         if total is None or not witness.values:
@@ -79,6 +91,9 @@ def judge(graph: Graph, exact: Exact, witness: Witness, dtype: str, rounded: Cal
         if at_kink:
             unsettled.add(j)
         right = close(total, autograd, tolerance) or _rounding(exact, j, autograd, total, dtype)
+        if not right and is_finite(total) and math.isfinite(autograd):
+            noise = closer.noise().get(j, 0) * NOISE
+            right = bool(abs(total) <= noise and abs(autograd - total) <= noise)
         if is_finite(total) and math.isfinite(autograd):
             result.verdicts[j] = ("convention" if at_kink else "agrees") if right else "precision"
         else:
@@ -88,8 +103,7 @@ def judge(graph: Graph, exact: Exact, witness: Witness, dtype: str, rounded: Cal
         elif result.verdicts[j] != "agrees":
             origin = _origin(graph, exact, forward, result.began, j)
             if origin[1] == "unknown":
-                simulated = simulated or rounded()
-                origin = origin[0], _kind_of_loss(exact, simulated, j, autograd, dtype)
+                origin = origin[0], _kind_of_loss(exact, closer.rounded(), j, autograd, dtype)
                 if origin[1] == "unknown":
                     result.verdicts[j] = "disagrees"
             result.began[j] = origin

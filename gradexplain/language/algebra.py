@@ -37,6 +37,7 @@ class Algebra(Products):
     def __init__(self, graph: Graph, atoms: Collection[int] = (), generic: bool = True) -> None:
         super().__init__(graph, atoms)
         self.generic = generic
+        self._sums: set[int] = set()
 
     def apply(self, rule: str, *inputs: int) -> int:
         """The node for `rule` on `inputs`, in its simplest form. Raises TooLarge."""
@@ -158,10 +159,11 @@ class Algebra(Products):
         (c1, f1), (c2, f2) = self.product(first), self.product(second)
         common = {b: min(e, f2[b]) for b, e in f1.items() if b in f2 and (e > 0) == (f2[b] > 0)}
         common = {b: e if e > 0 else max(f1[b], f2[b]) for b, e in common.items()}
-        if common:
-            sign = -ONE if c1 < 0 and c2 < 0 else ONE
+        shared = min(abs(c1), abs(c2)) if abs(c1) == abs(c2) and c1 else ONE
+        if common or shared != 1:
+            sign = -shared if c1 < 0 and c2 < 0 else shared
             rests = [
-                self.build(c * sign, {b: e - common.get(b, 0) for b, e in f.items() if e != common.get(b)})
+                self.build(c / sign, {b: e - common.get(b, 0) for b, e in f.items() if e != common.get(b)})
                 for c, f in ((c1, f1), (c2, f2))
             ]
             inner = self.sum(*rests)
@@ -169,11 +171,21 @@ class Algebra(Products):
             return self.apply("mul", front, inner)
         return self._total([first, second])
 
+    def _summands(self, node: int) -> list[int]:
+        """The terms of a sum of this algebra's own making, so that it is written without brackets; else the node."""
+        found: list[int] = []
+        while node in self._sums:
+            rule, inputs, _ = self.graph.nodes[node]
+            found.append(inputs[1] if rule == "add" else self.apply("neg", inputs[1]))
+            node = inputs[0]
+        return [node, *found[::-1]]
+
     def _total(self, nodes: list[int]) -> int:
         """The nodes one after the other, a minus sign in front of a term written as subtraction."""
         if not nodes:
             return self.graph.constant(0)
         nodes = sorted(nodes, key=lambda i: self.product(i)[0] < 0) if self.product(nodes[0])[0] < 0 else nodes
+        nodes = [part for node in nodes for part in self._summands(node)]
         result = nodes[0]
         for node in nodes[1:]:
             coefficient, factors = self.product(node)
@@ -181,5 +193,6 @@ class Algebra(Products):
                 result = self.graph.apply("sub", result, self.build(-coefficient, factors))
             else:
                 result = self.graph.apply("add", result, node)
+            self._sums.add(result)
         self.size(result)
         return result

@@ -80,11 +80,31 @@ def reverse(
     return Walk(steps, totals, order)
 
 
+def influenced(graph: Graph, sources: Sequence[int], last: int) -> list[bool]:
+    """For every node up to `last`, whether a gradient can flow from it to one of `sources` (each source on itself).
+
+    A condition chooses, but nothing flows through it.
+    """
+    nodes = graph.nodes[: last + 1]
+    found = [False] * len(nodes)
+    for source in sources:
+        if source < len(nodes):
+            found[source] = True
+    for i, node in enumerate(nodes):
+        if not found[i] and node.inputs:
+            partials = RULES[node.rule].partials
+            for slot, j in enumerate(node.inputs):
+                if found[j] and partials[slot]:
+                    found[i] = True
+                    break
+    return found
+
+
 def _edges(
     graph: Graph, sources: Sequence[int], top: int, stop: Collection[int]
 ) -> tuple[list[list[tuple[int, int]]], list[int]]:
     """For every node the edges along which a gradient leaves it, and for every node how many reach it."""
-    depends = graph.dependents(sources, top)
+    depends = influenced(graph, sources, top)
     edges: list[list[tuple[int, int]]] = [[] for _ in range(top + 1)]
     waiting = [0] * (top + 1)
     reached = [False] * (top + 1)

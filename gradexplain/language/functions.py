@@ -158,13 +158,13 @@ def _check_kinds(rule: Rule, graph: Graph, values: Sequence[Value | None], error
         node = graph.nodes[value.node]
         boolean = node.rule in RULES and RULES[node.rule].boolean
         condition = rule.name == "where" and slot == 0
-        if condition and not boolean and node.value not in graph.conditions:
+        if condition and not boolean and not graph.is_template:
             raise error("the condition of where must be a comparison, such as x > 0", "", value)
         if boolean and not condition:
             hint = "comparisons belong in the condition of where(…)"
             raise error("this comparison is used as a number", hint, value)
         setting = slot < len(rule.partials) and not rule.partials[slot] and not condition and not rule.boolean
-        if setting and not graph.is_constant[value.node]:
+        if setting and not graph.is_constant[value.node] and not graph.is_template:
             what = rule.keywords[slot - len(rule.partials) + len(rule.keywords)] if rule.keywords else "first argument"
             raise error(f"the {what} of {rule.name} must be a number, not a variable", "", value)
 

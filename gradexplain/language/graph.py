@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -28,7 +28,8 @@ class Graph:
 
     `names` are those the person gave, by node; `places` the half-open ranges of the text that nodes were read from;
     `spelling` the alias under which the person called a function;
-    `conditions` the inputs that stand for a condition (in the rule table only).
+    `is_template` marks an expression of the rule table, where
+    an input may stand for a condition or a setting.
 
     >>> graph = Graph()
     >>> x = graph.input("x")
@@ -42,7 +43,7 @@ class Graph:
         self.names: dict[int, str] = {}
         self.places: dict[int, tuple[int, int]] = {}
         self.spelling: dict[int, str] = {}
-        self.conditions: frozenset[str] = frozenset()
+        self.is_template = False
         self.objective = -1
         self.is_constant: list[bool] = []
         self._known: dict[Node, int] = {}
@@ -94,19 +95,4 @@ class Graph:
             if found[i]:
                 for j in self.nodes[i].inputs:
                     found[j] = True
-        return found
-
-    def dependents(self, sources: Sequence[int], last: int = -1) -> list[bool]:
-        """For every node (up to `last`), whether it depends on one of `sources` (each source on itself)."""
-        nodes = self.nodes if last < 0 else self.nodes[: last + 1]
-        found = [False] * len(nodes)
-        for source in sources:
-            if source < len(nodes):
-                found[source] = True
-        for i, node in enumerate(nodes):
-            if not found[i]:
-                for j in node.inputs:
-                    if found[j]:
-                        found[i] = True
-                        break
         return found

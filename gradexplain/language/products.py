@@ -35,9 +35,15 @@ class Products:
         self._products: dict[int, tuple[Fraction, Factors]] = {}
 
     def number(self, node: int) -> Fraction | None:
-        """The value of a node that is a number, else None."""
-        value = self.graph.nodes[node].value
-        return value if isinstance(value, Fraction) and node not in self.atoms else None
+        """The value of a node that is a number, or a fraction such as `1/3`; else None."""
+        rule, inputs, value = self.graph.nodes[node]
+        if node in self.atoms:
+            return None
+        if rule == "div" and self.graph.is_constant[node]:
+            above, below = (self.graph.nodes[i].value for i in inputs)
+            if isinstance(above, Fraction) and isinstance(below, Fraction) and below:
+                return above / below
+        return value if isinstance(value, Fraction) else None
 
     def size(self, node: int) -> int:
         """How many operations and leaves the text of `node` has; raises TooLarge above the limit."""
@@ -87,12 +93,28 @@ class Products:
             return [(inputs[0], 1), (inputs[1], 1 if rule == "mul" else -1)]
         if rule in ("neg", "identity"):
             return [(inputs[0], 1)]
+        if rule == "sqrt":
+            return [(inputs[0], HALF)]
         if rule == "pow" and (power := self.number(inputs[1])) is not None and -MAX_POWER <= power <= MAX_POWER:
             value = self.number(inputs[0])
             if value is None or (
                 value != 0 and power.denominator == 1 and -MAX_NUMBER_POWER <= power <= MAX_NUMBER_POWER
             ):
                 return [(inputs[0], whole(power))]
+        elif rule == "pow":
+            return self._power_with_sum(i, *inputs)
+        return [(i, 1)]
+
+    def _power_with_sum(self, i: int, base: int, exponent: int) -> list[tuple[int, Exponent]]:
+        """`x**(n - 1)` as `x**n` times `x**-1`, so that it meets other powers of x."""
+        rule, inputs, _ = self.graph.nodes[exponent]
+        if rule in ("add", "sub") and exponent not in self.atoms:
+            left, right = (self.number(j) for j in inputs)
+            if right is not None and right.denominator == 1:
+                shift = right.numerator if rule == "add" else -right.numerator
+                return [(self.graph.apply("pow", base, inputs[0]), 1), (base, shift)]
+            if left is not None and left.denominator == 1 and rule == "add":
+                return [(self.graph.apply("pow", base, inputs[1]), 1), (base, left.numerator)]
         return [(i, 1)]
 
     def _merge(self, parts: list[tuple[int, Exponent]], number: Fraction) -> tuple[Fraction, Factors]:
@@ -131,7 +153,7 @@ class Products:
         """The node of a number times powers: the number first, then names, functions and sums. Raises TooLarge."""
         if coefficient == 0:
             return self.graph.constant(0)
-        ordered = sorted(factors.items(), key=self._place)
+        ordered = sorted(self._joined_powers(factors).items(), key=self._place)
         above = [self._raise(base, exponent) for base, exponent in ordered if exponent > 0]
         below = [self._raise(base, -exponent) for base, exponent in ordered if exponent < 0]
         top, bottom = self._split(abs(coefficient))
@@ -149,6 +171,21 @@ class Products:
         if node_number not in self.atoms:
             self._products[node_number] = coefficient, factors
         return node_number
+
+    def _joined_powers(self, factors: Factors) -> Factors:
+        """Factors with `x**n` and `x**-1` written as `x**(n - 1)`."""
+        joined = factors
+        for base, exponent in factors.items():
+            rule, inputs, _ = self.graph.nodes[base]
+            if rule != "pow" or exponent != 1 or base in self.atoms or self.number(inputs[1]) is not None:
+                continue
+            shift = joined.get(inputs[0])
+            if isinstance(shift, int):
+                moved = self.graph.constant(abs(shift))
+                power = self.graph.apply("sub" if shift < 0 else "add", inputs[1], moved)
+                replaced = {inputs[0]: 0, base: 0, self.graph.apply("pow", inputs[0], power): 1}
+                joined = {b: e for b, e in (joined | replaced).items() if e}
+        return joined
 
     @staticmethod
     def _split(value: Fraction) -> tuple[Fraction, int]:

@@ -26,8 +26,7 @@ def template(text: str) -> Template:
     ['out']
     """
     graph = Graph()
-    if text.startswith("where(a, "):
-        graph.conditions = frozenset("a")
+    graph.is_template = True
     root = ExpressionParser(text, graph).expression("").node
     return Template(graph, root, {str(graph.nodes[i].value): i for i in graph.inputs})
 

@@ -141,23 +141,28 @@ def run(graph: Graph, sources: Sequence[int], given: Mapping[int, float | None],
     return _without_noise(_run(graph, sources, given, upstream, choices[-1] // 2), previous)
 
 
-def rounded(
-    graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float, bits: int
+def at_point(
+    graph: Graph, sources: Sequence[int], given: Mapping[int, Any], upstream: float, size: int, bits: int
 ) -> Exact:
-    """The same as `run` with mantissas of `bits` bits: what rounding alone does to the chain rule. Terms as there."""
+    """The same as `run` at one precision, of `bits` bits, whatever it loses. Terms as there.
+
+    `size` is the number of nodes that belong to the formula; closed forms may have been added to the graph since.
+    """
     mp.prec = bits
-    return _with_precision(graph, sources, given, upstream)
+    return _with_precision(graph, sources, given, upstream, size)
 
 
 def _run(
     graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float, digits: int
 ) -> Exact:
     mp.dps = digits
-    return _with_precision(graph, sources, given, upstream)
+    return _with_precision(graph, sources, given, upstream, len(graph.nodes))
 
 
-def _with_precision(graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float) -> Exact:
-    values = evaluate(graph, given)
+def _with_precision(
+    graph: Graph, sources: Sequence[int], given: Mapping[int, Any], upstream: float, size: int
+) -> Exact:
+    values = evaluate(graph, given, size - 1)
     reading = _ExactReading(graph, values, upstream)
     walk = reverse(graph, sources, reading)
     return Exact(values, walk, frozenset(reading.kinks))

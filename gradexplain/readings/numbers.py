@@ -67,7 +67,10 @@ def run(program: Program) -> Witness:
 
     dtype = getattr(torch, program.dtype)
     calls: dict[str, Callable[..., Any]] = {
-        "heaviside": lambda a, at_zero: torch.heaviside(a.detach(), torch.tensor(at_zero, dtype=dtype)),
+        # PyTorch has no derivative for the step. That of the sign is 0, and lets the step take part in autograd.
+        "heaviside": lambda a, at_zero: (
+            torch.heaviside(a.detach(), torch.tensor(at_zero, dtype=dtype)) + 0 * torch.sign(a)
+        ),
         "polygamma": lambda a, n: torch.polygamma(int(n), a),
     }
     tensors: list[Any] = []

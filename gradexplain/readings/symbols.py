@@ -147,13 +147,18 @@ def _tame(expression: Any) -> bool:
     """Whether factoring stays cheap: small whole exponents, few different parts."""
     generators = set()
     for part in sympy.preorder_traversal(expression):
-        if part.is_Pow and part.exp.is_number and (abs(part.exp) > MAX_EXPONENT or not part.exp.is_Rational):
+        # SymPy puts x**0.687 over x**(1/1000) and factors a polynomial of degree 687.
+        if part.is_Pow and part.exp.is_number and not _small(part.exp):
             return False
         if part.is_Symbol or part.is_Function:
             generators.add(part)
         if part.has(sympy.Piecewise):
             return False
     return len(generators) <= MAX_GENERATORS
+
+
+def _small(exponent: Any) -> bool:
+    return bool(exponent.is_Rational and exponent.q <= 2 and abs(exponent) <= MAX_EXPONENT)
 
 
 def _to_graph(algebra: Algebra, expression: Any, nodes: Mapping[Any, int]) -> int:

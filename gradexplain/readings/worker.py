@@ -48,7 +48,8 @@ def serve() -> None:
     gc.freeze()
     try:
         while (message := _receive(sys.stdin.buffer)) is not None:
-            _send(answers, tuple(run(Program(*message))))
+            ticket, program = message
+            _send(answers, (ticket, tuple(run(Program(*program)))))
             gc.enable()
     except BrokenPipeError:
         pass
@@ -65,28 +66,33 @@ class Worker:
             [sys.executable, "-I", "-S", "-c", start],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        self.sender: threading.Thread | None = None
+        self.ticket = 0
 
     def ask(self, program: Program) -> None:
         """Send a program without waiting until the other side reads it."""
+        self.ticket += 1
+        message = (self.ticket, tuple(program))
 
         def send() -> None:
             try:
                 assert self.process.stdin is not None
-                _send(self.process.stdin, tuple(program))
+                _send(self.process.stdin, message)
             except (BrokenPipeError, ValueError):
                 pass  # The process has ended; `answer` finds out.
 
-        self.sender = threading.Thread(target=send, daemon=True)
-        self.sender.start()
+        threading.Thread(target=send, daemon=True).start()
 
     def answer(self) -> Witness:
-        """The witness for the program sent last. Raises WorkerStopped where the process ended without an answer."""
+        """The witness for the program sent last. Raises WorkerStopped where the process ended without an answer.
+
+        Answers to earlier programs, whose derivations were given up, are passed over.
+        """
         assert self.process.stdout is not None
-        message = _receive(self.process.stdout)
-        if message is None:
-            raise WorkerStopped
-        return Witness(*message)
+        while (message := _receive(self.process.stdout)) is not None:
+            ticket, witness = message
+            if ticket == self.ticket:
+                return Witness(*witness)
+        raise WorkerStopped
 
     def stop(self) -> None:
         """End the process without waiting for what it is doing."""
@@ -129,6 +135,11 @@ class Torch:
                 return self.worker.answer()
             except WorkerStopped:
                 self.worker = None
+            except BaseException:
+                # Interrupted in the middle of an answer: what follows in the pipe could not be trusted.
+                self.worker.stop()
+                self.worker = None
+                raise
         return run(self.pending)
 
 
