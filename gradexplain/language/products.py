@@ -7,10 +7,10 @@ from fractions import Fraction
 
 from gradexplain.language.graph import INPUT, Graph
 
-# Nobody reads a longer closed form; one of a very large formula must pay off even sooner.
-MAX_SIZE = 250
-MAX_SIZE_IN_LARGE_GRAPH = 80
-LARGE_GRAPH = 2_000
+# How many parts a closed form may have, in graphs of up to so many nodes: nobody reads longer ones, and all closed
+# forms of a large formula together must not cost more than the walk.
+MAX_SIZES = ((150, 800), (2_000, 250))
+MAX_SIZE_BEYOND = 80
 MAX_POWER = 10_000
 # A number is raised to a power only up to here.
 MAX_NUMBER_POWER = 64
@@ -30,7 +30,8 @@ class Products:
 
     def __init__(self, graph: Graph, atoms: Collection[int] = ()) -> None:
         self.graph, self.atoms = graph, atoms
-        self.max_size = MAX_SIZE if len(graph.nodes) <= LARGE_GRAPH else MAX_SIZE_IN_LARGE_GRAPH
+        count = len(graph.nodes)
+        self.max_size = next((size for nodes, size in MAX_SIZES if count <= nodes), MAX_SIZE_BEYOND)
         self._sizes: dict[int, int] = {}
         self._products: dict[int, tuple[Fraction, Factors]] = {}
 
