@@ -22,9 +22,9 @@ from gradexplain.readings import arithmetic
 from gradexplain.readings.exact import evaluate
 
 mp = mpmath.MPContext()
-mp.dps = 60
+mp.dps = 320
 # Shrinking would take minutes, and the formulas are short as they are.
-moderate = settings(max_examples=120, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
+moderate = settings(max_examples=100, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
 
 ONE = {
     "exp": mp.exp, "log": mp.log, "sqrt": mp.sqrt, "sin": mp.sin, "cos": mp.cos, "tan": mp.tan, "tanh": mp.tanh,
@@ -211,6 +211,7 @@ def test_any_text_is_explained_or_refused(text):
 WRITTEN = test_written_and_read_again_a_formula_is_the_same
 AGREES = test_autograd_never_disagrees
 CONFIRMED = test_sympy_and_difference_quotients_confirm_the_chain_rule
+ANSWERED = test_any_text_is_explained_or_refused
 
 
 # Corners that generated formulas meet too seldom: the property, the formula, and the point.
@@ -228,12 +229,14 @@ CONFIRMED = test_sympy_and_difference_quotients_confirm_the_chain_rule
     (CONFIRMED, "L = where(y >= y**2, x, 0.25)", {"x": 0.6, "y": 0.0}),
     (CONFIRMED, "L = x*clamp(x, y, z)", {"x": -4.0, "y": 1.0, "z": 1.0}),
     (CONFIRMED, "L = y*(1 - tanh(x))*10**260", {"x": 300.0, "y": 1.0}),
+    (ANSWERED, "u = 1/(x - x); L = u*w", None),
 ])  # fmt: skip
 def test_corners(checked, formula, point):
-    checked.hypothesis.inner_test(formula, point, *["float64"] * (checked is AGREES))
+    checked.hypothesis.inner_test(formula, *[point] * (checked is not ANSWERED), *["float64"] * (checked is AGREES))
 
 
-def test_a_choice_from_something_undefined_is_undefined():
-    derivation = derive("min(x, sqrt(y))", {"x": 1, "y": -1})
-    assert {derivation.gradient[name].verdict for name in "xy"} <= {"undefined", "nonfinite"}
-    assert all(math.isnan(derivation.gradient[name].value) for name in "xy")
+@pytest.mark.parametrize(("formula", "at"), [("min(x, sqrt(y))", "x=1,y=-1"), ("x/sinc(y)", "x=1,y=1")])
+def test_without_a_value_there_is_no_gradient(formula, at):
+    derivation = derive(formula, at)
+    assert not math.isfinite(derivation.nodes[-1].value)
+    assert not any(math.isfinite(gradient.value) for gradient in derivation.gradient.values())

@@ -19,9 +19,11 @@ from gradexplain.language.rules import RULES
 from gradexplain.point import to_float
 from gradexplain.readings import exact as exact_reading
 from gradexplain.readings.arithmetic import Number
-from gradexplain.readings.exact import DEAD, Exact, digits_of
+from gradexplain.readings.digits import digits_of
+from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
 from gradexplain.records import (
+    FAILURES,
     VERDICTS,
     BackwardRow,
     Began,
@@ -36,6 +38,7 @@ from gradexplain.records import (
 NO_WITNESS = Witness([], {})
 MAX_SYMPY_SOURCES = 24
 MAX_NOTES = 12
+SYMPY_DIGITS = (60, 400, 1200)
 
 
 def prepare(problem: Problem) -> Prepared:
@@ -55,7 +58,9 @@ def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
     rows = _Rows(prepared, found, judgement, sides)
     gradient = {names.of[j]: rows.gradient(j) for j in problem.sources}
     backward = tuple(rows.backward(j) for j in exact.walk.order)
-    verdicts = {row.verdict for row in backward} | {entry.verdict for entry in gradient.values()}
+    # A kink on the way matters where it reaches a gradient that was asked for; a failure matters anywhere.
+    verdicts = {entry.verdict for entry in gradient.values()}
+    verdicts |= {row.verdict for row in backward if row.verdict in FAILURES}
     return Derivation(
         source=problem.source,
         statements=prepared.statements,
@@ -222,6 +227,10 @@ class _Rows:
         return notes if len(notes) <= MAX_NOTES else [*notes[:MAX_NOTES], f"… {len(notes) - MAX_NOTES:,} more notes"]
 
 
+def _near(total: Number, found: Any) -> bool:
+    return not is_finite(total) or abs(to_float(total) - to_float(found)) <= 1e-12 * abs(to_float(total))
+
+
 def _sympy_values(problem: Problem, exact: Exact) -> dict[int, Any]:
     """SymPy's own derivatives at the point, where the formula is of a size that SymPy can do."""
     sources = [j for j in problem.sources if problem.graph.nodes[j].rule == INPUT]
@@ -231,9 +240,15 @@ def _sympy_values(problem: Problem, exact: Exact) -> dict[int, Any]:
 
     inputs = {i: float(problem.given[i] or 0.0) for i in problem.graph.inputs}
     constants = {i: float(value or 0.0) for i, value in problem.given.items() if problem.graph.is_constant[i]}
-    try:
-        found = derivatives(problem.graph, sources, inputs, constants)
-    except TooLarge:
-        return {}
     totals = exact.walk.totals
+    found: dict[int, Any] = {}
+    for digits in SYMPY_DIGITS:
+        try:
+            found |= derivatives(problem.graph, sources, inputs, constants, digits)
+        except TooLarge:
+            return {}
+        # A difference may come from digits lost in SymPy's form of the derivative: ask again with more of them.
+        sources = [j for j in sources if j in found and j in totals and not _near(totals[j], found[j])]
+        if not sources:
+            break
     return {j: value * problem.held_seed for j, value in found.items() if j in totals and is_finite(totals[j])}

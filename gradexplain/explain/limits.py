@@ -66,23 +66,33 @@ def _tidy(quotient: Number) -> Number:
 def settle(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement) -> dict[int, Sides]:
     """Both sides of every source with a questionable verdict; the verdict is corrected where a derivative exists."""
     found: dict[int, Sides] = {}
-    if problem.size > MAX_NODES:
+    if problem.size > MAX_NODES or problem.missing:
         return found
     tolerance = DTYPES[problem.dtype].tolerance
     for j in problem.sources[:MAX_SOURCES]:
-        if judgement.verdicts.get(j) not in QUESTIONABLE:
+        verdict = judgement.verdicts.get(j, "agrees")
+        # A jump may be crossed where nothing flows: the walk alone cannot tell.
+        if verdict not in QUESTIONABLE and not (exact.kinks and verdict == "agrees"):
             continue
         sides = one_sided(problem, exact, j)
         if sides is None:
             continue
         found[j] = sides
-        derivative, total = sides.derivative, exact.walk.totals[j]
+        derivative, total = sides.derivative, exact.walk.totals.get(j, DEAD)
         autograd = witness.gradients.get(j) or 0.0
         if derivative is None:
+            if verdict == "agrees" and witness.values:
+                judgement.verdicts[j] = "convention"
+                judgement.began[j] = min(exact.kinks), "kink"
+            continue
+        if not witness.values:
             continue
         if close(derivative, autograd, tolerance):
             judgement.verdicts[j] = "agrees"
             judgement.began.pop(j, None)
         elif total is not DEAD and not is_finite(total):
             judgement.verdicts[j] = "nonfinite"
+        elif verdict == "agrees":
+            judgement.verdicts[j] = "convention"
+            judgement.began[j] = min(exact.kinks), "kink"
     return found

@@ -10,7 +10,8 @@ from gradexplain.explain.verdicts import Judgement
 from gradexplain.language.rules import RULES
 from gradexplain.language.text import write
 from gradexplain.readings.arithmetic import Number
-from gradexplain.readings.exact import DEAD, Exact, digits_of
+from gradexplain.readings.digits import digits_of
+from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
 from gradexplain.records import Began, Value
 
@@ -77,7 +78,7 @@ def kink_note(problem: Problem, exact: Exact, judgement: Judgement, sides: Sides
     rule = RULES[problem.graph.nodes[node].rule]
     what = f"{problem.name(node)} = {problem.names.expression(node)} has a kink here"
     text = f"{problem.partial(j)}: {what}"
-    chosen = short(exact.walk.totals[j])
+    chosen = short(exact.walk.totals.get(j, DEAD))
     if sides is not None and sides.derivative is not None:
         derivative = short(sides.derivative)
         return f"{text}, and PyTorch's choice gives {chosen}, while the derivative of the whole exists: {derivative}"

@@ -69,12 +69,13 @@ class Graph:
         constant = self.is_constant
         return self._add(Node(rule, inputs), all(constant[i] for i in inputs))
 
-    def name(self, node: int, name: str) -> int:
-        """Give `node` a name; where it has one already, or is an input or a number, a node `identity` takes the name.
+    def name(self, node: int, name: str, before: int = 0) -> int:
+        """Give `node` a name, or have a node `identity` take it: for an input, a number, or a node that is older.
 
-        Returns the number of the node that now bears the name.
+        A node is older that has a name, or was there when there were `before` nodes; it may have been written
+        into statements that come before this one. Returns the number of the node that now bears the name.
         """
-        if node in self.names or self.nodes[node].rule in (INPUT, CONSTANT):
+        if node in self.names or node < before or self.nodes[node].rule in (INPUT, CONSTANT):
             self.nodes.append(Node("identity", (node,)))
             self.is_constant.append(self.is_constant[node])
             node = len(self.nodes) - 1

@@ -27,19 +27,20 @@ def parse(text: str, given: Collection[str] = ()) -> Graph:
     parser = ExpressionParser(text, graph, given)
     last: Value | None = None
     name: Token | None = None
+    before = 0
     while _skip(parser, ";").kind != END:
         if last is not None and name is None:
             raise parser.error("only the last statement can do without a name", last, "write name = expression")
-        name = _target(parser)
+        name, before = _target(parser), len(graph.nodes)
         last = parser.expression(";")
         if name is not None:
-            parser.variables[name.text] = _named(graph, last, name.text)
+            parser.variables[name.text] = _named(graph, last, name.text, before)
     if last is None:
         raise FormulaError("the formula is empty", hint='write one, such as "(y - (w*x+b))**2"')
     if _is_boolean(graph, last.node):
         raise parser.error("a comparison has no gradient", last, "use it as the condition of where(…)")
     if name is None:
-        graph.objective = graph.name(last.node, objective_name({*parser.variables, *parser.first_use}))
+        graph.objective = graph.name(last.node, objective_name({*parser.variables, *parser.first_use}), before)
     else:
         graph.objective = parser.variables[name.text]
     if not graph.inputs:
@@ -76,10 +77,10 @@ def _is_boolean(graph: Graph, node: int) -> bool:
     return rule is not None and rule.boolean
 
 
-def _named(graph: Graph, value: Value, name: str) -> int:
+def _named(graph: Graph, value: Value, name: str, before: int) -> int:
     if _is_boolean(graph, value.node) and value.node in graph.names:
         return value.node
-    node = graph.name(value.node, name)
+    node = graph.name(value.node, name, before)
     graph.places.setdefault(node, (value.start, value.end))
     return node
 

@@ -5,10 +5,8 @@ Lost digits are counted on the way; where too many are, the precision is raised 
 
 from __future__ import annotations
 
-import decimal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
 from typing import Any
 
 from gradexplain.language.backward import Step, Walk, reverse
@@ -21,6 +19,7 @@ BITS_TO_LOSE = 90
 LARGE_GRAPH = 3_000
 # A contribution that is 0 because its branch was not taken: it stays 0 whatever it is multiplied by.
 DEAD = 0
+_WITH_KINK = frozenset(rule.name for rule in RULES.values() if rule.kink and not rule.boolean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +62,30 @@ def evaluate(graph: Graph, given: Mapping[int, Any], last: int | None = None, co
     return values
 
 
+def _is_nan(value: Number) -> bool:
+    return value is not None and value != value
+
+
+def _at_kink(graph: Graph, values: Sequence[Number], i: int) -> bool:
+    """Whether node `i` is just where its derivative may not exist; for a choice, where its condition changes."""
+    node = graph.nodes[i]
+    if node.rule == "where":
+        node = graph.nodes[node.inputs[0]]
+    elif node.rule not in _WITH_KINK:
+        return False
+    rule = RULES.get(node.rule)
+    if rule is None or not rule.kink:
+        return False
+    distance = expression(rule.kink, len(node.inputs))([values[j] for j in node.inputs])
+    return distance is not None and distance == 0
+
+
 class _ExactReading:
     """Numbers for the reverse walk."""
 
     def __init__(self, graph: Graph, values: list[Number], upstream: float) -> None:
         self.graph, self.values, self.upstream = graph, values, upstream
-        self.kinks: set[int] = set()
+        self.kinks = frozenset(i for i in range(len(values)) if _at_kink(graph, values, i))
         self.locals: dict[tuple[str, int], Callable[[Sequence[Number]], Number]] = {}
 
     def seed(self) -> Number:
@@ -92,23 +109,15 @@ class _ExactReading:
         result = call([*[values[j] for j in node.inputs], values[i]])
         rule = RULES[node.rule]
         if rule.kink or node.rule == "where":
-            if self._at_kink(i):
-                self.kinks.add(i)
-            elif result == 0 and result is not None:
+            if rule.kink and any(_is_nan(values[j]) for j in node.inputs):
+                return NAN
+            if i not in self.kinks and result is not None and result == 0:
                 return DEAD
         elif result is not None and values[i] is not None and finite(result) and not finite(values[i]):
             # At a pole of its own, or outside of its domain, a function has no derivative, whatever the formula says.
             here = all(values[j] is not None and finite(values[j]) for j in node.inputs)
             return NAN if here else result
         return result
-
-    def _at_kink(self, i: int) -> bool:
-        node = self.graph.nodes[i]
-        if node.rule == "where":
-            i = node.inputs[0]
-            node = self.graph.nodes[i]
-        kink = RULES[node.rule].kink
-        return bool(kink) and expression(kink, len(node.inputs))([self.values[j] for j in node.inputs]) == 0
 
     @staticmethod
     def add(first: Number, second: Number) -> Number:
@@ -165,7 +174,7 @@ def _with_precision(
     values = evaluate(graph, given, size - 1)
     reading = _ExactReading(graph, values, upstream)
     walk = reverse(graph, sources, reading)
-    return Exact(values, walk, frozenset(reading.kinks))
+    return Exact(values, walk, reading.kinks)
 
 
 def same(first: Any, second: Any) -> bool:
@@ -205,38 +214,6 @@ def _without_noise(first: Exact, second: Exact) -> Exact:
         for i, rows in second.walk.steps.items()
     }  # fmt: skip
     return Exact(values, Walk(steps, totals, second.walk.order), second.kinks)
-
-
-_WIDE = decimal.Context(prec=70, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
-
-
-@lru_cache(maxsize=4096)
-def _power_of_two(exponent: int) -> decimal.Decimal:
-    return _WIDE.power(2, exponent)
-
-
-@cache
-def _context(digits: int) -> decimal.Context:
-    return decimal.Context(prec=digits, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
-
-
-def digits_of(value: Number, count: int = 50) -> str:
-    """The number in decimal with up to `count` significant digits, `nan`, `inf` or `-inf`.
-
-    >>> digits_of(mp.mpf(-8)), digits_of(mp.mpf("0.5"))
-    ('-8', '0.5')
-    """
-    if type(value) is int:
-        return str(value)
-    if not finite(value):
-        return "nan" if value != value else "inf" if value > 0 else "-inf"
-    sign, mantissa, exponent, _ = value._mpf_
-    number = _WIDE.multiply(decimal.Decimal(int(mantissa)), _power_of_two(int(exponent)))
-    number = _context(count).normalize(-number if sign else number)
-    digits, power = "".join(map(str, number.as_tuple().digits)), number.adjusted()
-    if -6 <= power <= 20:
-        return format(number, "f")
-    return f"{'-' * sign}{digits[0]}{'.' * (len(digits) > 1)}{digits[1:]}e{power}"
 
 
 def constant_value(graph: Graph, node: int) -> Number:

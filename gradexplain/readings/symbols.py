@@ -17,7 +17,6 @@ MAX_SIZE = 150
 MAX_FACTOR_SIZE = 70
 MAX_EXPONENT = 6
 MAX_GENERATORS = 8
-EVALUATION_DIGITS = 60
 
 _ELEMENTARY: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
@@ -86,12 +85,12 @@ def _apply(rule: str, inputs: list[Any]) -> Any:
 
 
 def derivatives(
-    graph: Graph, sources: Collection[int], values: Mapping[int, float], constants: Mapping[int, float]
+    graph: Graph, sources: Collection[int], values: Mapping[int, float], constants: Mapping[int, float], digits: int
 ) -> dict[int, Any]:
     """The partial derivative of the whole formula by each source, taken by SymPy alone and evaluated at a point.
 
     `values` are those of all inputs, `constants` those of the constants as the dtype holds them. Returns mpmath numbers
-    with 60 digits; a source is missing where SymPy cannot do it. Raises TooLarge.
+    with `digits` digits; a source is missing where SymPy cannot do it. Raises TooLarge.
     """
     Algebra(graph).size(graph.objective)
     symbols: dict[int, Any] = {i: sympy.Symbol(f"x{i}", real=True) for i in values}
@@ -99,13 +98,13 @@ def derivatives(
         i: sympy.Symbol(f"c{i}", real=True) for i in constants if graph.nodes[i].value is None or _rounded(graph, i)
     }
     expression = to_sympy(graph, graph.objective, symbols | held)
-    point = {symbols[i]: sympy.Float(value, EVALUATION_DIGITS) for i, value in values.items()}
-    point |= {held[i]: sympy.Float(constants[i], EVALUATION_DIGITS) for i in held}
+    point = {symbols[i]: sympy.Float(value, digits) for i, value in values.items()}
+    point |= {held[i]: sympy.Float(constants[i], digits) for i in held}
     found: dict[int, Any] = {}
     for i in sources:
         try:
             value = sympy.diff(expression, symbols[i]).xreplace(point)
-            value = value.evalf(EVALUATION_DIGITS - 10)
+            value = value.evalf(digits - 10)
         except (RecursionError, ValueError, TypeError, NotImplementedError, ZeroDivisionError, AttributeError):
             continue
         if value.is_Float or value.is_Integer or value.is_Rational:
