@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -11,8 +12,9 @@ def main() -> None:
     from gradexplain.cli.app import run
 
     status = run(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, AttributeError):
+            stream.flush()
     # Taking SymPy apart object by object would cost more than the whole derivation of a small formula.
     os._exit(status)
 

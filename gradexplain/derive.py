@@ -66,19 +66,18 @@ def begin(
     missing = [name for name in inputs.values() if name not in point]
     sources = _sources(graph, names, wrt)
     with_torch = not missing and TORCH.installed()
-    if with_torch:
-        TORCH.start()
-
-    from gradexplain.explain.build import finish, prepare
-    from gradexplain.explain.problem import Problem
-
     seed, held_seed = read_upstream(upstream, dtype)
     given: dict[int, float | None] = {
         i: held_value(name, point[name], dtype) if name in point else None for i, name in inputs.items()
     }
     given |= held_constants(graph, expression, dtype)
     if with_torch:
+        # Everything that can be wrong has been looked at: from here on PyTorch is worth its time.
+        TORCH.start()
         TORCH.ask(program(graph, given, graph.inputs, _active(graph, sources), held_seed, dtype))
+    from gradexplain.explain.build import finish, prepare
+    from gradexplain.explain.problem import Problem
+
     problem = Problem(
         expression, graph, names, point, given, sources, seed, held_seed, dtype, missing, notes, len(graph.nodes)
     )

@@ -10,6 +10,9 @@ import unicodedata
 from collections.abc import Iterable
 
 EXCERPT_WIDTH = 72
+LONGEST_LINE = 240
+# What stands for our own symbols on a stream that knows ASCII only.
+ASCII = str.maketrans({"∂": "d", "·": "*", "…": "..."})
 
 
 class GradexplainError(Exception):
@@ -30,11 +33,15 @@ class GradexplainError(Exception):
         self.message, self.text, self.start, self.end, self.hint = message, text, start, end, hint
 
     def __str__(self) -> str:
-        lines = [printable(self.message)]
+        return self.shown("utf-8")
+
+    def shown(self, encoding: str) -> str:
+        """The message for a stream with this encoding; what it cannot show is an escape, and the carets know it."""
+        lines = [_cut(printable(self.message, encoding))]
         if self.text:
-            lines += excerpt(self.text, self.start, self.end)
+            lines += excerpt(self.text, self.start, self.end, encoding)
         if self.hint:
-            lines.append("  " + printable(self.hint))
+            lines.append("  " + _cut(printable(self.hint, encoding)))
         return "\n".join(lines)
 
 
@@ -54,16 +61,27 @@ class LimitError(FormulaError):
     """The formula is larger than gradexplain takes on."""
 
 
-def printable(text: str) -> str:
-    """The text with every control, direction-changing or unpaired character made visible as an escape.
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """The text with every control, direction-changing, unpaired or unknown character made visible as an escape.
 
-    >>> printable("a\\x00b")
-    'a\\\\x00b'
+    >>> printable("a\\x00b"), printable("λ", "ascii")
+    ('a\\\\x00b', '\\\\u03bb')
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    try:
+        shown.encode(encoding)
+    except UnicodeEncodeError:
+        shown = shown.translate(ASCII).encode(encoding, "backslashreplace").decode(encoding)
+    return shown
 
 
-def excerpt(text: str, start: int, end: int) -> list[str]:
+def _cut(line: str) -> str:
+    """The line without its middle where it would fill the screen."""
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]} … {line[-half:]}"
+
+
+def excerpt(text: str, start: int, end: int, encoding: str = "utf-8") -> list[str]:
     """Two lines, indented by two: the line of `text` that holds `start`, cut around it when long, and carets.
 
     `start` and `end` count characters of `text`; the carets end with the line.
@@ -74,9 +92,10 @@ def excerpt(text: str, start: int, end: int) -> list[str]:
     left = max(first, min(start - EXCERPT_WIDTH // 3, last - EXCERPT_WIDTH))
     right = min(last, left + EXCERPT_WIDTH)
     end = min(end, max(right, start + 1))
-    before = ("… " if left > first else "") + printable(text[left:start])
-    marked = printable(text[start:end]) or " "
-    after = printable(text[end:right]) + (" …" if right < last else "")
+    dots = printable("…", encoding)
+    before = (f"{dots} " if left > first else "") + printable(text[left:start], encoding)
+    marked = printable(text[start:end], encoding) or " "
+    after = printable(text[end:right], encoding) + (f" {dots}" if right < last else "")
     return ["  " + before + marked + after.rstrip(), "  " + " " * columns(before) + "^" * max(columns(marked), 1)]
 
 

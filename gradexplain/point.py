@@ -88,7 +88,9 @@ def _parse_value(name: str, text: str) -> Assignment:
     try:
         return parse_point(f"x={text}")["x"]
     except PointError as error:
-        message = f"the value of {name} cannot be read: {error.message}"
+        message = error.message.replace("the value of x", f"the value of {name}")
+        if message == error.message:
+            message = f"the value of {name} cannot be read: {message}"
         raise PointError(message, text, error.start - 2, error.end - 2, error.hint) from None
 
 
@@ -121,7 +123,10 @@ def to_float(value: Any) -> float:
 def _held(value: float, name: str, dtype: str, given: Given) -> float:
     held = round_to(value, dtype)
     problem = ""
-    if math.isnan(value):
+    read = given.assignment
+    if read is not None and not math.isfinite(value) and _divides_by_zero(read.graph, read.value.node):
+        problem = "is a division by zero"
+    elif math.isnan(value):
         problem = "is not a real number"
     elif math.isinf(held):
         problem = f"is too large for {dtype}, which ends at {DTYPES[dtype].largest:.6g}"
@@ -165,10 +170,10 @@ def _held_constant(graph: Graph, i: int, source: str, dtype: str) -> float:
     start, end = graph.places.get(i, (0, 0))
     shown = "this constant"
     hint = ""
-    if math.isnan(value):
-        message = f"{shown} is not a real number"
-    elif _divides_by_zero(graph, i):
+    if not math.isfinite(value) and _divides_by_zero(graph, i):
         message = "division by zero"
+    elif math.isnan(value):
+        message = f"{shown} is not a real number"
     elif math.isinf(held):
         message, hint = f"{shown} is too large for {dtype}", f"its largest number is {DTYPES[dtype].largest:.6g}"
     else:

@@ -19,7 +19,7 @@ HOMES = {
     "torch": {"readings/numbers.py", "readings/worker.py"},
     "sympy": {"readings/symbols.py"},
     "mpmath": {"readings/arithmetic.py"},
-    "rich": {"output/table.py"},
+    "rich": {"output/table.py", "output/backward.py", "output/cells.py"},
     "typer": {"cli/app.py", "cli/derive.py", "cli/rules.py"},
 }
 MAX_LINES = 260

@@ -224,6 +224,7 @@ ANSWERED = test_any_text_is_explained_or_refused
     (AGREES, "L = 3*sigmoid(x)", {"x": 50.0}),
     (AGREES, "L = expm1(x)", {"x": -20.0}),
     (AGREES, "L = softplus(x)", {"x": 20.25}),
+    (AGREES, "u = abs(x) + 1; L = y*where(x > 0, 1, 2)", {"x": 0.0, "y": 1.0}),
     (CONFIRMED, "L = x*sign(x)", {"x": 0.0}),
     (CONFIRMED, "L = x*where(x > 0, 1, 0)", {"x": 0.0}),
     (CONFIRMED, "L = where(y >= y**2, x, 0.25)", {"x": 0.6, "y": 0.0}),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from typing import Annotated, Any
 
 import typer
 
 import gradexplain
 from gradexplain.cli import derive, rules
-from gradexplain.cli.streams import write_error
+from gradexplain.cli.streams import discard_output, write_error
 from gradexplain.errors import GradexplainError, nearest
 
 USAGE_ERROR = 2
@@ -44,24 +42,28 @@ def _main(
     pass
 
 
-# A formula that begins with a minus sign, as opposed to an option: something that no option's name contains.
-_FORMULA = re.compile(r"-[^-]*[^\w=-]|--?[\d.(]|-\w\b(?!=)|--?\w+[^\w=-]")
 _SHORT_OPTIONS = frozenset(("-h", "-o"))
+_TAKE_A_VALUE = frozenset(("-o", "--output", "--at", "--wrt", "--upstream", "--dtype", "--format", "--color"))
 
 
 def protect_formulas(arguments: list[str]) -> list[str]:
     """Put a space before each formula that begins with a minus sign, so that it is not taken for an option.
 
-    >>> protect_formulas(["derive", "-x**2", "--at", "x=-1", "--fromat", "json"])
-    ['derive', ' -x**2', '--at', 'x=-1', '--fromat', 'json']
+    >>> protect_formulas(["derive", "-x**2", "--at", "x=-1", "-o", "-x.json", "--fromat", "json"])
+    ['derive', ' -x**2', '--at', 'x=-1', '-o', '-x.json', '--fromat', 'json']
     """
+    pairs = zip(["", *arguments], arguments, strict=False)
     return [
-        " " + argument
-        if (argument[:2] not in _SHORT_OPTIONS and not argument.startswith("--") and re.match(r"-[^-\s]", argument))
-        or re.match(r"--?[^\w-]|--[\w.]+[^\w.=-]", argument)
-        else argument
-        for argument in arguments
-    ]  # fmt: skip
+        f" {argument}" if before not in _TAKE_A_VALUE and _is_formula(argument) else argument
+        for before, argument in pairs
+    ]
+
+
+def _is_formula(argument: str) -> bool:
+    """Whether the argument begins with a minus and cannot be an option: no option has such a name."""
+    if re.match(r"--?[^\w-]|--[\w.]+[^\w.=-]", argument):
+        return True
+    return re.match(r"-[^-\s]", argument) is not None and argument[:2] not in _SHORT_OPTIONS
 
 
 def run(arguments: list[str]) -> int:
@@ -69,31 +71,30 @@ def run(arguments: list[str]) -> int:
     try:
         arguments = arguments or ["--help"]
         status = app(protect_formulas(arguments), prog_name="gradexplain", standalone_mode=False)
-        sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except GradexplainError as error:
-        write_error(str(error))
+        write_error(error)
         return USAGE_ERROR
     except BrokenPipeError:
         # The reader has seen enough; nothing more is to be written when Python closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 0
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        write_error(_usage(error))
+        write_error(_usage(error, arguments))
         return USAGE_ERROR
 
 
-def _usage(error: Any) -> str:
+def _usage(error: Any, arguments: list[str]) -> str:
     """The message of a mistake in the options, in the manner of all others."""
-    message = error.format_message().strip().rstrip(".")
+    message = error.format_message().strip().rstrip(".").replace("Value error, ", "")
     possibilities = getattr(error, "possibilities", None)
     if possibilities:
         name = error.option_name
         return f"there is no option {name}\n  {nearest(name, possibilities) or f'did you mean {possibilities[0]}?'}"
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "gradexplain"
+    known = [command.name for command in app.registered_commands]
+    command = " ".join(["gradexplain", *[word for word in arguments[:1] if word in known]])
     return f"{message[0].lower()}{message[1:]}\n  {command} --help shows what there is"

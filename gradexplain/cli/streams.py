@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 from typing import TextIO
 
-from gradexplain.errors import OptionError
-
-# What to write on a stream that knows ASCII only.
-_ASCII = str.maketrans({"∂": "d", "·": "*", "…": "...", "−": "-", "×": "x", "→": "->", "←": "<-", "—": "-", "∞": "inf"})
+from gradexplain.errors import ASCII, GradexplainError, OptionError, printable
 
 
 def use_color(stream: TextIO, choice: str) -> bool:
@@ -22,7 +20,7 @@ def use_color(stream: TextIO, choice: str) -> bool:
     force = os.environ.get("FORCE_COLOR")
     if force is not None and force not in ("", "0"):
         return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def encodes(stream: TextIO, text: str) -> bool:
@@ -39,40 +37,77 @@ def shown_on(stream: TextIO, text: str) -> str:
     if encodes(stream, text):
         return text
     encoding = stream.encoding or "ascii"
-    return text.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)
+    return text.translate(ASCII).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def write_result(text: str) -> None:
-    """The result, to standard output."""
-    sys.stdout.write(shown_on(sys.stdout, text))
-    sys.stdout.flush()
+    """The result, to standard output. Raises OptionError where that is closed or full, BrokenPipeError as it comes."""
+    if sys.stdout is None:
+        raise OptionError("standard output is closed")
+    try:
+        sys.stdout.write(shown_on(sys.stdout, text))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # Nothing more can be written, not even when Python closes the stream.
+        discard_output()
+        raise OptionError(f"cannot write to standard output: {error.strerror or error}") from None
+
+
+def discard_output() -> None:
+    """Send what is still to be written to standard output nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def write_note(text: str) -> None:
     """A remark, to standard error."""
-    print(shown_on(sys.stderr, f"note: {text}"), file=sys.stderr)
+    if sys.stderr is not None:
+        print(printable(f"note: {text}", sys.stderr.encoding), file=sys.stderr)
 
 
-def write_error(text: str) -> None:
+def write_error(error: GradexplainError | str) -> None:
     """An error, to standard error; it may have several lines."""
+    if sys.stderr is None:
+        return
+    text = error if isinstance(error, str) else error.shown(sys.stderr.encoding)
     print(shown_on(sys.stderr, f"error: {text}"), file=sys.stderr)
 
 
 def write_file(path: Path, text: str) -> None:
-    """The result, to a file that is there as a whole or not at all. Raises OptionError where it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """The result, to a file that is there as a whole or not at all. Raises OptionError where it cannot be written.
+
+    A link keeps pointing where it does; what is no regular file, such as a pipe, is written to as it is.
+    """
+    try:
+        target = path.resolve()
+        if target.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        if target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8", newline="\n")
+            return
+        _write_whole(target, text)
+    except OSError as error:
+        raise OptionError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _write_whole(target: Path, text: str) -> None:
+    temporary = target.with_name(f".{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OptionError(f"cannot write {path}: {error.strerror or error}") from None
+        temporary.replace(target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_input() -> str:
     """All of standard input as text. Raises OptionError where it is no UTF-8, or far too long."""
     from gradexplain.language.tokens import MAX_CHARACTERS
 
+    if sys.stdin is None:
+        raise OptionError("standard input is closed")
     data = sys.stdin.buffer.read(4 * MAX_CHARACTERS + 1)
     try:
         return data.decode("utf-8-sig")

@@ -227,6 +227,22 @@ class _Rows:
         return notes if len(notes) <= MAX_NOTES else [*notes[:MAX_NOTES], f"… {len(notes) - MAX_NOTES:,} more notes"]
 
 
+_ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "sqrt", "square", "reciprocal", "identity", "abs"))
+
+
+def _tame(problem: Problem, exact: Exact) -> bool:
+    """Whether SymPy's functions get arguments of a size that they were made for; at others they may never end."""
+    for node in problem.graph.nodes[: problem.size]:
+        limit = 1e60 if node.rule in _ARITHMETIC else 1e5
+        for j in node.inputs:
+            value = exact.values[j] if j not in problem.given else problem.given[j]
+            if value is None or type(value) is bool:
+                continue
+            if not abs(value) <= limit:
+                return False
+    return True
+
+
 def _near(total: Number, found: Any) -> bool:
     return not is_finite(total) or abs(to_float(total) - to_float(found)) <= 1e-12 * abs(to_float(total))
 
@@ -234,7 +250,8 @@ def _near(total: Number, found: Any) -> bool:
 def _sympy_values(problem: Problem, exact: Exact) -> dict[int, Any]:
     """SymPy's own derivatives at the point, where the formula is of a size that SymPy can do."""
     sources = [j for j in problem.sources if problem.graph.nodes[j].rule == INPUT]
-    if problem.missing or problem.size > SMALL_GRAPH or len(sources) > MAX_SYMPY_SOURCES or exact.kinks:
+    large = problem.size > SMALL_GRAPH or len(sources) > MAX_SYMPY_SOURCES
+    if problem.missing or large or exact.kinks or not _tame(problem, exact):
         return {}
     from gradexplain.readings.symbols import derivatives
 

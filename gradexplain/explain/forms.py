@@ -78,7 +78,13 @@ def _known(problem: Problem, exact: Exact) -> dict[int, Fraction]:
             known[i] = given.fraction
     for i in problem.graph.names:
         value = exact.values[i]
-        if value is not None and type(value) is not bool and value == round(float(value), 6):
+        if (
+            value is not None
+            and type(value) is not bool
+            and finite(value)
+            and abs(value) < 1e15
+            and (value == round(float(value), 6))
+        ):
             known[i] = Fraction(repr(float(value)))
     return known
 

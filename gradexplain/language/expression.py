@@ -33,6 +33,7 @@ class Pending:
     arguments: list[Value] = field(default_factory=list)
     keywords: dict[str, Value] = field(default_factory=dict)
     keyword: str = ""
+    places: dict[str, Token] = field(default_factory=dict)
 
 
 class ExpressionParser:
@@ -137,6 +138,7 @@ class ExpressionParser:
         if name.text in self.stack[-1].keywords:
             raise self.error(f"the argument {name.text} is given twice", name)
         self.stack[-1].keyword = name.text
+        self.stack[-1].places[name.text] = name
         self.position += 2
 
     def _argument(self) -> None:
@@ -167,7 +169,7 @@ class ExpressionParser:
         else:
             if self.tokens[self.position - 1].text not in ("(", ","):
                 self._argument()
-            rule, calls = resolve_call(self.text, self.graph, frame.call, frame.arguments, frame.keywords)
+            rule, calls = resolve_call(self.text, self.graph, frame.call, frame.arguments, frame.keywords, frame.places)
             start = min([frame.call.start, *[value.start for value in frame.arguments]])
             node = -1
             for inputs in calls:
@@ -229,7 +231,9 @@ class ExpressionParser:
         number = read_number(token.text)
         if number is None:
             raise self.error("this number is too large, too small or too long", token, "no dtype could hold it")
-        return self.graph.constant(number)
+        node = self.graph.constant(number)
+        self.graph.places.setdefault(node, (token.start, token.end))
+        return node
 
     def _reduce(self, precedence: int) -> None:
         """Apply the waiting operators that bind at least as tightly as `precedence`."""

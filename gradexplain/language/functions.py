@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -79,7 +79,7 @@ def function_names() -> list[str]:
 
 
 def resolve_call(
-    text: str, graph: Graph, name: Token, values: list[Value], keywords: dict[str, Value]
+    text: str, graph: Graph, name: Token, values: list[Value], keywords: dict[str, Value], places: Mapping[str, Token]
 ) -> tuple[Rule, list[list[int]]]:
     """The rule that a call means and the inputs of each node to make, in order (more than one for `max(a, b, c)`).
 
@@ -91,7 +91,11 @@ def resolve_call(
         place = value or Value(0, name.start, name.end)
         return FormulaError(message, text, place.start, place.end, hint)
 
-    rule = _named_rule(name.text, keywords, error)
+    rule = _named_rule(name.text, error)
+    for key, place in places.items():
+        if _KEYWORD_SPELLINGS.get(key, key) not in rule.keywords:
+            hint = nearest(key, rule.keywords)
+            raise error(f"{name.text} has no argument {key}", hint, Value(0, place.start, place.end))
     keywords = {_KEYWORD_SPELLINGS.get(key, key): value for key, value in keywords.items()}
     if rule.name == "clamp" and len(values) + len(keywords) == 2:
         low = "min" in keywords or len(values) == 2
@@ -108,7 +112,7 @@ _KEYWORD_SPELLINGS = {"a_min": "min", "a_max": "max"}
 _Error = Callable[..., FormulaError]
 
 
-def _named_rule(name: str, keywords: dict[str, Value], error: _Error) -> Rule:
+def _named_rule(name: str, error: _Error) -> Rule:
     rule = rule_of(name)
     if rule is not None:
         return rule
@@ -133,8 +137,6 @@ def _fill(
     by_slot: dict[int, Value] = dict(enumerate(values))
     first_keyword = count - len(rule.keywords)
     for key, value in keywords.items():
-        if key not in rule.keywords:
-            raise error(f"{name} has no argument {key}", nearest(key, rule.keywords), value)
         slot = first_keyword + rule.keywords.index(key)
         if slot in by_slot:
             raise error(f"the argument {key} of {name} is given twice", "", value)

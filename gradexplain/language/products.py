@@ -84,9 +84,16 @@ class Products:
                 known[i] = self._merge(parts, sign)
         return known[node]
 
+    def _fits(self, i: int) -> bool:
+        """Whether the text of node `i` is short enough to be worth taking apart."""
+        try:
+            return self.size(i) <= self.max_size
+        except TooLarge:
+            return False
+
     def _factors(self, i: int) -> list[tuple[int, Exponent]]:
         rule, inputs, _ = self.graph.nodes[i]
-        if i in self.atoms:
+        if i in self.atoms or not self._fits(i):
             return [(i, 1)]
         if rule in ("mul", "div"):
             if rule == "div" and self.number(inputs[1]) == 0:

@@ -16,7 +16,7 @@ NUMBER, NAME, SYMBOL, END, LINE_END = "number", "name", "symbol", "end", "line e
 
 _PATTERN = re.compile(
     r"(?P<skip>[ \t\f]+|\#[^\r\n]*|\\\r?\n)"
-    r"|(?P<number>(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?)"
+    r"|(?P<number>(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<name>[^\W\d]\w*)"
     r"|(?P<line>\r\n|\n|\r)"
     r"|(?P<symbol>\*\*|//|==|!=|>=|<=|&&|\|\||[-+*/@%^&|~<>=(),;:.\[\]{}!?'\"$`])",
@@ -91,6 +91,9 @@ def _name(text: str, start: int, end: int) -> Token:
     if len(name) > MAX_NAME:
         raise FormulaError(f"this name has {len(name):,} letters; at most {MAX_NAME} are read", text, start, end)
     if not name.isascii():
+        strange = next((i for i in range(start, end) if not text[start : i + 1].isidentifier()), None)
+        if strange is not None:
+            raise _unknown_character(text, strange)
         name = unicodedata.normalize("NFKC", name)
     if keyword.iskeyword(name):
         hint = KEYWORD_HINTS.get(name, f"call it {name}_")

@@ -19,6 +19,9 @@ from gradexplain.language.templates import template
 
 Number = Any
 HUGE = 5_000
+# Polygamma functions of a higher order would take for ever.
+MAX_ORDER = 100
+LARGE = 40
 LIMIT = 1 << 60
 
 mp = mpmath.MPContext()
@@ -123,8 +126,13 @@ def _power(a: Number, b: Number) -> Number:
         return a if b > 0 else INF if b < 0 else NAN
     if mp.isinf(a) or mp.isinf(b) or a != a or b != b:
         return _sane(mp.power(a, b)) if a > 0 else NAN
-    if _magnitude(b) + max(abs(_magnitude(a)), 1).bit_length() > 62:
-        return NAN if a < 0 else INF if (a > 1) == (b > 0) else mp.zero
+    if a == 1:
+        return a
+    if _magnitude(b) > 20 and not (_magnitude(b) < 200 and abs(a - 1) < mp.mpf(2) ** (40 - _magnitude(b))):
+        # Far out: the exponent of the result would have millions of digits, or the power is that of a negative number.
+        far = _magnitude(b) + abs(_magnitude(a)).bit_length() > 62
+        if far:
+            return NAN if a < 0 else INF if (a > 1) == (b > 0) else mp.zero
     return _sane(mp.power(a, b))
 
 
@@ -133,6 +141,19 @@ _finite_log = _guarded(mp.log)
 
 def _log(a: Number) -> Number:
     return -INF if a == 0 else NAN if a < 0 or a != a else _finite_log(a)
+
+
+def _moderate(function: Callable[..., Number]) -> Callable[..., Number]:
+    """Gamma functions are not computed far out: on the left they are all poles, on the right they take for ever."""
+    return lambda *values: NAN if finite(values[-1]) and _magnitude(values[-1]) > LARGE else function(*values)
+
+
+def _log_gamma(a: Number) -> Number:
+    return mp.log(abs(mp.gamma(a))) if a < 0 else mp.loggamma(a)
+
+
+def _polygamma(order: Number, a: Number) -> Number:
+    return mp.polygamma(int(order), a) if 0 <= order <= MAX_ORDER and order == int(order) else NAN
 
 
 def _sign(a: Number) -> Number:
@@ -162,8 +183,8 @@ ELEMENTARY: dict[str, Callable[..., Any]] = {
     "tanh": _bounded(mp.tanh, lambda: mp.one), "asinh": _guarded(mp.asinh), "acosh": _guarded(mp.acosh),
     "atanh": lambda a: INF * a if abs(a) == 1 else _guarded(mp.atanh)(a),
     "erf": _bounded(mp.erf, lambda: mp.one), "erfc": _guarded(mp.erfc),
-    "lgamma": _guarded(lambda a: mp.log(abs(mp.gamma(a))) if a < 0 else mp.loggamma(a), INF),
-    "digamma": _guarded(mp.digamma), "polygamma": _guarded(lambda n, a: mp.polygamma(int(n), a), INF),
+    "lgamma": _moderate(_guarded(_log_gamma, INF)),
+    "digamma": _moderate(_guarded(mp.digamma)), "polygamma": _moderate(_guarded(_polygamma, INF)),
     "maximum": lambda a, b: NAN if a != a or b != b else max(a, b),
     "minimum": lambda a, b: NAN if a != a or b != b else min(a, b),
     "clamp": lambda a, b, c: NAN if a != a else min(max(a, b), c),

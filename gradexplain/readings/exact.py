@@ -85,7 +85,8 @@ class _ExactReading:
 
     def __init__(self, graph: Graph, values: list[Number], upstream: float) -> None:
         self.graph, self.values, self.upstream = graph, values, upstream
-        self.kinks = frozenset(i for i in range(len(values)) if _at_kink(graph, values, i))
+        needed = graph.ancestors([graph.objective])
+        self.kinks = frozenset(i for i in range(len(values)) if needed[i] and _at_kink(graph, values, i))
         self.locals: dict[tuple[str, int], Callable[[Sequence[Number]], Number]] = {}
 
     def seed(self) -> Number:
@@ -201,10 +202,13 @@ def _agree(first: Exact, second: Exact) -> bool:
 
 
 def _without_noise(first: Exact, second: Exact) -> Exact:
-    """What shrinks as the digits grow is an exact 0 that rounding hides."""
+    """What shrinks as the digits grow is an exact 0 that rounding hides, and what grows is divided by one."""
 
     def settle(one: Number, other: Number) -> Number:
-        return other if same(one, other) else mp.zero
+        if same(one, other):
+            return other
+        grows = finite(one) and (not finite(other) or abs(other) > abs(one))
+        return NAN if grows else mp.zero
 
     values = list(map(settle, first.values, second.values))
     totals = {i: settle(first.walk.totals[i], total) for i, total in second.walk.totals.items()}

@@ -89,7 +89,7 @@ def run(program: Program) -> Witness:
             tensors.append(call(*[tensors[j] for j in inputs], *settings))
         gradients = _gradients(torch, tensors, program, dtype)
         return Witness(_items(torch, tensors), gradients)
-    except (RuntimeError, NotImplementedError, TypeError) as error:
+    except (RuntimeError, NotImplementedError, TypeError, ValueError, OverflowError) as error:
         return Witness([], {}, str(error).splitlines()[0])
 
 

@@ -17,10 +17,12 @@ MAX_SIZE = 150
 MAX_FACTOR_SIZE = 70
 MAX_EXPONENT = 6
 MAX_GENERATORS = 8
+MAX_NUMBER_EXPONENT = 1_000
 
 _ELEMENTARY: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
-    "neg": lambda a: -a, "pow": sympy.Pow, "identity": lambda a: a, "sqrt": sympy.sqrt, "abs": sympy.Abs,
+    "neg": lambda a: -a, "pow": lambda a, b: _bounded_power(a, b), "identity": lambda a: a,
+    "sqrt": sympy.sqrt, "abs": sympy.Abs,
     "sign": sympy.sign, "exp": sympy.exp, "log": sympy.log, "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan,
     "asin": sympy.asin, "acos": sympy.acos, "atan": sympy.atan, "atan2": sympy.atan2, "sinh": sympy.sinh,
     "cosh": sympy.cosh, "tanh": sympy.tanh, "asinh": sympy.asinh, "acosh": sympy.acosh, "atanh": sympy.atanh,
@@ -40,7 +42,14 @@ _BACK = {
 
 
 class Unwritable(Exception):
-    """SymPy's result has a function that the language lacks."""
+    """SymPy's result has a function that the language lacks, or SymPy would not end."""
+
+
+def _bounded_power(base: Any, exponent: Any) -> Any:
+    """SymPy works out a power of numbers, however many digits that takes."""
+    if exponent.is_number and abs(exponent) > MAX_NUMBER_EXPONENT:
+        raise Unwritable
+    return sympy.Pow(base, exponent)
 
 
 def to_sympy(graph: Graph, root: int, symbols: Mapping[int, Any]) -> Any:
@@ -97,15 +106,30 @@ def derivatives(
     held = {
         i: sympy.Symbol(f"c{i}", real=True) for i in constants if graph.nodes[i].value is None or _rounded(graph, i)
     }
-    expression = to_sympy(graph, graph.objective, symbols | held)
+    try:
+        expression = to_sympy(graph, graph.objective, symbols | held)
+    except Unwritable:
+        return {}
     point = {symbols[i]: sympy.Float(value, digits) for i, value in values.items()}
     point |= {held[i]: sympy.Float(constants[i], digits) for i in held}
     found: dict[int, Any] = {}
     for i in sources:
         try:
-            value = sympy.diff(expression, symbols[i]).xreplace(point)
+            derivative = sympy.diff(expression, symbols[i])
+            if derivative.has(sympy.Derivative, sympy.Subs):
+                continue
+            value = derivative.xreplace(point)
             value = value.evalf(digits - 10)
-        except (RecursionError, ValueError, TypeError, NotImplementedError, ZeroDivisionError, AttributeError):
+        except (
+            RecursionError,
+            ValueError,
+            TypeError,
+            NotImplementedError,
+            ZeroDivisionError,
+            AttributeError,
+            OverflowError,
+            MemoryError,
+        ):
             continue
         if value.is_Float or value.is_Integer or value.is_Rational:
             found[i] = value
@@ -138,7 +162,17 @@ def shorter(algebra: Algebra, root: int) -> int | None:
         factored = sympy.factor(expression)
         back = _to_graph(algebra, factored, {symbol: i for i, symbol in symbols.items()})
         return back if algebra.size(back) <= 0.75 * size else None
-    except (Unwritable, TooLarge, RecursionError, sympy.PolynomialError, NotImplementedError, ValueError, TypeError):
+    except (
+        Unwritable,
+        TooLarge,
+        RecursionError,
+        sympy.PolynomialError,
+        NotImplementedError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+    ):
         return None
 
 
