@@ -22,7 +22,7 @@ HOMES = {
     "rich": {"output/table.py", "output/backward.py", "output/cells.py"},
     "typer": {"cli/app.py", "cli/derive.py", "cli/rules.py"},
 }
-MAX_LINES = 260
+MAX_LINES = 270
 # A record prints itself as a table and shows itself in a notebook: the one way back, taken inside of a method.
 EXCEPTIONS = {("records", "output")}
 

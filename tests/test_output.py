@@ -50,7 +50,8 @@ def test_json_of_the_readme_example_has_the_numbers_of_a_pencil_and_paper_deriva
     found = gradexplain.derive("(y - (w*x+b))**2", at={"w": 1, "b": 0, "x": 2, "y": 4}).to_dict()
     assert found["schema"] == "gradexplain/derivation@1"
     assert found["nodes"][0] == {
-        "node": "v1", "expression": "w*x", "rule": "mul", "inputs": ["w", "x"], "shape": [], "value": 2.0, "autograd": 2.0,
+        "node": "v1", "expression": "w*x", "rule": "mul", "inputs": ["w", "x"], "shape": [], "value": 2.0,
+        "autograd": 2.0,
     }  # fmt: skip
     first = found["backward"][0]
     assert (first["node"], first["partial"], first["value"], first["autograd"]) == ("v3", "∂L/∂v3", 4.0, 4.0)
@@ -62,7 +63,8 @@ def test_json_of_the_readme_example_has_the_numbers_of_a_pencil_and_paper_deriva
     assert entry["chain"] == "∂L/∂v3 · ∂v3/∂v2 · ∂v2/∂v1 · ∂v1/∂w"
     assert entry["symbolic"] == "-2*x*(y - (w*x + b))"
     assert (entry["exact"], entry["value"], entry["autograd"], entry["error"]) == ("-8", -8.0, -8.0, 0.0)
-    assert {name: row["value"] for name, row in found["gradient"].items()} == {"y": 4.0, "w": -8.0, "x": -4.0, "b": -4.0}
+    values = {name: row["value"] for name, row in found["gradient"].items()}
+    assert values == {"y": 4.0, "w": -8.0, "x": -4.0, "b": -4.0}
 
 
 def test_a_derivation_prints_as_its_table_and_shows_in_a_notebook() -> None:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from gradexplain import RULES, derive
 from gradexplain.language.graph import Graph
 from gradexplain.language.templates import template
-from gradexplain.readings import arithmetic
+from gradexplain.readings import arithmetic, compiled
 from gradexplain.readings.symbols import to_sympy
 
 mp = mpmath.MPContext()
@@ -133,8 +133,8 @@ def exactly(name, point):
     """The value by gradexplain's exact reading (under None) and the partials by slot, nan where there is no value."""
     arithmetic.mp.dps = 120
     inputs = [v if isinstance(v, bool) else arithmetic.mp.mpf(v) for v in point]
-    value, partials = arithmetic.function(name)(*inputs), dict(enumerate(RULES[name].partials))
-    calls = {slot: arithmetic.expression(partial, len(point)) for slot, partial in partials.items() if partial}
+    value, partials = compiled.function(name)(*inputs), dict(enumerate(RULES[name].partials))
+    calls = {slot: compiled.expression(partial, len(point)) for slot, partial in partials.items() if partial}
     known = isinstance(value, bool) or arithmetic.finite(value)
     return {None: value} | {slot: call([*inputs, value]) if known else arithmetic.NAN for slot, call in calls.items()}
 
@@ -168,7 +168,7 @@ def test_a_derivative_that_jumps_is_declared_as_a_kink(name, slot):
             continue
         if abs(left - right) > 1e-9 * max(1, abs(right)):
             local = exactly(name, point)[slot]
-            kink = arithmetic.expression(RULES[name].kink or "1", len(point))([arithmetic.mp.mpf(v) for v in point])
+            kink = compiled.expression(RULES[name].kink or "1", len(point))([arithmetic.mp.mpf(v) for v in point])
             assert kink == 0 or not arithmetic.finite(local), point
 
 

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from gradexplain.explain.closer import CloserLook
-from gradexplain.explain.forms import SMALL_GRAPH, Form, write_forms
+from gradexplain.explain.forms import Form, write_forms
 from gradexplain.explain.limits import Sides, settle
 from gradexplain.explain.notes import began, closed_form_source, general_notes, kink_note, listed, short
 from gradexplain.explain.problem import Problem
+from gradexplain.explain.second_witness import sympy_values
 from gradexplain.explain.verdicts import Judgement, is_finite, judge
-from gradexplain.language.algebra import TooLarge
 from gradexplain.language.graph import INPUT
 from gradexplain.language.rules import RULES
 from gradexplain.point import to_float
@@ -36,16 +36,14 @@ from gradexplain.records import (
 )
 
 NO_WITNESS = Witness([], {})
-MAX_SYMPY_SOURCES = 24
 MAX_NOTES = 12
-SYMPY_DIGITS = (60, 400, 1200)
 
 
 def prepare(problem: Problem) -> Prepared:
     """All that can be done without PyTorch's numbers, while it loads."""
     exact = exact_reading.run(problem.graph, problem.sources, problem.given, problem.held_seed)
     forms = write_forms(problem, exact)
-    return Prepared(problem, exact, forms, _sympy_values(problem, exact))
+    return Prepared(problem, exact, forms, sympy_values(problem, exact))
 
 
 def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
@@ -225,47 +223,3 @@ class _Rows:
         if long:
             notes.append(f"the closed form of {listed(long)} is too long to write out; the chain stands for it")
         return notes if len(notes) <= MAX_NOTES else [*notes[:MAX_NOTES], f"… {len(notes) - MAX_NOTES:,} more notes"]
-
-
-_ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "sqrt", "square", "reciprocal", "identity", "abs"))
-
-
-def _tame(problem: Problem, exact: Exact) -> bool:
-    """Whether SymPy's functions get arguments of a size that they were made for; at others they may never end."""
-    for node in problem.graph.nodes[: problem.size]:
-        limit = 1e60 if node.rule in _ARITHMETIC else 1e5
-        for j in node.inputs:
-            value = exact.values[j] if j not in problem.given else problem.given[j]
-            if value is None or type(value) is bool:
-                continue
-            if not abs(value) <= limit:
-                return False
-    return True
-
-
-def _near(total: Number, found: Any) -> bool:
-    return not is_finite(total) or abs(to_float(total) - to_float(found)) <= 1e-12 * abs(to_float(total))
-
-
-def _sympy_values(problem: Problem, exact: Exact) -> dict[int, Any]:
-    """SymPy's own derivatives at the point, where the formula is of a size that SymPy can do."""
-    sources = [j for j in problem.sources if problem.graph.nodes[j].rule == INPUT]
-    large = problem.size > SMALL_GRAPH or len(sources) > MAX_SYMPY_SOURCES
-    if problem.missing or large or exact.kinks or not _tame(problem, exact):
-        return {}
-    from gradexplain.readings.symbols import derivatives
-
-    inputs = {i: float(problem.given[i] or 0.0) for i in problem.graph.inputs}
-    constants = {i: float(value or 0.0) for i, value in problem.given.items() if problem.graph.is_constant[i]}
-    totals = exact.walk.totals
-    found: dict[int, Any] = {}
-    for digits in SYMPY_DIGITS:
-        try:
-            found |= derivatives(problem.graph, sources, inputs, constants, digits)
-        except TooLarge:
-            return {}
-        # A difference may come from digits lost in SymPy's form of the derivative: ask again with more of them.
-        sources = [j for j in sources if j in found and j in totals and not _near(totals[j], found[j])]
-        if not sources:
-            break
-    return {j: value * problem.held_seed for j, value in found.items() if j in totals and is_finite(totals[j])}

@@ -265,4 +265,4 @@ class ExpressionParser:
     @staticmethod
     def _check_size(operations: int) -> None:
         if operations > MAX_OPERATIONS:
-            raise LimitError(f"the formula has more than {MAX_OPERATIONS:,} operations", hint="that is the limit")
+            raise LimitError(f"the formula has more than {MAX_OPERATIONS:,} operations")

@@ -7,15 +7,11 @@ Numbers are mpmath's, True or False; the number of digits is that of the context
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import mpmath
-
-from gradexplain.language.graph import CONSTANT, INPUT
-from gradexplain.language.rules import RULES
-from gradexplain.language.templates import template
 
 Number = Any
 HUGE = 5_000
@@ -160,10 +156,10 @@ def _sign(a: Number) -> Number:
     return a if a != a else mp.sign(a)
 
 
-def _bounded(function: Callable[..., Number], limit: Callable[[], Number]) -> Callable[..., Number]:
+def _bounded(function: Callable[..., Number], limit: Callable[[], Number], far: int) -> Callable[..., Number]:
     """A function that is `limit()` times the sign far out, where computing it would be a waste."""
     inner = _guarded(function)
-    return lambda a: limit() * mp.sign(a) if _magnitude(a) > 6_000 or mp.isinf(a) else inner(a)
+    return lambda a: limit() * mp.sign(a) if _magnitude(a) > far or mp.isinf(a) else inner(a)
 
 
 def _round(a: Number) -> Number:
@@ -178,11 +174,11 @@ ELEMENTARY: dict[str, Callable[..., Any]] = {
     "add": _add, "sub": _subtract, "mul": _multiply, "div": _divide, "neg": operator.neg, "pow": _power,
     "identity": lambda a: a, "sqrt": _guarded(mp.sqrt), "abs": abs, "sign": _sign, "exp": _exp, "log": _log,
     "sin": _guarded(mp.sin), "cos": _guarded(mp.cos), "tan": _guarded(mp.tan), "asin": _guarded(mp.asin),
-    "acos": _guarded(mp.acos), "atan": _bounded(mp.atan, lambda: mp.pi / 2), "atan2": _guarded(mp.atan2),
+    "acos": _guarded(mp.acos), "atan": _bounded(mp.atan, lambda: mp.pi / 2, HUGE), "atan2": _guarded(mp.atan2),
     "sinh": lambda a: _divide(_exp(a) - _exp(-a), mp.mpf(2)), "cosh": lambda a: _divide(_exp(a) + _exp(-a), mp.mpf(2)),
-    "tanh": _bounded(mp.tanh, lambda: mp.one), "asinh": _guarded(mp.asinh), "acosh": _guarded(mp.acosh),
+    "tanh": _bounded(mp.tanh, lambda: mp.one, LARGE), "asinh": _guarded(mp.asinh), "acosh": _guarded(mp.acosh),
     "atanh": lambda a: INF * a if abs(a) == 1 else _guarded(mp.atanh)(a),
-    "erf": _bounded(mp.erf, lambda: mp.one), "erfc": _guarded(mp.erfc),
+    "erf": _bounded(mp.erf, lambda: mp.one, LARGE), "erfc": _moderate(_guarded(mp.erfc)),
     "lgamma": _moderate(_guarded(_log_gamma, INF)),
     "digamma": _moderate(_guarded(mp.digamma)), "polygamma": _moderate(_guarded(_polygamma, INF)),
     "maximum": lambda a, b: NAN if a != a or b != b else max(a, b),
@@ -199,69 +195,3 @@ def constant(value: Fraction | str) -> Number:
     if isinstance(value, str):
         return {"pi": mp.pi, "e": mp.e}[value] + 0
     return mp.mpf(value.numerator) / value.denominator
-
-
-_functions: dict[str, Callable[..., Number]] = {}
-_compiled: dict[tuple[str, int, int], Callable[[Sequence[Number]], Number]] = {}
-
-
-def function(rule: str) -> Callable[..., Number]:
-    """The operation of a rule as a function of numbers, from its definition where it is not elementary."""
-    found = _functions.get(rule)
-    if found is None:
-        found = ELEMENTARY.get(rule)
-        if found is None:
-            row = RULES[rule]
-
-            def found(*values: Number) -> Number:
-                return expression(row.definition, len(values))(values)
-
-        _functions[rule] = found
-    return found
-
-
-def expression(text: str, inputs: int) -> Callable[[Sequence[Number]], Number]:
-    """An expression of the rule table as a function of the list of its inputs and, where it has one, the result.
-
-    `inputs` is how many inputs the rule has; the constants are those of the current precision. With None for an input
-    the result is None where it depends on it.
-    """
-    key = (text, inputs, mp.prec)
-    if key not in _compiled:
-        _compiled[key] = _compile(text, inputs)
-    return _compiled[key]
-
-
-def _compile(text: str, inputs: int) -> Callable[[Sequence[Number]], Number]:
-    graph, root, places = template(text)
-    slots = {name: k for k, name in enumerate("abcdefgh"[:inputs])} | {"out": inputs}
-    where = {place: slots[name] for name, place in places.items()}
-    constants: list[Number] = []
-    steps: list[tuple[Callable[..., Number], tuple[int, ...]]] = []
-    count = inputs + 1 + sum(node.rule == CONSTANT for node in graph.nodes)
-    for i, node in enumerate(graph.nodes):
-        if node.rule == CONSTANT:
-            where[i] = inputs + 1 + len(constants)
-            constants.append(constant(node.value))  # type: ignore[arg-type]
-        elif node.rule != INPUT:
-            where[i] = count + len(steps)
-            steps.append((function(node.rule), tuple(where[j] for j in node.inputs)))
-    last = where[root]
-    if not steps:
-        shift = last - inputs - 1
-        return (lambda values: constants[shift]) if shift >= 0 else (lambda values: values[last])
-
-    def run(values: Sequence[Number]) -> Number:
-        registers = [*values, None] if len(values) == inputs else list(values)
-        registers += constants
-        complete = all(value is not None for value in values)
-        for call, indices in steps:
-            arguments = [registers[k] for k in indices]
-            if not complete and any(argument is None for argument in arguments):
-                chosen = call is _choose and arguments[0] is not None
-                registers.append(arguments[1 if arguments[0] else 2] if chosen else None)
-            else:
-                registers.append(call(*arguments))
-        return registers[last]
-
-    return run

@@ -12,7 +12,8 @@ from typing import Any
 from gradexplain.language.backward import Step, Walk, reverse
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.rules import RULES
-from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, expression, finite, function, losses, mp
+from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, finite, losses, mp
+from gradexplain.readings.compiled import expression, function
 
 DIGITS = (80, 180, 400, 900, 1700)
 BITS_TO_LOSE = 90
