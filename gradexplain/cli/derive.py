@@ -126,7 +126,8 @@ def _render(derivation: Derivation, format: Format, color: str, output: Path | N
         from gradexplain.output import json
 
         text = json.render(derivation)
-        return text if output is not None or encodes(sys.stdout, text) else json.render(derivation, ascii_only=True)
+        plain = output is not None or sys.stdout is None or encodes(sys.stdout, text)
+        return text if plain else json.render(derivation, ascii_only=True)
     if format is Format.value:
         from gradexplain.output import value
 

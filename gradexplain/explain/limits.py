@@ -36,7 +36,8 @@ def one_sided(problem: Problem, exact: Exact, source: int) -> Sides | None:
     """The one-sided derivatives of the objective by `source`; None where the objective has no finite value."""
     mp.dps = DIGITS
     graph, start = problem.graph, exact.values[source]
-    if start is None or not finite(start):
+    known = exact.values[graph.objective]
+    if start is None or not finite(start) or known is None or not finite(known):
         return None
 
     def objective(value: Number) -> Number:
@@ -45,6 +46,10 @@ def one_sided(problem: Problem, exact: Exact, source: int) -> Sides | None:
     middle = objective(start)
     if not finite(middle):
         return None
+    if abs(middle) > 1:
+        # A small change of a large value takes digits of its own.
+        mp.dps = min(DIGITS + int(mp.log10(abs(middle))), 4 * DIGITS)
+        middle = objective(start)
     sides = []
     for sign in (-1, 1):
         quotients = []

@@ -62,7 +62,8 @@ def _how(line: Row) -> str:
 def _stacked(lines: list[Row]) -> list[RenderableType]:
     from rich.padding import Padding
 
-    parts: list[RenderableType] = [text("exact (50 digits), autograd (PyTorch)", "dim")]
+    legend = "partial, chain rule, numbers, exact (50 digits), autograd (PyTorch), verdict"
+    parts: list[RenderableType] = [text(legend, "dim")]
     for line in lines:
         if line[0]:
             parts.append(text(line[0], "bold"))

@@ -27,7 +27,7 @@ def render(derivation: Derivation, width: int | None = None, color: bool = False
     With `color` the text has ANSI escape sequences; what colour says is also said in words.
     """
     if width is None:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
+        width = shutil.get_terminal_size().columns if sys.stdout and sys.stdout.isatty() else UNLIMITED
     parts: list[RenderableType] = [
         *_header(derivation, width),
         *_forward(derivation, width),

@@ -202,19 +202,20 @@ def _agree(first: Exact, second: Exact) -> bool:
     )
 
 
+def _settle(one: Number, other: Number) -> Number:
+    """What shrinks as the digits grow is an exact 0 that rounding hides, and what grows is divided by such a 0."""
+    if same(one, other):
+        return other
+    grows = finite(one) and (not finite(other) or abs(other) > abs(one))
+    return NAN if grows else mp.zero
+
+
 def _without_noise(first: Exact, second: Exact) -> Exact:
-    """What shrinks as the digits grow is an exact 0 that rounding hides, and what grows is divided by one."""
-
-    def settle(one: Number, other: Number) -> Number:
-        if same(one, other):
-            return other
-        grows = finite(one) and (not finite(other) or abs(other) > abs(one))
-        return NAN if grows else mp.zero
-
-    values = list(map(settle, first.values, second.values))
-    totals = {i: settle(first.walk.totals[i], total) for i, total in second.walk.totals.items()}
+    """The result of two precisions without what only rounding leaves."""
+    values = list(map(_settle, first.values, second.values))
+    totals = {i: _settle(first.walk.totals[i], total) for i, total in second.walk.totals.items()}
     steps = {
-        i: [Step(new.through, new.slot, new.upstream, new.local, settle(old.value, new.value))
+        i: [Step(new.through, new.slot, new.upstream, new.local, _settle(old.value, new.value))
             for old, new in zip(first.walk.steps[i], rows, strict=True)]
         for i, rows in second.walk.steps.items()
     }  # fmt: skip
@@ -222,8 +223,13 @@ def _without_noise(first: Exact, second: Exact) -> Exact:
 
 
 def constant_value(graph: Graph, node: int) -> Number:
-    """The exact value of a constant node at 50 digits; nan or an infinity where it has none."""
-    mp.dps = DIGITS[0]
+    """The exact value of a constant node; nan or an infinity where it has none, 0 for what only rounding leaves."""
+    one, other = (_constant_at(graph, node, digits) for digits in DIGITS[:2])
+    return _settle(one, other)
+
+
+def _constant_at(graph: Graph, node: int, digits: int) -> Number:
+    mp.dps = digits
     values: list[Number] = []
     for i in range(node + 1):
         row = graph.nodes[i]

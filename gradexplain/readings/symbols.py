@@ -17,6 +17,7 @@ MAX_SIZE = 150
 MAX_FACTOR_SIZE = 70
 MAX_EXPONENT = 6
 MAX_GENERATORS = 8
+MAX_NUMBER = 10**15
 MAX_NUMBER_EXPONENT = 1_000
 
 _ELEMENTARY: dict[str, Callable[..., Any]] = {
@@ -182,6 +183,8 @@ def _tame(expression: Any) -> bool:
     for part in sympy.preorder_traversal(expression):
         # SymPy puts x**0.687 over x**(1/1000) and factors a polynomial of degree 687.
         if part.is_Pow and part.exp.is_number and not _small(part.exp):
+            return False
+        if part.is_Rational and max(abs(part.p), part.q) > MAX_NUMBER:
             return False
         if part.is_Symbol or part.is_Function:
             generators.add(part)
