@@ -9,6 +9,9 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    from gradexplain.cli.early import start_early
+
+    start_early(sys.argv[1:])
     from gradexplain.cli.app import run
 
     status = run(sys.argv[1:])

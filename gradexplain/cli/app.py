@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 import typer
 
 import gradexplain
 from gradexplain.cli import derive, rules
+from gradexplain.cli.early import protect_formulas
 from gradexplain.cli.streams import discard_output, write_error
 from gradexplain.errors import GradexplainError, nearest
 
@@ -40,30 +40,6 @@ def _main(
     ] = False,
 ) -> None:
     pass
-
-
-_SHORT_OPTIONS = frozenset(("-h", "-o"))
-_TAKE_A_VALUE = frozenset(("-o", "--output", "--at", "--wrt", "--upstream", "--dtype", "--format", "--color"))
-
-
-def protect_formulas(arguments: list[str]) -> list[str]:
-    """Put a space before each formula that begins with a minus sign, so that it is not taken for an option.
-
-    >>> protect_formulas(["derive", "-x**2", "--at", "x=-1", "-o", "-x.json", "--fromat", "json"])
-    ['derive', ' -x**2', '--at', 'x=-1', '-o', '-x.json', '--fromat', 'json']
-    """
-    pairs = zip(["", *arguments], arguments, strict=False)
-    return [
-        f" {argument}" if before not in _TAKE_A_VALUE and _is_formula(argument) else argument
-        for before, argument in pairs
-    ]
-
-
-def _is_formula(argument: str) -> bool:
-    """Whether the argument begins with a minus and cannot be an option: no option has such a name."""
-    if re.match(r"--?[^\w-]|--[\w.]+[^\w.=-]", argument):
-        return True
-    return re.match(r"-[^-\s]", argument) is not None and argument[:2] not in _SHORT_OPTIONS
 
 
 def run(arguments: list[str]) -> int:

@@ -56,9 +56,8 @@ def _guarded(function: Callable[..., Number], at_pole: Number = NAN) -> Callable
         try:
             result = _sane(function(*values))
             # Near a zero of the function, and far out, the error of the argument is enlarged.
-            enlarged = max(-_magnitude(result) if result else ALL_BITS, _magnitude(values[-1]))
-            if not result and not values[0]:
-                enlarged = 0
+            size = _magnitude(values[-1])
+            enlarged = max(size, size - _magnitude(result)) if result else ALL_BITS * bool(values[0])
             if enlarged > UNSUSPICIOUS:
                 losses.bits += enlarged
             return result

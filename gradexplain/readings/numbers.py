@@ -105,7 +105,8 @@ def _gradients(torch: Any, tensors: list[Any], program: Program, dtype: Any) -> 
     wanted = [i for i in program.wanted if tensors[i] is not None and tensors[i].requires_grad]
     found: dict[int, float | None] = dict.fromkeys(program.wanted)
     if objective.requires_grad and wanted:
-        seed = torch.tensor(program.upstream, dtype=dtype)
+        # With an explicit seed PyTorch imports SymPy to compare two shapes, which takes longer than all the rest.
+        seed = None if program.upstream == 1.0 else torch.tensor(program.upstream, dtype=dtype)
         results = torch.autograd.grad(objective, [tensors[i] for i in wanted], seed, allow_unused=True)
         found.update(zip(wanted, _items(torch, results), strict=True))
     return found
