@@ -182,10 +182,14 @@ def _with_precision(
 def same(first: Any, second: Any) -> bool:
     """Whether two numbers are equal to about 15 digits, or both not finite, or both missing.
 
+    >>> same(NAN, NAN)
+    True
     >>> same(mp.mpf(1), mp.mpf(1) + mp.mpf(10) ** -20)
     True
     """
-    if first is second or first is None or type(first) is bool or type(first) is int or type(second) is int:
+    if first is second:
+        return True
+    if first is None or type(first) is bool or type(first) is int or type(second) is int:
         return bool(first == second)
     if first._mpf_ == second._mpf_:
         return True
