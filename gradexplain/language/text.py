@@ -106,8 +106,8 @@ def write(graph: Graph, root: int, names: Mapping[int, str], style: Style = PLAI
     >>> write(graph, graph.objective, {})
     '(y - (w*x + b))**2'
     """
-    whole = {i: name for i, name in names.items() if i != root} if unfold and root in names else names
-    bindings = _bindings(graph, root, whole, style)
+    unfolded = root if unfold else -1
+    bindings = _bindings(graph, root, names, unfolded, style)
     before, after = style.group.split("{0}")
     pieces: list[str] = []
     stack: list[str | int] = [root]
@@ -115,8 +115,8 @@ def write(graph: Graph, root: int, names: Mapping[int, str], style: Style = PLAI
         item = stack.pop()
         if isinstance(item, str):
             pieces.append(item)
-        elif item in whole:
-            pieces.append(style.name(whole[item]))
+        elif item in names and item != unfolded:
+            pieces.append(style.name(names[item]))
         elif graph.nodes[item].value is not None:
             pieces.append(_leaf(graph.nodes[item], style))
         else:
@@ -137,7 +137,7 @@ class _Binding(NamedTuple):
     minus: bool = False
 
 
-def _bindings(graph: Graph, root: int, names: Mapping[int, str], style: Style) -> dict[int, _Binding]:
+def _bindings(graph: Graph, root: int, names: Mapping[int, str], unfolded: int, style: Style) -> dict[int, _Binding]:
     done: dict[int, _Binding] = {}
     stack = [root]
     while stack:
@@ -147,7 +147,7 @@ def _bindings(graph: Graph, root: int, names: Mapping[int, str], style: Style) -
             continue
         node = graph.nodes[i]
         row = style.rows.get(node.rule)
-        if i in names or node.rule == INPUT:
+        if (i in names and i != unfolded) or node.rule == INPUT:
             done[i] = _Binding(ATOM)
         elif node.rule == CONSTANT:
             done[i] = _constant_binding(node.value)
