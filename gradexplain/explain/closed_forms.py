@@ -78,26 +78,13 @@ def factors(graph: Graph, path: Sequence[int], known: dict[tuple[int, int], int 
 def substitute(algebra: Algebra, root: int, values: Mapping[int, Fraction]) -> int | None:
     """The closed form `root` with numbers put in for some of its atoms, simplified; None where it is too long."""
     graph = algebra.graph
-    made: dict[int, int] = {}
-    stack = [root]
+    known = (set(algebra.atoms) - {root}) | set(values)
+    made = {i: i for i in known} | {i: graph.constant(value) for i, value in values.items()}
     try:
-        while stack:
-            i = stack[-1]
-            if i in made:
-                stack.pop()
-                continue
+        for i in graph.inputs_first(root, known):
             node = graph.nodes[i]
-            if i in values:
-                made[i] = graph.constant(values[i])
-            elif node.rule in (INPUT, CONSTANT) or (i in algebra.atoms and i != root):
-                made[i] = i
-            else:
-                missing = [j for j in node.inputs if j not in made]
-                if missing:
-                    stack.extend(missing)
-                    continue
-                made[i] = algebra.apply(node.rule, *[made[j] for j in node.inputs])
-            stack.pop()
+            leaf = node.rule in (INPUT, CONSTANT)
+            made[i] = i if leaf else algebra.apply(node.rule, *[made[j] for j in node.inputs])
     except TooLarge:
         return None
     return made[root]

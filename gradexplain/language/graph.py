@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -86,6 +86,22 @@ class Graph:
     def inputs(self) -> list[int]:
         """The numbers of all inputs, in the order in which the formula first names them."""
         return [i for i, node in enumerate(self.nodes) if node.rule == INPUT]
+
+    def inputs_first(self, root: int, known: Container[int] = ()) -> Iterator[int]:
+        """The nodes that `root` is made of, each after its inputs, `root` last; those in `known` are passed over."""
+        seen: set[int] = set()
+        stack = [root]
+        while stack:
+            i = stack[-1]
+            missing = [j for j in self.nodes[i].inputs if j not in seen and j not in known]
+            if i in seen or i in known:
+                stack.pop()
+            elif missing:
+                stack.extend(missing)
+            else:
+                stack.pop()
+                seen.add(i)
+                yield i
 
     def ancestors(self, roots: Iterable[int]) -> list[bool]:
         """For every node, whether one of `roots` depends on it (each root on itself)."""

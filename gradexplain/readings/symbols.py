@@ -56,17 +56,8 @@ def _bounded_power(base: Any, exponent: Any) -> Any:
 def to_sympy(graph: Graph, root: int, symbols: Mapping[int, Any]) -> Any:
     """The node `root` as a SymPy expression; the nodes in `symbols` are replaced by what they map to."""
     made: dict[int, Any] = dict(symbols)
-    stack = [root]
-    while stack:
-        i = stack[-1]
-        if i in made:
-            stack.pop()
-            continue
+    for i in graph.inputs_first(root, symbols):
         node = graph.nodes[i]
-        missing = [j for j in node.inputs if j not in made]
-        if missing:
-            stack.extend(missing)
-            continue
         if node.rule == CONSTANT:
             made[i] = _constant(node.value)
         elif node.rule == INPUT:
