@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from gradexplain.errors import FormulaError, LimitError
 from gradexplain.language.complaints import TENSORS, foreign, missing_operator, nothing_here
-from gradexplain.language.functions import MODULES, Value, is_number, resolve_call
+from gradexplain.language.functions import MODULES, Value, is_boolean, is_number, resolve_call
 from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.numerals import read_number
-from gradexplain.language.rules import OPERATORS, RULES
+from gradexplain.language.rules import OPERATORS
 from gradexplain.language.text import PRECEDENCE
 from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, Token, tokenize
 
@@ -244,7 +244,7 @@ class ExpressionParser:
             unary = operator.rule == "neg"
             left = Value(-1, operator.token.start, 0) if unary else values.pop()
             for value in (right,) if unary else (left, right):
-                if (rule := RULES.get(self.graph.nodes[value.node].rule)) and rule.boolean:
+                if is_boolean(self.graph, value.node):
                     hint = "comparisons belong in the condition of where(…) and cannot be chained"
                     raise self.error("this comparison is used as a number", value, hint)
             if unary and is_number(self.graph, right.node):

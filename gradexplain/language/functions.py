@@ -157,8 +157,7 @@ def _check_kinds(rule: Rule, graph: Graph, values: Sequence[Value | None], error
     for slot, value in enumerate(values):
         if value is None:
             continue
-        node = graph.nodes[value.node]
-        boolean = node.rule in RULES and RULES[node.rule].boolean
+        boolean = is_boolean(graph, value.node)
         condition = rule.name == "where" and slot == 0
         if condition and not boolean and not graph.is_template:
             raise error("the condition of where must be a comparison, such as x > 0", "", value)
@@ -169,6 +168,12 @@ def _check_kinds(rule: Rule, graph: Graph, values: Sequence[Value | None], error
         if setting and not graph.is_constant[value.node] and not graph.is_template:
             what = rule.keywords[slot - len(rule.partials) + len(rule.keywords)] if rule.keywords else "first argument"
             raise error(f"the {what} of {rule.name} must be a number, not a variable", "", value)
+
+
+def is_boolean(graph: Graph, node: int) -> bool:
+    """Whether the node is a comparison."""
+    rule = RULES.get(graph.nodes[node].rule)
+    return rule is not None and rule.boolean
 
 
 def is_number(graph: Graph, node: int) -> bool:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from gradexplain.errors import FormulaError, PointError, nearest
 from gradexplain.language.expression import ExpressionParser
-from gradexplain.language.functions import Value
+from gradexplain.language.functions import Value, is_boolean
 from gradexplain.language.graph import Graph
-from gradexplain.language.rules import RULES
 from gradexplain.language.tokens import END, LINE_END, NAME, Token
 
 
@@ -37,7 +36,7 @@ def parse(text: str, given: Collection[str] = ()) -> Graph:
             parser.variables[name.text] = _named(graph, last, name.text, before)
     if last is None:
         raise FormulaError("the formula is empty", hint='write one, such as "(y - (w*x+b))**2"')
-    if _is_boolean(graph, last.node):
+    if is_boolean(graph, last.node):
         raise parser.error("a comparison has no gradient", last, "use it as the condition of where(…)")
     if name is None:
         graph.objective = graph.name(last.node, objective_name({*parser.variables, *parser.first_use}), before)
@@ -72,13 +71,8 @@ def _target(parser: ExpressionParser) -> Token | None:
     return name
 
 
-def _is_boolean(graph: Graph, node: int) -> bool:
-    rule = RULES.get(graph.nodes[node].rule)
-    return rule is not None and rule.boolean
-
-
 def _named(graph: Graph, value: Value, name: str, before: int) -> int:
-    if _is_boolean(graph, value.node) and value.node in graph.names:
+    if is_boolean(graph, value.node) and value.node in graph.names:
         return value.node
     node = graph.name(value.node, name, before)
     graph.places.setdefault(node, (value.start, value.end))
@@ -127,7 +121,7 @@ def parse_point(text: str) -> dict[str, Assignment]:
                 unknown = next(iter(parser.first_use.values()))
                 hint = nearest(unknown.text, ("pi", "e")) or "write a number, such as -2.5e-3, 1/3 or sqrt(2)"
                 raise parser.error(f"the value of {name.text} is not a number", unknown, hint)
-            if _is_boolean(graph, value.node):
+            if is_boolean(graph, value.node):
                 raise parser.error(f"the value of {name.text} is a comparison, not a number", value)
             point[name.text] = Assignment(graph, text, name, value)
     except FormulaError as error:

@@ -95,8 +95,8 @@ MATHML = Style(
 )
 
 
-def write(graph: Graph, root: int, names: Mapping[int, str], style: Style = PLAIN, unfold: bool = True) -> str:
-    """The node `root` as text; nodes in `names` are written by name, `root` itself only without `unfold`.
+def write(graph: Graph, root: int, names: Mapping[int, str], style: Style = PLAIN) -> str:
+    """The node `root` as text; nodes in `names` are written by name, but for `root` itself.
 
     First how tightly each part binds, from the leaves up, then the pieces from left to right: the time is linear in the
     length of the text, however deep the formula is.
@@ -106,8 +106,7 @@ def write(graph: Graph, root: int, names: Mapping[int, str], style: Style = PLAI
     >>> write(graph, graph.objective, {})
     '(y - (w*x + b))**2'
     """
-    unfolded = root if unfold else -1
-    bindings = _bindings(graph, root, names, unfolded, style)
+    bindings = _bindings(graph, root, names, style)
     before, after = style.group.split("{0}")
     pieces: list[str] = []
     stack: list[str | int] = [root]
@@ -115,7 +114,7 @@ def write(graph: Graph, root: int, names: Mapping[int, str], style: Style = PLAI
         item = stack.pop()
         if isinstance(item, str):
             pieces.append(item)
-        elif item in names and item != unfolded:
+        elif item in names and item != root:
             pieces.append(style.name(names[item]))
         elif graph.nodes[item].value is not None:
             pieces.append(_leaf(graph.nodes[item], style))
@@ -137,7 +136,7 @@ class _Binding(NamedTuple):
     minus: bool = False
 
 
-def _bindings(graph: Graph, root: int, names: Mapping[int, str], unfolded: int, style: Style) -> dict[int, _Binding]:
+def _bindings(graph: Graph, root: int, names: Mapping[int, str], style: Style) -> dict[int, _Binding]:
     done: dict[int, _Binding] = {}
     stack = [root]
     while stack:
@@ -147,7 +146,7 @@ def _bindings(graph: Graph, root: int, names: Mapping[int, str], unfolded: int, 
             continue
         node = graph.nodes[i]
         row = style.rows.get(node.rule)
-        if (i in names and i != unfolded) or node.rule == INPUT:
+        if (i in names and i != root) or node.rule == INPUT:
             done[i] = _Binding(ATOM)
         elif node.rule == CONSTANT:
             done[i] = _constant_binding(node.value)
