@@ -87,8 +87,7 @@ class Gradient:
 
     `chain` is the product of partials; `factors` their closed forms where the chain runs over named nodes; `symbolic`
     the closed form (None where it would be too long), `filled` the same with the known values put in, where a value
-    is missing; `exact` up to 50 digits; `sympy` the value of SymPy's own derivative of the whole formula;
-    `typeset` the closed form as MathML, which is not part of the JSON.
+    is missing; `exact` up to 50 digits; `sympy` the value of SymPy's own derivative of the whole formula.
     """
 
     partial: str
@@ -103,7 +102,13 @@ class Gradient:
     verdict: str
     sympy: Value
     began: Began | None
-    typeset: str | None = None
+    # No JSON has a field whose name begins with an underscore.
+    _typeset: str | None = None
+
+    @property
+    def typeset(self) -> str | None:
+        """The closed form as MathML; None where it would be too long."""
+        return self._typeset
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,4 +181,4 @@ def _values(record: Hashable) -> Callable[[Any], tuple[Any, ...]]:
 
 @cache
 def _fields(record: Hashable) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cast(Any, record)) if field.name != "typeset")
+    return tuple(field.name for field in fields(cast(Any, record)) if field.name[0] != "_")

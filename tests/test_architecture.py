@@ -20,6 +20,7 @@ HOMES = {
     "sympy": {"readings/symbols.py"},
     "mpmath": {"readings/arithmetic.py"},
     "rich": {"output/table.py", "output/backward.py", "output/cells.py"},
+    "orjson": {"output/json.py"},
     "typer": {"cli/app.py", "cli/derive.py", "cli/rules.py"},
 }
 MAX_LINES = 270
@@ -70,7 +71,7 @@ def test_heavy_packages_stay_at_home(path: Path) -> None:
         package = module.split(".")[0]
         if package in HOMES:
             assert name in HOMES[package], f"{name} imports {package}"
-            assert not (at_top and package in ("torch", "rich")), f"{name} imports {package} at the top"
+            assert not (at_top and package in ("torch", "rich", "orjson")), f"{name} imports {package} at the top"
 
 
 def test_the_language_needs_the_standard_library_only() -> None:
@@ -97,11 +98,11 @@ def test_no_text_is_ever_run(path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "free_of"),
     [
-        (["--help"], {"torch", "sympy", "mpmath", "rich"}),
-        (["--version"], {"torch", "sympy", "mpmath", "rich"}),
-        (["rules"], {"torch", "sympy", "mpmath", "rich"}),
-        (["derive", "(y - sine(x))**2"], {"torch", "sympy", "mpmath", "rich"}),
-        (["derive", "x**2", "--at", "x=nan"], {"torch", "sympy", "mpmath", "rich"}),
+        (["--help"], {"torch", "sympy", "mpmath", "rich", "orjson"}),
+        (["--version"], {"torch", "sympy", "mpmath", "rich", "orjson"}),
+        (["rules"], {"torch", "sympy", "mpmath", "rich", "orjson"}),
+        (["derive", "(y - sine(x))**2"], {"torch", "sympy", "mpmath", "rich", "orjson"}),
+        (["derive", "x**2", "--at", "x=nan"], {"torch", "sympy", "mpmath", "rich", "orjson"}),
         (["derive", "x**2", "--at", "x=2", "--json"], {"torch", "rich"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

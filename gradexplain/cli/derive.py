@@ -84,11 +84,15 @@ def command(
 
     formula = read_input() if expression.strip() == "-" else expression.removeprefix(" ")
     finish = begin(formula, at, wrt=wrt, upstream=upstream, dtype=dtype.value)
+    # What the output needs loads while PyTorch does.
     if chosen is Format.table:
-        # What the table needs loads while PyTorch does.
         from gradexplain.output import table
 
         table.preload()
+    elif chosen is Format.json:
+        from gradexplain.output import json as json_output
+
+        json_output.preload()
     derivation = finish()
     text = _render(derivation, chosen, color.value, output)
     if output is not None:

@@ -204,7 +204,7 @@ class _Rows:
             verdict=self.verdict(j),
             sympy=to_float(own[j]) if j in own else None,
             began=self.began(j),
-            typeset=form.typeset,
+            _typeset=form.typeset,
         )
 
     def notes(self) -> list[str]:
