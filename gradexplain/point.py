@@ -105,19 +105,12 @@ def _fits(fraction: Fraction) -> bool:
 
 
 def _exact(given: Given) -> float:
+    from gradexplain.readings.arithmetic import to_float
     from gradexplain.readings.exact import constant_value
 
     if given.assignment is None:
         return math.inf
     return to_float(constant_value(given.assignment.graph, given.assignment.value.node))
-
-
-def to_float(value: Any) -> float:
-    """An exact number as a float: an infinity where it is too large, nan where it is none."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
 
 
 def _held(value: float, name: str, dtype: str, given: Given) -> float:
@@ -160,6 +153,7 @@ def _held_constant(graph: Graph, i: int, source: str, dtype: str) -> float:
     if isinstance(number, Fraction) and _fits(number):
         value, nonzero = float(number), number != 0
     else:
+        from gradexplain.readings.arithmetic import to_float
         from gradexplain.readings.exact import constant_value
 
         exact = constant_value(graph, i)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradexplain.explain.closer import CloserLook
 from gradexplain.explain.forms import Form, write_forms
@@ -15,10 +13,9 @@ from gradexplain.explain.problem import Problem
 from gradexplain.explain.second_witness import sympy_values
 from gradexplain.explain.verdicts import Judgement, is_finite, judge
 from gradexplain.language.graph import INPUT
-from gradexplain.language.rules import RULES
-from gradexplain.point import to_float
+from gradexplain.language.rules import title_for
 from gradexplain.readings import exact as exact_reading
-from gradexplain.readings.arithmetic import Number
+from gradexplain.readings.arithmetic import Number, to_float
 from gradexplain.readings.digits import digits_of
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
@@ -55,7 +52,8 @@ def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
     sides = settle(problem, exact, found, judgement)
     rows = _Rows(prepared, found, judgement, sides)
     gradient = {names.of[j]: rows.gradient(j) for j in problem.sources}
-    backward = tuple(rows.backward(j) for j in exact.walk.order)
+    backward = tuple([rows.backward(j) for j in exact.walk.order])
+    values = found.values
     # A kink on the way matters where it reaches a gradient that was asked for; a failure matters anywhere.
     verdicts = {entry.verdict for entry in gradient.values()}
     verdicts |= {row.verdict for row in backward if row.verdict in FAILURES}
@@ -70,7 +68,7 @@ def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
         inputs={names.of[i]: Input(problem.given[i]) for i in graph.inputs},
         missing=tuple(problem.missing),
         point={names.of[i]: problem.point[names.of[i]].text for i in graph.inputs if names.of[i] in problem.point},
-        nodes=tuple(row(found.values[i] if found.values else None) for i, row in prepared.forward.items()),
+        nodes=tuple([ForwardRow(*row, values[i] if values else None) for i, row in prepared.forward.items()]),
         backward=backward,
         gradient=gradient,
     )
@@ -121,30 +119,32 @@ class Prepared:
             found = self.numbers[id(value)] = number(value)
         return found
 
-    def _forward(self, i: int) -> Callable[[Value], ForwardRow]:
+    def _forward(self, i: int) -> tuple[str, str, str, tuple[str, ...], tuple[int, ...], Value]:
         """The row of node `i` in the forward pass, but for PyTorch's value."""
-        names, node = self.problem.names, self.problem.graph.nodes[i]
-        inputs = tuple([names.of[j] if j in names.of else names.constant(j) for j in node.inputs])
-        value = self.number(self.exact.values[i])
-        return partial(ForwardRow, names.of[i], names.expression(i), node.rule, inputs, (), value)
+        names, rule = self.problem.names, self.problem.graph.nodes[i].rule
+        return names.of[i], names.expression(i), rule, names.inputs(i), (), self.number(self.exact.values[i])
 
     def _contributions(self, j: int) -> tuple[Contribution, ...]:
-        names, nodes = self.problem.names, self.problem.graph.nodes
+        names, nodes, number = self.problem.names, self.problem.graph.nodes, self.number
         found = []
         for through, slot, upstream, local, value in self.exact.walk.steps[j]:
-            rule = RULES[nodes[through].rule]
+            rule = nodes[through].rule
+            text, title = names.local(through, slot), title_for(rule, slot)
             found.append(
-                Contribution(
-                    through=names.of[through],
-                    rule=rule.name,
-                    title=rule.title_for(slot),
-                    upstream=self.number(upstream),
-                    local=names.local(through, slot),
-                    local_value=self.number(local),
-                    value=self.number(value),
-                )
+                Contribution(names.of[through], rule, title, number(upstream), text, number(local), number(value))
             )
         return tuple(found)
+
+
+class _Compared(NamedTuple):
+    """The gradient of one node, exact and autograd's, and what the comparison says."""
+
+    partial: str
+    value: Value
+    autograd: Value
+    error: Value
+    verdict: str
+    began: Began | None
 
 
 class _Rows:
@@ -152,11 +152,8 @@ class _Rows:
 
     def __init__(self, prepared: Prepared, witness: Witness, judgement: Judgement, sides: dict[int, Sides]) -> None:
         self.prepared, self.witness, self.judgement, self.sides = prepared, witness, judgement, sides
-        self.problem, self.exact, self.number = prepared.problem, prepared.exact, prepared.number
-
-    def autograd(self, j: int) -> float | None:
-        """Autograd's gradient of a node: 0 where PyTorch left it None, None where PyTorch did not run."""
-        return (self.witness.gradients.get(j) or 0.0) if self.witness.values else None
+        self.problem, self.exact = prepared.problem, prepared.exact
+        self.compared = {j: self._compared(j, self.total(j)) for j in self.exact.walk.order}
 
     def total(self, j: int) -> Number:
         """The gradient of a node: the sum of its contributions, 0 where there is none."""
@@ -165,60 +162,45 @@ class _Rows:
     def verdict(self, j: int) -> str:
         return self.judgement.verdicts.get(j, "agrees" if self.witness.values else "unverified")
 
-    def began(self, j: int) -> Began | None:
-        return began(self.problem, self.exact, self.witness, self.judgement, j)
+    def _compared(self, j: int, total: Number) -> _Compared:
+        value = self.prepared.number(total)
+        # Autograd's gradient is 0 where PyTorch left it None.
+        autograd = (self.witness.gradients.get(j) or 0.0) if self.witness.values else None
+        origin = began(self.problem, self.exact, self.witness, self.judgement, j)
+        return _Compared(self.problem.partial(j), value, autograd, error(value, autograd), self.verdict(j), origin)
 
     def backward(self, j: int) -> BackwardRow:
         """The row of node `j` in the backward pass, with every contribution."""
-        value, autograd = self.number(self.total(j)), self.autograd(j)
-        return BackwardRow(
-            node=self.problem.name(j),
-            partial=self.problem.partial(j),
-            contributions=self.prepared.contributions[j],
-            value=value,
-            autograd=autograd,
-            error=error(value, autograd),
-            verdict=self.verdict(j),
-            began=self.began(j),
-        )
+        partial, value, autograd, error, verdict, began = self.compared[j]
+        contributions = self.prepared.contributions[j]
+        return BackwardRow(self.problem.name(j), partial, contributions, value, autograd, error, verdict, began)
 
     def gradient(self, j: int) -> Gradient:
         """The entry of source `j`."""
-        form, total, autograd = self.prepared.forms[j], self.total(j), self.autograd(j)
-        own = self.prepared.own
+        form, total, own = self.prepared.forms[j], self.total(j), self.prepared.own.get(j)
         sides, digits = self.sides.get(j), self.prepared.digits[j]
+        compared = self.compared.get(j)
         if sides is not None and sides.derivative is not None and total is not DEAD and not is_finite(total):
-            total = sides.derivative
+            total, compared = sides.derivative, None
             digits = digits_of(total)
-        value = self.number(total)
+        partial, value, autograd, error, verdict, began = compared or self._compared(j, total)
         return Gradient(
-            partial=self.problem.partial(j),
-            chain=form.chain,
-            factors=form.factors,
-            symbolic=form.symbolic,
-            filled=form.filled,
-            exact=digits,
-            value=value,
-            autograd=autograd,
-            error=error(value, autograd),
-            verdict=self.verdict(j),
-            sympy=to_float(own[j]) if j in own else None,
-            began=self.began(j),
-            _typeset=form.typeset,
-        )
+            partial, form.chain, form.factors, form.symbolic, form.filled, digits, value, autograd, error, verdict,
+            None if own is None else to_float(own), began, form.typeset,
+        )  # fmt: skip
 
     def notes(self) -> list[str]:
         """Remarks on single gradients."""
         notes = []
         for j in self.problem.sources:
-            symbol, verdict = self.problem.partial(j), self.verdict(j)
-            if verdict == "convention":
+            if self.verdict(j) == "convention":
                 notes.append(kink_note(self.problem, self.exact, self.judgement, self.sides.get(j), j))
             total, sympy_value = self.total(j), self.prepared.own.get(j)
             if sympy_value is not None and is_finite(total):
                 found = to_float(sympy_value)
                 if abs(to_float(total) - found) > max(1e-9 * abs(found), 1e-30):
-                    notes.append(f"{symbol}: SymPy's derivative of the whole formula gives {short(found)}")
+                    gives = f"SymPy's derivative of the whole formula gives {short(found)}"
+                    notes.append(f"{self.problem.partial(j)}: {gives}")
         long = [self.problem.partial(j) for j in self.problem.sources if self.prepared.forms[j].symbolic is None]
         if long:
             notes.append(f"the closed form of {listed(long)} is too long to write out; the chain stands for it")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 from gradexplain.language.algebra import Algebra, TooLarge
-from gradexplain.language.backward import reverse
+from gradexplain.language.backward import Edges, reverse
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.templates import partial
 
@@ -47,16 +47,18 @@ class _SymbolicReading:
 
 
 def closed_forms(
-    graph: Graph, sources: Sequence[int], upstream: Fraction, generic: bool = True
+    graph: Graph, sources: Sequence[int], upstream: Fraction, generic: bool = True, edges: Edges | None = None
 ) -> tuple[Algebra, dict[int, int | None]]:
     """The closed form of the gradient by each source, as a node added to `graph`; None where it is too long.
 
     Named nodes stay symbols. With `generic`, exceptions of a rule for single values are left out (see Algebra).
+    `edges` are those of a walk to the same sources.
     """
     atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
     algebra = Algebra(graph, atoms, generic)
-    walk = reverse(graph, sources, _SymbolicReading(algebra, upstream))
-    return algebra, {j: walk.totals.get(j, graph.constant(0)) for j in sources}
+    walk = reverse(graph, sources, _SymbolicReading(algebra, upstream), edges=edges)
+    zero = graph.constant(0)
+    return algebra, {j: walk.totals.get(j, zero) for j in sources}
 
 
 def factors(graph: Graph, path: Sequence[int], known: dict[tuple[int, int], int | None]) -> tuple[int, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from gradexplain.explain.chains import Chains
 from gradexplain.explain.closed_forms import closed_forms, factors, improve, substitute
@@ -24,8 +24,7 @@ TRIALS = 6
 MAX_FACTORS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(NamedTuple):
     """The chain of a gradient, the closed forms of its links, its own closed form as text and as MathML."""
 
     chain: str
@@ -38,7 +37,7 @@ class Form:
 def write_forms(problem: Problem, exact: Exact) -> dict[int, Form]:
     """The forms of all sources."""
     graph, small = problem.graph, problem.size <= SMALL_GRAPH
-    algebra, roots = closed_forms(graph, problem.sources, problem.seed)
+    algebra, roots = closed_forms(graph, problem.sources, problem.seed, edges=exact.walk.edges)
     if small:
         roots = improve(algebra, roots, lambda candidate, root: _holds(problem, candidate, root))
         roots = _guard(problem, exact, algebra, roots)
@@ -56,7 +55,7 @@ def write_forms(problem: Problem, exact: Exact) -> dict[int, Form]:
         filled = None if root is None or not known else substitute(algebra, root, known)
         result[j] = Form(
             chain=chains.text(j),
-            factors=tuple(_factor(graph, node, named) for node in links),
+            factors=tuple([_factor(graph, node, named) for node in links]),
             symbolic=None if root is None else write(graph, root, named),
             typeset=None if root is None or not small else write(graph, root, named, MATHML),
             filled=None if filled is None else write(graph, filled, named),

@@ -7,8 +7,8 @@ from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.templates import partial
 from gradexplain.language.text import write
 
-# Characters that stand for a, b, c and out in a pattern; they are private, so no name contains them.
-_MARKS = "\ue000\ue001\ue002\ue003\ue004"
+# Characters that stand for out, a, b, c, d in a pattern; they are private, so no name contains them.
+_OUT, _MARKS = "\ue000", "\ue001\ue002\ue003\ue004"
 
 
 class Names:
@@ -38,41 +38,42 @@ class Names:
                 ordered[i] = f"v{count}"
         self.of = ordered
         self._patterns: dict[tuple[object, ...], str] = {}
+        self._expressions: dict[int, str] = {}
 
     def expression(self, i: int) -> str:
         """The node over the names of the nodes that it reads, such as `v1 + b`."""
-        node = self.graph.nodes[i]
-        # Which inputs are the same node matters, too: `x*x` and `a*b` are different patterns.
-        shape = [j if j not in self.of else -1 - node.inputs.index(j) for j in node.inputs]
-        key = (node.rule, self.graph.spelling.get(i), *shape)
-        pattern = self._patterns.get(key)
-        if pattern is None:
-            pattern = self._patterns[key] = write(self.graph, i, self._marked(i))
-        return self._put_in(pattern, i)
+        found = self._expressions.get(i)
+        if found is None:
+            rule, inputs, _ = self.graph.nodes[i]
+            called = [self.of.get(j) for j in inputs]
+            # Which inputs are the same node, or have no name, matters: `x*x`, `a*b` and `2*b` are different patterns.
+            plain = None not in called and len(set(inputs)) == len(inputs)
+            key = (rule, self.graph.spelling.get(i), *(() if plain else self._shape(inputs)))
+            pattern = self._patterns.get(key)
+            if pattern is None:
+                marks = {j: mark for mark, j in zip(_MARKS, inputs, strict=False) if j in self.of}
+                pattern = self._patterns[key] = _fillable(write(self.graph, i, marks))
+            found = self._expressions[i] = pattern.format(None, *called)
+        return found
 
-    def _marked(self, i: int) -> dict[int, str]:
-        """Marks for the names of the nodes that node `i` reads."""
-        return {j: mark for mark, j in zip(_MARKS, self.graph.nodes[i].inputs, strict=False) if j in self.of}
+    def _shape(self, inputs: tuple[int, ...]) -> list[int]:
+        """For each input the node where it has no name, else where among the inputs it stands first."""
+        return [-1 - inputs.index(j) if j in self.of else j for j in inputs]
 
-    def _put_in(self, pattern: str, i: int) -> str:
-        """The pattern with names for the marks."""
-        for mark, j in zip(_MARKS, self.graph.nodes[i].inputs, strict=False):
-            if j in self.of:
-                pattern = pattern.replace(mark, self.of[j])
-        return pattern
-
-    def constant(self, i: int) -> str:
-        """A constant part that has no name, written out."""
-        return write(self.graph, i, self.of)
+    def inputs(self, i: int) -> tuple[str, ...]:
+        """The nodes that node `i` reads, by name; a constant part that has none is written out."""
+        called = [self.of[j] if j in self.of else write(self.graph, j, self.of) for j in self.graph.nodes[i].inputs]
+        return tuple(called)
 
     def local(self, i: int, slot: int) -> str:
         """The local derivative of node `i` with respect to its input `slot`, over the names of nodes: `2*v3`."""
-        node = self.graph.nodes[i]
-        key = (node.rule, slot, *[j if j not in self.of else None for j in node.inputs])
+        rule, inputs, _ = self.graph.nodes[i]
+        called = [self.of.get(j) for j in inputs]
+        key = (rule, slot, *[None if j in self.of else j for j in inputs]) if None in called else (rule, slot)
         pattern = self._patterns.get(key)
         if pattern is None:
-            pattern = self._patterns[key] = self._pattern(i, slot)
-        return self._put_in(pattern, i).replace(_MARKS[-1], self.of[i])
+            pattern = self._patterns[key] = _fillable(self._pattern(i, slot))
+        return pattern.format(self.of[i], *called)
 
     def _pattern(self, i: int, slot: int) -> str:
         node = self.graph.nodes[i]
@@ -80,9 +81,17 @@ class Names:
         bindings = {}
         for letter, mark, j in zip("abcd", _MARKS, node.inputs, strict=False):
             bindings[letter] = graph.input(mark) if j in self.of else copy_constant(self.graph, j, graph)
-        bindings["out"] = graph.input(_MARKS[-1])
+        bindings["out"] = graph.input(_OUT)
         algebra = Algebra(graph)
         return write(graph, algebra.instantiate(partial(node.rule, slot), bindings), {})
+
+
+def _fillable(pattern: str) -> str:
+    """A pattern with marks, made ready for names to be put in by `format`."""
+    pattern = pattern.replace("{", "{{").replace("}", "}}")
+    for place, mark in enumerate((_OUT, *_MARKS)):
+        pattern = pattern.replace(mark, f"{{{place}}}")
+    return pattern
 
 
 def copy_constant(source: Graph, root: int, target: Graph) -> int:

@@ -64,12 +64,9 @@ def general_notes(problem: Problem, exact: Exact, witness: Witness, with_torch: 
         reach = "does" if len(unreached) == 1 else "do"
         notes.append(f"nothing flows from {objective} back to {listed(unreached)}, which {reach} not influence it "
                      "smoothly: the gradient is 0, and PyTorch leaves .grad None")  # fmt: skip
-    staircases = {
-        graph.nodes[step.through].rule for steps in exact.walk.steps.values() for step in steps
-        if RULES[graph.nodes[step.through].rule].staircase
-    }  # fmt: skip
+    passed = {graph.nodes[step.through].rule for steps in exact.walk.steps.values() for step in steps}
     flat = "is constant between its jumps, so its derivative is 0 and no gradient flows through it"
-    return notes + [f"{rule} {flat}" for rule in sorted(staircases)]
+    return notes + [f"{rule} {flat}" for rule in sorted(passed) if RULES[rule].staircase]
 
 
 def kink_note(problem: Problem, exact: Exact, judgement: Judgement, sides: Sides | None, j: int) -> str:

@@ -9,8 +9,7 @@ from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import is_finite
 from gradexplain.language.graph import INPUT
 from gradexplain.language.products import TooLarge
-from gradexplain.point import to_float
-from gradexplain.readings.arithmetic import Number
+from gradexplain.readings.arithmetic import Number, to_float
 from gradexplain.readings.exact import Exact
 
 MAX_SOURCES = 24

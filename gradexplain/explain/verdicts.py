@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gradexplain.language.graph import Graph
-from gradexplain.readings.arithmetic import Number, finite, mp
+from gradexplain.readings.arithmetic import Number, finite, mp, to_float
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
@@ -47,14 +47,11 @@ def close(exact: Number, found: float | bool, tolerance: float) -> bool:
     """
     if type(exact) is bool:
         return exact == found
+    near = to_float(exact)
+    if SAFE < abs(near) < math.inf and abs(near - found) <= abs(near) * tolerance / 2:
+        return True
     if not is_finite(exact):
         return not math.isfinite(found)
-    try:
-        near = float(exact)
-        if abs(near) > SAFE and abs(near - found) <= abs(near) * tolerance / 2:
-            return True
-    except OverflowError:
-        pass
     return math.isfinite(found) and bool(abs(exact - found) <= abs(exact) * tolerance + SMALLEST)
 
 
@@ -111,7 +108,9 @@ class _Judge:
 
     def _kinks(self, j: int) -> list[int]:
         """The nodes through which a kink makes the gradient of `j` a matter of convention."""
-        found = []
+        found: list[int] = []
+        if not self.exact.kinks:
+            return found
         for step in self.exact.walk.steps[j]:
             here = step.through in self.exact.kinks and step.upstream is not DEAD and step.upstream != 0
             if here or (step.through in self.unsettled and step.local != 0):
@@ -161,7 +160,7 @@ def _forward(graph: Graph, exact: Exact, witness: Witness, tolerance: float) -> 
         value = exact.values[i]
         if value is None or found is None:
             continue
-        if is_finite(value) and close(value, found, tolerance):
+        if close(value, found, tolerance) and is_finite(value):
             continue
         if value == 0 and abs(found) <= tolerance:
             continue

@@ -34,6 +34,13 @@ class Step(NamedTuple, Generic[T]):
     value: T
 
 
+class Edges(NamedTuple):
+    """The edges that a walk follows: for every node those along which a gradient leaves it, and how many reach it."""
+
+    leaving: list[Sequence[tuple[int, int]]]
+    arriving: list[int]
+
+
 @dataclass(frozen=True, slots=True)
 class Walk(Generic[T]):
     """A walk: `steps` by the node that they lead to, `totals` their sums, `order` the nodes as sums are complete."""
@@ -41,15 +48,22 @@ class Walk(Generic[T]):
     steps: dict[int, list[Step[T]]]
     totals: dict[int, T]
     order: list[int]
+    edges: Edges
 
 
 def reverse(
-    graph: Graph, sources: Sequence[int], reading: Reading[T], top: int = -1, stop: Collection[int] = ()
+    graph: Graph,
+    sources: Sequence[int],
+    reading: Reading[T],
+    top: int = -1,
+    stop: Collection[int] = (),
+    edges: Edges | None = None,
 ) -> Walk[T]:
     """Walk from the objective back to `sources` (numbers of nodes) and collect every contribution on the way.
 
     Only nodes that depend on a source take part. A source that no contribution reaches has no entry in the result.
-    The walk begins at `top` where it is given, and goes no further than the nodes in `stop`.
+    The walk begins at `top` where it is given, and goes no further than the nodes in `stop`. `edges` are those of an
+    earlier walk of the same extent, which need not be found again.
 
     >>> from gradexplain.language.parse import parse
     >>> class Count:
@@ -63,21 +77,28 @@ def reverse(
     3
     """
     top = graph.objective if top < 0 else top
-    edges, waiting = _edges(graph, sources, top, stop)
+    edges = edges or _edges(graph, sources, top, stop)
+    waiting = edges.arriving.copy()
     steps: dict[int, list[Step[T]]] = {}
     totals: dict[int, T] = {top: reading.seed()}
     order: list[int] = []
+    contribution = reading.contribution
     for i in range(top, -1, -1):
-        for slot, j in edges[i]:
+        for slot, j in edges.leaving[i]:
             upstream = totals[i]
-            local, value = reading.contribution(i, slot, upstream)
-            steps.setdefault(j, []).append(Step(i, slot, upstream, local, value))
+            local, value = contribution(i, slot, upstream)
+            step = Step(i, slot, upstream, local, value)
             # The one place where gradients accumulate.
-            totals[j] = reading.add(totals[j], value) if j in totals else value
+            if j in totals:
+                totals[j] = reading.add(totals[j], value)
+                steps[j].append(step)
+            else:
+                totals[j] = value
+                steps[j] = [step]
             waiting[j] -= 1
             if not waiting[j]:
                 order.append(j)
-    return Walk(steps, totals, order)
+    return Walk(steps, totals, order, edges)
 
 
 def influenced(graph: Graph, sources: Sequence[int], last: int) -> list[bool]:
@@ -91,32 +112,24 @@ def influenced(graph: Graph, sources: Sequence[int], last: int) -> list[bool]:
         if source < len(nodes):
             found[source] = True
     for i, node in enumerate(nodes):
-        if not found[i] and node.inputs:
-            partials = RULES[node.rule].partials
-            for slot, j in enumerate(node.inputs):
-                if found[j] and partials[slot]:
+        if node.inputs and not found[i]:
+            for j, partial in zip(node.inputs, RULES[node.rule].partials, strict=True):
+                if found[j] and partial:
                     found[i] = True
                     break
     return found
 
 
-def _edges(
-    graph: Graph, sources: Sequence[int], top: int, stop: Collection[int]
-) -> tuple[list[list[tuple[int, int]]], list[int]]:
-    """For every node the edges along which a gradient leaves it, and for every node how many reach it."""
+def _edges(graph: Graph, sources: Sequence[int], top: int, stop: Collection[int]) -> Edges:
     depends = influenced(graph, sources, top)
-    edges: list[list[tuple[int, int]]] = [[] for _ in range(top + 1)]
-    waiting = [0] * (top + 1)
-    reached = [False] * (top + 1)
-    reached[top] = True
+    leaving: list[Sequence[tuple[int, int]]] = [()] * (top + 1)
+    arriving = [0] * (top + 1)
     for i in range(top, -1, -1):
-        node = graph.nodes[i]
-        if not reached[i] or not depends[i] or not node.inputs or i in stop:
+        rule, inputs, _ = graph.nodes[i]
+        if not inputs or not depends[i] or not (arriving[i] or i == top) or i in stop:
             continue
-        partials = RULES[node.rule].partials
-        for slot, j in enumerate(node.inputs):
-            if depends[j] and partials[slot]:
-                edges[i].append((slot, j))
-                waiting[j] += 1
-                reached[j] = True
-    return edges, waiting
+        partials = RULES[rule].partials
+        leaving[i] = [(slot, j) for slot, j in enumerate(inputs) if depends[j] and partials[slot]]
+        for _, j in leaving[i]:
+            arriving[j] += 1
+    return Edges(leaving, arriving)

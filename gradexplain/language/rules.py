@@ -7,6 +7,7 @@ gets, and what is evaluated exactly: there is no second version of it. PyTorch's
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 SELU_ALPHA = "1.6732632423543772848170429916717"
 SELU_SCALE = "1.0507009873554804934193349852946"
@@ -46,11 +47,6 @@ class Rule:
     def parameters(self) -> tuple[str, ...]:
         """The names of the inputs in `partials` and `definition`, in order."""
         return tuple("abcdefgh"[: len(self.partials)])
-
-    def title_for(self, slot: int) -> str:
-        """The plain name of the rule with respect to input `slot`; only powers have two."""
-        titles = self.title.split(" / ")
-        return titles[min(slot, len(titles) - 1)]
 
     @property
     def required(self) -> int:
@@ -185,3 +181,10 @@ _ROWS = (
 RULES: dict[str, Rule] = {rule.name: rule for rule in _ROWS}
 ALIASES: dict[str, str] = {alias: rule.name for rule in _ROWS for alias in rule.aliases}
 OPERATORS: dict[str, str] = {rule.symbol: rule.name for rule in _ROWS if rule.symbol and rule.name != "neg"}
+
+
+@cache
+def title_for(rule: str, slot: int) -> str:
+    """The plain name of a rule with respect to input `slot`; only powers have two."""
+    titles = RULES[rule].title.split(" / ")
+    return titles[min(slot, len(titles) - 1)]

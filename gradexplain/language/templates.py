@@ -31,6 +31,7 @@ def template(text: str) -> Template:
     return Template(graph, root, {str(graph.nodes[i].value): i for i in graph.inputs})
 
 
+@cache
 def partial(rule: str, slot: int) -> Template:
     """The local derivative of a rule with respect to its input `slot` (from 0)."""
     return template(RULES[rule].partials[slot])

@@ -6,6 +6,7 @@ Numbers are mpmath's, True or False; the number of digits is that of the context
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from fractions import Fraction
@@ -38,6 +39,23 @@ def finite(value: Number) -> bool:
     """Whether an mpmath number is neither nan nor an infinity."""
     _, mantissa, exponent, _ = value._mpf_
     return bool(mantissa != 0 or exponent == 0)
+
+
+def to_float(value: Any) -> float:
+    """An exact number, or SymPy's, as the nearest float: an infinity where it is too large, nan where it is none.
+
+    >>> to_float(mp.mpf(1) / 3), to_float(mp.mpf(-10) ** 999)
+    (0.3333333333333333, -inf)
+    """
+    if type(value) is mp.mpf:
+        sign, mantissa, exponent, bits = value._mpf_
+        if mantissa and bits < 1000 and -1000 < exponent + bits < 1000:
+            # The integer is rounded correctly, and to move the point of a normal number is exact.
+            return math.ldexp(-mantissa if sign else mantissa, exponent)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _magnitude(value: Number) -> int:

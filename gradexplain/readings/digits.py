@@ -34,7 +34,8 @@ def digits_of(value: Number, count: int = 50) -> str:
     sign, mantissa, exponent, _ = value._mpf_
     number = _WIDE.multiply(decimal.Decimal(int(mantissa)), _power_of_two(int(exponent)))
     number = _context(count).normalize(-number if sign else number)
-    digits, power = "".join(map(str, number.as_tuple().digits)), number.adjusted()
+    power = number.adjusted()
     if -6 <= power <= 20:
         return format(number, "f")
+    digits = "".join(map(str, number.as_tuple().digits))
     return f"{'-' * sign}{digits[0]}{'.' * (len(digits) > 1)}{digits[1:]}e{power}"

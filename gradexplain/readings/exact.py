@@ -223,7 +223,7 @@ def _without_noise(first: Exact, second: Exact) -> Exact:
             for old, new in zip(first.walk.steps[i], rows, strict=True)]
         for i, rows in second.walk.steps.items()
     }  # fmt: skip
-    return Exact(values, Walk(steps, totals, second.walk.order), second.kinks)
+    return Exact(values, Walk(steps, totals, second.walk.order, second.walk.edges), second.kinks)
 
 
 def constant_value(graph: Graph, node: int) -> Number:
