@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gradexplain.errors import FormulaError, LimitError
 from gradexplain.language.complaints import TENSORS, foreign, missing_operator, nothing_here
@@ -23,17 +24,23 @@ MAX_DEPTH = 20_000
 
 
 @dataclass(slots=True)
-class Pending:
+class Call:
+    """A call whose bracket is open: its name, and the arguments read so far; `keyword` is that of the next one."""
+
+    name: Token
+    arguments: list[Value] = field(default_factory=list)
+    keywords: dict[str, Value] = field(default_factory=dict)
+    keyword: str = ""
+    places: dict[str, Token] = field(default_factory=dict)
+
+
+class Pending(NamedTuple):
     """What waits on the stack: an operator for its right side, or (`rule` empty) a bracket for its end."""
 
     rule: str
     precedence: int
     token: Token
-    call: Token | None = None
-    arguments: list[Value] = field(default_factory=list)
-    keywords: dict[str, Value] = field(default_factory=dict)
-    keyword: str = ""
-    places: dict[str, Token] = field(default_factory=dict)
+    call: Call | None = None
 
 
 class ExpressionParser:
@@ -73,8 +80,8 @@ class ExpressionParser:
             if self.depth > MAX_DEPTH:
                 raise LimitError(f"brackets are nested more than {MAX_DEPTH:,} deep", self.text, token.start, token.end)
             self.position += 1
-        opened = next((p for p in self.stack if not p.rule), None)
-        if opened:
+        if self.depth:
+            opened = next(pending for pending in self.stack if not pending.rule)
             raise self.error("this bracket is never closed", opened.token, "add a )")
         if want_value:
             raise nothing_here(self.text, self.tokens, self.position)
@@ -117,65 +124,64 @@ class ExpressionParser:
             if text == ")":
                 self._close(token)
                 return False
-            if self.stack[-1].call is None:
+            call = self.stack[-1].call
+            if call is None:
                 raise self.error("a comma separates the arguments of a function only", token)
-            self._argument()
+            self._argument(call)
+            self._keyword(call)
             return True
         if text == "." and self.tokens[self.position + 1].kind == NAME:
             return self._method()
         raise foreign(self.text, token)
 
-    def _open(self, token: Token, call: Token | None = None) -> None:
+    def _open(self, token: Token, call: Call | None = None) -> None:
         self.stack.append(Pending("", 0, token, call))
         self.depth += 1
-        if call is None:
-            return
-        after, equals = self.tokens[self.position + 1], self.tokens[self.position + 2 : self.position + 3]
-        if after.kind == NAME and equals and equals[0].text == "=":
-            self._keyword(after)
+        if call is not None:
+            self._keyword(call)
 
-    def _keyword(self, name: Token) -> None:
-        if name.text in self.stack[-1].keywords:
+    def _keyword(self, call: Call) -> None:
+        """Look whether the argument that begins after this token has a keyword."""
+        name = self.tokens[self.position + 1]
+        if name.kind != NAME or self.tokens[self.position + 2].text != "=":
+            return
+        if name.text in call.keywords:
             raise self.error(f"the argument {name.text} is given twice", name)
-        self.stack[-1].keyword = name.text
-        self.stack[-1].places[name.text] = name
+        call.keyword = name.text
+        call.places[name.text] = name
         self.position += 2
 
-    def _argument(self) -> None:
-        """The value just read is an argument of the innermost call; look whether the next one has a keyword."""
-        frame, value = self.stack[-1], self.values.pop()
-        if frame.keyword:
-            frame.keywords[frame.keyword] = value
-            frame.keyword = ""
-        elif frame.keywords:
+    def _argument(self, call: Call) -> None:
+        """The value just read is an argument of the innermost call."""
+        value = self.values.pop()
+        if call.keyword:
+            call.keywords[call.keyword] = value
+            call.keyword = ""
+        elif call.keywords:
             raise self.error("an argument without a name follows one with a name", value)
         else:
-            frame.arguments.append(value)
-        token = self.tokens[self.position]
-        after = self.tokens[self.position + 1]
-        if token.text == "," and after.kind == NAME and self.tokens[self.position + 2].text == "=":
-            self._keyword(after)
+            call.arguments.append(value)
 
     def _ends_call(self) -> bool:
         """Whether a call may end here, after `(` or a comma that nothing follows."""
-        frame, before = self.stack[-1], self.tokens[self.position - 1].text
-        return frame.call is not None and not frame.keyword and before in ("(", ",")
+        call, before = self.stack[-1].call, self.tokens[self.position - 1].text
+        return call is not None and not call.keyword and before in ("(", ",")
 
     def _close(self, token: Token) -> None:
-        frame = self.stack[-1]
-        if frame.call is None:
-            inner = self.values.pop()
-            self.values.append(Value(inner.node, frame.token.start, token.end))
+        _, _, bracket, call = self.stack[-1]
+        if call is None:
+            self.values.append(Value(self.values.pop().node, bracket.start, token.end))
         else:
             if self.tokens[self.position - 1].text not in ("(", ","):
-                self._argument()
-            rule, calls = resolve_call(self.text, self.graph, frame.call, frame.arguments, frame.keywords, frame.places)
-            start = min([frame.call.start, *[value.start for value in frame.arguments]])
+                self._argument(call)
+            name, arguments = call.name, call.arguments
+            rule, calls = resolve_call(self.text, self.graph, name, arguments, call.keywords, call.places)
+            start = min([name.start, *[value.start for value in arguments]])
             node = -1
             for inputs in calls:
                 node = self._make(rule.name, [node if i < 0 else i for i in inputs], start, token.end)
-                if frame.call.text != rule.name and rule.name not in OPERATORS.values():
-                    self.graph.spelling.setdefault(node, frame.call.text)
+                if name.text != rule.name and rule.name not in OPERATORS.values():
+                    self.graph.spelling.setdefault(node, name.text)
             self.values.append(Value(node, start, token.end))
         self.stack.pop()
         self.depth -= 1
@@ -187,12 +193,11 @@ class ExpressionParser:
         if bracket.text != "(":
             raise self.error(f".{name.text} is not part of the language", name, TENSORS if name.text == "T" else "")
         self.position += 2
-        self._open(bracket, name)
-        self.stack[-1].arguments.append(value)
+        self._open(bracket, Call(name, [value]))
         return True
 
     def _name(self, token: Token) -> bool:
-        while self._is_module(token):
+        while token.text in MODULES and self._is_module(token):
             self.position += 2
             token = self.tokens[self.position]
             if token.text in SYMBOLIC_CONSTANTS and self.tokens[self.position + 1].text != "(":
@@ -201,15 +206,13 @@ class ExpressionParser:
         following = self.tokens[self.position + 1]
         if following.text == "(" and following.kind == SYMBOL:
             self.position += 1
-            self._open(following, token)
+            self._open(following, Call(token))
             return True
         self.values.append(Value(self._variable(token), token.start, token.end))
         return False
 
     def _is_module(self, token: Token) -> bool:
         """Whether a name is the module in `torch.exp(x)`, and not a variable with a method, as in `F.exp()`."""
-        if token.text not in MODULES:
-            return False
         dot, name, *call = (*self.tokens[self.position + 1 : self.position + 5], token, token)[:4]
         if dot.text != "." or name.kind != NAME or token.text in self.variables or token.text in self.given:
             return False
@@ -239,10 +242,10 @@ class ExpressionParser:
         """Apply the waiting operators that bind at least as tightly as `precedence`."""
         values, stack = self.values, self.stack
         while stack and stack[-1].rule and stack[-1].precedence >= precedence:
-            operator = stack.pop()
+            rule, _, token, _ = stack.pop()
             right = values.pop()
-            unary = operator.rule == "neg"
-            left = Value(-1, operator.token.start, 0) if unary else values.pop()
+            unary = rule == "neg"
+            left = Value(-1, token.start, 0) if unary else values.pop()
             for value in (right,) if unary else (left, right):
                 if is_boolean(self.graph, value.node):
                     hint = "comparisons belong in the condition of where(…) and cannot be chained"
@@ -252,7 +255,7 @@ class ExpressionParser:
                 node = self.graph.constant(-number)  # type: ignore[operator]
             else:
                 inputs = [right.node] if unary else [left.node, right.node]
-                node = self._make(operator.rule, inputs, left.start, right.end)
+                node = self._make(rule, inputs, left.start, right.end)
             values.append(Value(node, left.start, right.end))
 
     def _make(self, rule: str, inputs: list[int], start: int, end: int) -> int:

@@ -50,6 +50,7 @@ TENSOR_FUNCTIONS = frozenset(
     ]
 )
 VARIADIC = {"max": "maximum", "min": "minimum", "maximum": "maximum", "minimum": "minimum"}
+_COMPARISONS = frozenset(rule.name for rule in RULES.values() if rule.boolean)
 
 
 class Value(NamedTuple):
@@ -172,8 +173,7 @@ def _check_kinds(rule: Rule, graph: Graph, values: Sequence[Value | None], error
 
 def is_boolean(graph: Graph, node: int) -> bool:
     """Whether the node is a comparison."""
-    rule = RULES.get(graph.nodes[node].rule)
-    return rule is not None and rule.boolean
+    return graph.nodes[node].rule in _COMPARISONS
 
 
 def is_number(graph: Graph, node: int) -> bool:

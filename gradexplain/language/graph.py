@@ -66,8 +66,11 @@ class Graph:
 
     def apply(self, rule: str, *inputs: int) -> int:
         """The number of the node that applies the rule with this id to the nodes `inputs`."""
-        constant = self.is_constant
-        return self._add(Node(rule, inputs), all(constant[i] for i in inputs))
+        is_constant = self.is_constant
+        for i in inputs:
+            if not is_constant[i]:
+                return self._add(Node(rule, inputs), False)
+        return self._add(Node(rule, inputs), True)
 
     def name(self, node: int, name: str, before: int = 0) -> int:
         """Give `node` a name, or have a node `identity` take it: for an input, a number, or a node that is older.

@@ -12,13 +12,14 @@ from gradexplain.errors import FormulaError, LimitError
 MAX_CHARACTERS = 5_000_000
 MAX_TOKENS = 1_000_000
 MAX_NAME = 200
-NUMBER, NAME, SYMBOL, END, LINE_END = "number", "name", "symbol", "end", "line end"
+# The kinds of tokens; all but END are groups of the pattern.
+NUMBER, NAME, SYMBOL, END, LINE_END = "number", "name", "symbol", "end", "end_of_line"
 
 _PATTERN = re.compile(
-    r"(?P<skip>[ \t\f]+|\#[^\r\n]*|\\\r?\n)"
+    r"(?:[ \t\f]+|\#[^\r\n]*|\\\r?\n)"
     r"|(?P<number>(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<name>[^\W\d]\w*)"
-    r"|(?P<line>\r\n|\n|\r)"
+    r"|(?P<end_of_line>\r\n|\n|\r)"
     r"|(?P<symbol>\*\*|//|==|!=|>=|<=|&&|\|\||[-+*/@%^&|~<>=(),;:.\[\]{}!?'\"$`])",
 )
 
@@ -37,6 +38,10 @@ KEYWORD_HINTS = {
     "not": "swap the two values of where(…) instead",
     "return": "leave it out: the last line is the formula",
 }
+
+_KEYWORDS = frozenset(keyword.kwlist)
+# How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.
+_make = tuple.__new__
 
 # Letters of other scripts that look the same as a Latin letter, by that letter.
 _TWINS = str.maketrans("аеорсухіѕјһԁԛԝАВЕЅІЈКМНОРСТХУΑΒΕΖΗΙΚΜΝΟΡΤΥΧοѵ", "aeopcyxisjhdqwABESIJKMHOPCTXYABEZHIKMNOPTYXov")
@@ -60,32 +65,41 @@ def tokenize(text: str) -> list[Token]:
     if len(text) > MAX_CHARACTERS:
         raise LimitError(f"the formula has {len(text):,} characters; gradexplain reads at most {MAX_CHARACTERS:,}")
     tokens: list[Token] = []
-    position, match = 0, _PATTERN.match
+    position = 0
     while position < len(text):
-        found = match(text, position)
-        if found is None:
-            raise _unknown_character(text, position)
-        kind, end = found.lastgroup, found.end()
-        if kind == "name":
-            while end < len(text) and text[end] > "\x7f" and text[position : end + 1].isidentifier():
-                end += 1
-            tokens.append(_name(text, position, end))
-        elif kind == "number":
-            tokens.append(Token(NUMBER, found.group(), position, end))
-        elif kind == "symbol":
-            tokens.append(Token(SYMBOL, found.group(), position, end))
-        elif kind == "line":
-            tokens.append(Token(LINE_END, "\n", position, end))
-        position = end
-        if len(tokens) > MAX_TOKENS:
-            raise LimitError(f"the formula has more than {MAX_TOKENS:,} names, numbers and symbols")
+        position = _scan(text, position, tokens)
     tokens.append(Token(END, "", len(text), len(text)))
     if not text.isascii():
         _refuse_twins(text, tokens)
     return tokens
 
 
-def _name(text: str, start: int, end: int) -> Token:
+def _scan(text: str, position: int, tokens: list[Token]) -> int:
+    """Append the tokens from `position` on. Returns the end, or that of a name that the pattern does not see whole."""
+    plain = text.isascii()
+    for found in _PATTERN.finditer(text, position):
+        start, end = found.span()
+        if start != position:
+            break
+        kind, position = found.lastgroup, end
+        if kind is None:
+            continue
+        piece = text[start:end]
+        if kind == NAME and (not plain or end - start > MAX_NAME or piece in _KEYWORDS):
+            while end < len(text) and text[end] > "\x7f" and text[start : end + 1].isidentifier():
+                end += 1
+            piece = _checked_name(text, start, end)
+        tokens.append(_make(Token, (kind, piece, start, end)))
+        if len(tokens) > MAX_TOKENS:
+            raise LimitError(f"the formula has more than {MAX_TOKENS:,} names, numbers and symbols")
+        if end != position:
+            return end
+    if position < len(text):
+        raise _unknown_character(text, position)
+    return position
+
+
+def _checked_name(text: str, start: int, end: int) -> str:
     """The name in the normal form in which Python would compare it, so that two spellings are one name."""
     name = text[start:end]
     if len(name) > MAX_NAME:
@@ -95,12 +109,12 @@ def _name(text: str, start: int, end: int) -> Token:
         if strange is not None:
             raise _unknown_character(text, strange)
         name = unicodedata.normalize("NFKC", name)
-    if keyword.iskeyword(name):
+        if not name.isidentifier():
+            raise _unknown_character(text, start)
+    if name in _KEYWORDS:
         hint = KEYWORD_HINTS.get(name, f"call it {name}_")
         raise FormulaError(f"{name} is a word of Python and cannot be a name here", text, start, end, hint)
-    if not name.isidentifier():
-        raise _unknown_character(text, start)
-    return Token(NAME, name, start, end)
+    return name
 
 
 def _unknown_character(text: str, position: int) -> FormulaError:
