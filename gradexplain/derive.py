@@ -106,7 +106,7 @@ def _check_point(graph: Graph, point: dict[str, Given]) -> list[str]:
 def _sources(graph: Graph, names: Names, wrt: str | Iterable[str] | None) -> list[int]:
     """The nodes whose gradients are wanted, in the order in which they were named."""
     if wrt is None:
-        return graph.inputs
+        return graph.inputs.copy()
     wanted = [part.strip() for part in (wrt.split(",") if isinstance(wrt, str) else wrt)]
     by_name = {name: i for i, name in names.of.items() if graph.nodes[i].rule == INPUT or i in graph.names}
     found: list[int] = []

@@ -11,20 +11,29 @@ from typing import Any
 
 from gradexplain.errors import FormulaError, OptionError, PointError
 from gradexplain.language.graph import Graph
-from gradexplain.language.numerals import write_fraction
+from gradexplain.language.numerals import write_number
 from gradexplain.language.parse import Assignment, parse_point
 from gradexplain.readings.dtypes import DTYPES, round_to
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One given value: as it is shown, as an exact fraction (None for one like sqrt(2)), and where it was read."""
+    """One given value: as it is shown, its number (None for one like sqrt(2)), and where it was read.
+
+    A float stands for the decimal that it prints as, so that 0.1 is shown as 0.1; the dtype rounds it back to it.
+    """
 
     text: str
-    fraction: Fraction | None
+    number: Fraction | float | None
     assignment: Assignment | None
 
+    @property
+    def fraction(self) -> Fraction | None:
+        """The value as an exact fraction, where it is one."""
+        return Fraction(repr(self.number)) if isinstance(self.number, float) else self.number
 
+
+_LARGEST = int(DTYPES["float64"].largest)
 Point = str | Sequence[str] | Mapping[str, Any]
 
 
@@ -71,7 +80,7 @@ def _fraction(graph: Graph, node: int, number: Fraction | str | None) -> Fractio
 def _from_python(name: str, value: Any) -> Given:
     if isinstance(value, str):
         return _from_assignment(_parse_value(name, value))
-    if hasattr(value, "item") and not isinstance(value, (int, float)):
+    if not isinstance(value, (int, float)) and hasattr(value, "item"):
         if getattr(value, "ndim", 0):
             raise PointError(f"the value of {name} is not a single number", hint="gradexplain explains scalar formulas")
         value = value.item()
@@ -79,9 +88,8 @@ def _from_python(name: str, value: Any) -> Given:
         raise PointError(f"the value of {name} is a {type(value).__name__}, not a number")
     if not math.isfinite(value):
         raise PointError(f"the value of {name} is {value}, and a gradient can be taken at finite numbers only")
-    # A float is what it prints as, so that 0.1 is shown as 0.1; the dtype rounds it back to the same float.
-    fraction = Fraction(value) if isinstance(value, (int, Fraction)) else Fraction(repr(float(value)))
-    return Given(write_fraction(fraction), fraction, None)
+    number = Fraction(value) if isinstance(value, (int, Fraction)) else float(value)
+    return Given(write_number(number), number, None)
 
 
 def _parse_value(name: str, text: str) -> Assignment:
@@ -96,12 +104,13 @@ def _parse_value(name: str, text: str) -> Assignment:
 
 def held_value(name: str, given: Given, dtype: str) -> float:
     """The value as the dtype holds it. Raises PointError where it is too large, too small or not real."""
-    value = float(given.fraction) if given.fraction is not None and _fits(given.fraction) else _exact(given)
-    return _held(value, name, dtype, given)
+    number = given.number
+    fits = isinstance(number, float) or (number is not None and _fits(number))
+    return _held(float(number) if fits else _exact(given), name, dtype, given)  # type: ignore[arg-type]
 
 
 def _fits(fraction: Fraction) -> bool:
-    return abs(fraction) <= Fraction(DTYPES["float64"].largest)
+    return abs(fraction.numerator) <= _LARGEST * fraction.denominator
 
 
 def _exact(given: Given) -> float:
@@ -115,6 +124,8 @@ def _exact(given: Given) -> float:
 
 def _held(value: float, name: str, dtype: str, given: Given) -> float:
     held = round_to(value, dtype)
+    if held and math.isfinite(held):
+        return held
     problem = ""
     read = given.assignment
     if read is not None and not math.isfinite(value) and _divides_by_zero(read.graph, read.value.node):
@@ -123,7 +134,7 @@ def _held(value: float, name: str, dtype: str, given: Given) -> float:
         problem = "is not a real number"
     elif math.isinf(held):
         problem = f"is too large for {dtype}, which ends at {DTYPES[dtype].largest:.6g}"
-    elif held == 0 and (given.fraction or value):
+    elif held == 0 and (given.number or value):
         problem = f"is too small for {dtype}, which would hold 0"
     if not problem:
         return held

@@ -78,8 +78,6 @@ def number(value: Number) -> Value:
     """An exact number as it goes into a record."""
     if value is None or type(value) is bool:
         return value
-    if value is DEAD:
-        return 0.0
     found = to_float(value)
     return digits_of(value, 20) if math.isinf(found) and is_finite(value) else found
 
@@ -102,8 +100,7 @@ class Prepared:
 
     def __init__(self, problem: Problem, exact: Exact, forms: dict[int, Form], own: dict[int, Any]) -> None:
         self.problem, self.exact, self.forms, self.own = problem, exact, forms, own
-        # The same exact number stands in many rows.
-        self.numbers: dict[int, Value] = {}
+        self.totals = {j: number(total) for j, total in exact.walk.totals.items()}
         self.statements = closed_form_source(problem)
         nodes = problem.graph.nodes
         shown = [i for i in range(problem.size) if i in problem.names.of and nodes[i].rule != INPUT]
@@ -112,26 +109,26 @@ class Prepared:
         totals = {j: exact.walk.totals.get(j, DEAD) for j in problem.sources}
         self.digits = {j: None if total is None else digits_of(total) for j, total in totals.items()}
 
-    def number(self, value: Number) -> Value:
-        """`number(value)`, converted once for each object."""
-        found = self.numbers.get(id(value))
-        if found is None and value is not None:
-            found = self.numbers[id(value)] = number(value)
-        return found
-
     def _forward(self, i: int) -> tuple[str, str, str, tuple[str, ...], tuple[int, ...], Value]:
         """The row of node `i` in the forward pass, but for PyTorch's value."""
         names, rule = self.problem.names, self.problem.graph.nodes[i].rule
-        return names.of[i], names.expression(i), rule, names.inputs(i), (), self.number(self.exact.values[i])
+        return names.of[i], names.expression(i), rule, names.inputs(i), (), number(self.exact.values[i])
 
     def _contributions(self, j: int) -> tuple[Contribution, ...]:
-        names, nodes, number = self.problem.names, self.problem.graph.nodes, self.number
+        names, nodes, totals, known = self.problem.names, self.problem.graph.nodes, self.exact.walk.totals, self.totals
         found = []
         for through, slot, upstream, local, value in self.exact.walk.steps[j]:
             rule = nodes[through].rule
-            text, title = names.local(through, slot), title_for(rule, slot)
             found.append(
-                Contribution(names.of[through], rule, title, number(upstream), text, number(local), number(value))
+                Contribution(
+                    names.of[through],
+                    rule,
+                    title_for(rule, slot),
+                    known[through] if upstream is totals[through] else number(upstream),
+                    names.local(through, slot),
+                    number(local),
+                    known[j] if value is totals[j] else number(value),
+                )
             )
         return tuple(found)
 
@@ -153,7 +150,7 @@ class _Rows:
     def __init__(self, prepared: Prepared, witness: Witness, judgement: Judgement, sides: dict[int, Sides]) -> None:
         self.prepared, self.witness, self.judgement, self.sides = prepared, witness, judgement, sides
         self.problem, self.exact = prepared.problem, prepared.exact
-        self.compared = {j: self._compared(j, self.total(j)) for j in self.exact.walk.order}
+        self.compared = {j: self._compared(j, prepared.totals[j]) for j in self.exact.walk.order}
 
     def total(self, j: int) -> Number:
         """The gradient of a node: the sum of its contributions, 0 where there is none."""
@@ -162,8 +159,7 @@ class _Rows:
     def verdict(self, j: int) -> str:
         return self.judgement.verdicts.get(j, "agrees" if self.witness.values else "unverified")
 
-    def _compared(self, j: int, total: Number) -> _Compared:
-        value = self.prepared.number(total)
+    def _compared(self, j: int, value: Value) -> _Compared:
         # Autograd's gradient is 0 where PyTorch left it None.
         autograd = (self.witness.gradients.get(j) or 0.0) if self.witness.values else None
         origin = began(self.problem, self.exact, self.witness, self.judgement, j)
@@ -183,7 +179,7 @@ class _Rows:
         if sides is not None and sides.derivative is not None and total is not DEAD and not is_finite(total):
             total, compared = sides.derivative, None
             digits = digits_of(total)
-        partial, value, autograd, error, verdict, began = compared or self._compared(j, total)
+        partial, value, autograd, error, verdict, began = compared or self._compared(j, number(total))
         return Gradient(
             partial, form.chain, form.factors, form.symbolic, form.filled, digits, value, autograd, error, verdict,
             None if own is None else to_float(own), began, form.typeset,

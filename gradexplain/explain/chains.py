@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gradexplain.language.backward import Walk
@@ -13,11 +13,11 @@ HEAD, TAIL = 4, 3
 
 
 class Link(NamedTuple):
-    """The way from a node to the objective where there is only one: the next node, how far it is, the last links."""
+    """The way from a node to the objective where there is only one: the next node, how far it is, the last nodes."""
 
     following: int
     distance: int
-    first: tuple[str, ...]
+    first: tuple[int, ...]
 
 
 class Chains:
@@ -30,23 +30,24 @@ class Chains:
         self.reached: dict[int, tuple[int, ...]] = {top: (top,)}
         self.links: dict[int, Link] = {}
         self.parents: dict[int, tuple[int, ...]] = {}
+        shown = {*visible, *sources}
         for j in walk.order:
-            parents: dict[int, None] = {}
-            for step in walk.steps[j]:
-                parents.update(dict.fromkeys(self.reached[step.through]))
-            self.parents[j] = tuple(parents)
-            shown = j in visible or j in sources
-            self.reached[j] = (j,) if shown else self.parents[j]
-            if shown and len(parents) == 1:
-                self._link(j, next(iter(parents)))
+            ways = [self.reached[step.through] for step in walk.steps[j]]
+            parents = ways[0] if len(ways) == 1 else tuple(dict.fromkeys(itertools.chain(*ways)))
+            self.parents[j] = parents
+            if j not in shown:
+                self.reached[j] = parents
+                continue
+            self.reached[j] = (j,)
+            if len(parents) == 1:
+                self._link(j, parents[0])
 
     def _link(self, j: int, parent: int) -> None:
         before = self.links.get(parent)
-        own = self.partial(parent, j)
         if parent == self.top:
-            self.links[j] = Link(parent, 1, (own,))
+            self.links[j] = Link(parent, 1, (parent, j))
         elif before is not None:
-            first = (*before.first, own) if len(before.first) < HEAD else before.first
+            first = before.first if len(before.first) > HEAD else (*before.first, j)
             self.links[j] = Link(parent, before.distance + 1, first)
 
     def partial(self, of: int, by: int) -> str:
@@ -87,10 +88,12 @@ class Chains:
     def _product(self, j: int) -> list[str]:
         link = self.links[j]
         if link.distance <= LONGEST:
-            nodes = self.path(j)
-            return [self.partial(a, b) for a, b in itertools.pairwise(nodes)]
-        tail, node = [], j
-        for _ in range(TAIL):
-            tail.append(self.partial(self.links[node].following, node))
-            node = self.links[node].following
-        return [*link.first, f"… ({link.distance - HEAD - TAIL:,} more)", *tail[::-1]]
+            return self._partials(self.path(j))
+        last = [j]
+        while len(last) <= TAIL:
+            last.append(self.links[last[-1]].following)
+        skipped = f"… ({link.distance - HEAD - TAIL:,} more)"
+        return [*self._partials(link.first), skipped, *self._partials(last[::-1])]
+
+    def _partials(self, nodes: Sequence[int]) -> list[str]:
+        return [self.partial(of, by) for of, by in itertools.pairwise(nodes)]

@@ -23,10 +23,15 @@ class Node(NamedTuple):
     value: Fraction | str | None = None
 
 
+# How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.
+_make = tuple.__new__
+
+
 class Graph:
     """Nodes in evaluation order. A node that already exists is found again, not made twice.
 
-    `names` are those the person gave, by node; `places` the half-open ranges of the text that nodes were read from;
+    `inputs` are the numbers of all inputs, in the order in which the formula first names them; `names` are those the
+    person gave, by node; `places` the half-open ranges of the text that nodes were read from;
     `spelling` the alias under which the person called a function;
     `is_template` marks an expression of the rule table, where
     an input may stand for a condition or a setting.
@@ -40,6 +45,7 @@ class Graph:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.inputs: list[int] = []
         self.names: dict[int, str] = {}
         self.places: dict[int, tuple[int, int]] = {}
         self.spelling: dict[int, str] = {}
@@ -58,7 +64,10 @@ class Graph:
 
     def input(self, name: str) -> int:
         """The number of the input called `name`."""
-        return self._add(Node(INPUT, (), name), False)
+        found = self._add(Node(INPUT, (), name), False)
+        if not self.inputs or found > self.inputs[-1]:
+            self.inputs.append(found)
+        return found
 
     def constant(self, value: Fraction | int | str) -> int:
         """The number of the constant `value`: a Fraction or int, or one of SYMBOLIC_CONSTANTS."""
@@ -69,8 +78,8 @@ class Graph:
         is_constant = self.is_constant
         for i in inputs:
             if not is_constant[i]:
-                return self._add(Node(rule, inputs), False)
-        return self._add(Node(rule, inputs), True)
+                return self._add(_make(Node, (rule, inputs, None)), False)
+        return self._add(_make(Node, (rule, inputs, None)), True)
 
     def name(self, node: int, name: str, before: int = 0) -> int:
         """Give `node` a name, or have a node `identity` take it: for an input, a number, or a node that is older.
@@ -84,11 +93,6 @@ class Graph:
             node = len(self.nodes) - 1
         self.names[node] = name
         return node
-
-    @property
-    def inputs(self) -> list[int]:
-        """The numbers of all inputs, in the order in which the formula first names them."""
-        return [i for i, node in enumerate(self.nodes) if node.rule == INPUT]
 
     def inputs_first(self, root: int, known: Container[int] = ()) -> Iterator[int]:
         """The nodes that `root` is made of, each after its inputs, `root` last; those in `known` are passed over."""

@@ -54,6 +54,20 @@ def write_fraction(value: Fraction) -> str:
     return f"{sign}{mantissa}e{point - 1}"
 
 
+def write_number(value: Fraction | float) -> str:
+    """The shortest exact way to write a fraction, or the decimal that a float prints as.
+
+    >>> write_number(0.1), write_number(-2.0), write_number(1e-7)
+    ('0.1', '-2', '1e-7')
+    """
+    if isinstance(value, float):
+        text = repr(value)
+        if "e" not in text and value:
+            return text.removesuffix(".0")
+        value = Fraction(text)
+    return write_fraction(value)
+
+
 def _decimal_places(denominator: int) -> int:
     """How many decimal places 1/denominator has, or -1 where they never end."""
     twos = fives = 0

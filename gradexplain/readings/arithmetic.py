@@ -23,11 +23,12 @@ LIMIT = 1 << 60
 
 mp = mpmath.MPContext()
 INF, NAN = mp.inf, mp.nan
+_Real = mp.mpf
 
 
 def _sane(value: Number) -> Number:
     """Complex results are no numbers here, and exponents beyond all use saturate."""
-    if type(value) is not mp.mpf:
+    if type(value) is not _Real:
         return NAN if isinstance(value, mp.mpc) else mp.mpf(value)
     exponent = value._mpf_[2]
     if -LIMIT < exponent < LIMIT:
@@ -47,7 +48,7 @@ def to_float(value: Any) -> float:
     >>> to_float(mp.mpf(1) / 3), to_float(mp.mpf(-10) ** 999)
     (0.3333333333333333, -inf)
     """
-    if type(value) is mp.mpf:
+    if type(value) is _Real:
         sign, mantissa, exponent, bits = value._mpf_
         if mantissa and bits < 1000 and -1000 < exponent + bits < 1000:
             # The integer is rounded correctly, and to move the point of a normal number is exact.

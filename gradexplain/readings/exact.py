@@ -20,7 +20,8 @@ BITS_TO_LOSE = 90
 LARGE_GRAPH = 3_000
 # A contribution that is 0 because its branch was not taken: it stays 0 whatever it is multiplied by.
 DEAD = 0
-_WITH_KINK = frozenset(rule.name for rule in RULES.values() if rule.kink and not rule.boolean)
+# A choice has the kinks of its condition.
+_WITH_KINK = frozenset(rule.name for rule in RULES.values() if rule.kink and not rule.boolean) | {"where"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +45,19 @@ def evaluate(graph: Graph, given: Mapping[int, Any], last: int | None = None, co
     values: list[Number] = []
     is_constant = graph.is_constant
     complete = all(value is not None for value in given.values())
-    for i, node in enumerate(graph.nodes[: None if last is None else last + 1]):
+    for i, (rule, inputs, number) in enumerate(graph.nodes[: None if last is None else last + 1]):
         if i in given:
             value = given[i]
             values.append(None if value is None else mp.mpf(value))
-        elif node.rule == CONSTANT and constants:
-            values.append(constant(node.value))  # type: ignore[arg-type]
-        elif node.rule == INPUT or (is_constant[i] and not constants):
+        elif rule == CONSTANT and constants:
+            values.append(constant(number))  # type: ignore[arg-type]
+        elif rule == INPUT or (is_constant[i] and not constants):
             values.append(None)
         else:
-            arguments = [values[j] for j in node.inputs]
+            arguments = [values[j] for j in inputs]
             if complete or all(argument is not None for argument in arguments):
-                values.append(function(node.rule)(*arguments))
-            elif node.rule == "where" and arguments[0] is not None:
+                values.append(function(rule)(*arguments))
+            elif rule == "where" and arguments[0] is not None:
                 values.append(arguments[1 if arguments[0] else 2])
             else:
                 values.append(None)
@@ -68,12 +69,10 @@ def _is_nan(value: Number) -> bool:
 
 
 def _at_kink(graph: Graph, values: Sequence[Number], i: int) -> bool:
-    """Whether node `i` is just where its derivative may not exist; for a choice, where its condition changes."""
+    """Whether node `i`, of a rule with kinks, is at one; for a choice, where its condition changes."""
     node = graph.nodes[i]
     if node.rule == "where":
         node = graph.nodes[node.inputs[0]]
-    elif node.rule not in _WITH_KINK:
-        return False
     rule = RULES.get(node.rule)
     if rule is None or not rule.kink:
         return False
@@ -87,7 +86,8 @@ class _ExactReading:
     def __init__(self, graph: Graph, values: list[Number], upstream: float) -> None:
         self.graph, self.values, self.upstream = graph, values, upstream
         needed = graph.ancestors([graph.objective])
-        self.kinks = frozenset(i for i in range(len(values)) if needed[i] and _at_kink(graph, values, i))
+        places = [i for i, node in enumerate(graph.nodes[: len(values)]) if node.rule in _WITH_KINK and needed[i]]
+        self.kinks = frozenset([i for i in places if _at_kink(graph, values, i)])
         self.locals: dict[tuple[str, int], Callable[[Sequence[Number]], Number]] = {}
 
     def seed(self) -> Number:
@@ -102,22 +102,21 @@ class _ExactReading:
         return local, upstream * local
 
     def _local(self, i: int, slot: int) -> Number:
-        node = self.graph.nodes[i]
-        call = self.locals.get((node.rule, slot))
+        rule, inputs, _ = self.graph.nodes[i]
+        call = self.locals.get((rule, slot))
         if call is None:
-            rule = RULES[node.rule]
-            call = self.locals[node.rule, slot] = expression(rule.partials[slot], len(rule.partials))
-        values = self.values
-        result = call([*[values[j] for j in node.inputs], values[i]])
-        rule = RULES[node.rule]
-        if rule.kink or node.rule == "where":
-            if rule.kink and any(_is_nan(values[j]) for j in node.inputs):
+            partials = RULES[rule].partials
+            call = self.locals[rule, slot] = expression(partials[slot], len(partials))
+        values, value = self.values, self.values[i]
+        result = call([*[values[j] for j in inputs], value])
+        if rule in _WITH_KINK:
+            if RULES[rule].kink and any(_is_nan(values[j]) for j in inputs):
                 return NAN
             if i not in self.kinks and result is not None and result == 0:
                 return DEAD
-        elif result is not None and values[i] is not None and finite(result) and not finite(values[i]):
+        elif result is not None and value is not None and not finite(value) and finite(result):
             # At a pole of its own, or outside of its domain, a function has no derivative, whatever the formula says.
-            here = all(values[j] is not None and finite(values[j]) for j in node.inputs)
+            here = all(values[j] is not None and finite(values[j]) for j in inputs)
             return NAN if here else result
         return result
 
