@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, make_dataclass
 from functools import cache
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
+Record = TypeVar("Record")
 SCHEMA = "gradexplain/derivation@1"
 
 # The verdicts, from the best to the worst; the worst of all rows is the verdict of the derivation.
@@ -145,6 +146,25 @@ class Derivation:
         from gradexplain.output.notebook import render
 
         return render(self)
+
+
+def maker(record: type[Record]) -> Callable[..., Record]:
+    """A function that makes records of one kind, from the values of all their fields in order.
+
+    It is for records that come by the ten thousand: a frozen one sets each of its fields by a call. Here they are set
+    in a twin that is not frozen, which then becomes the record, in a third of the time.
+
+    >>> maker(Began)("v1", "a reason") == Began("v1", "a reason")
+    True
+    """
+    twin: Any = make_dataclass(record.__name__, [field.name for field in fields(cast(Any, record))], slots=True)
+
+    def make(*values: Any) -> Record:
+        made = twin(*values)
+        made.__class__ = record
+        return cast(Record, made)
+
+    return make
 
 
 _SCALARS = frozenset((str, int, bool, type(None)))

@@ -30,10 +30,13 @@ from gradexplain.records import (
     Gradient,
     Input,
     Value,
+    maker,
 )
 
 NO_WITNESS = Witness([], {})
 MAX_NOTES = 12
+_contribution, _forward_row = maker(Contribution), maker(ForwardRow)
+_backward_row, _gradient = maker(BackwardRow), maker(Gradient)
 
 
 def prepare(problem: Problem) -> Prepared:
@@ -68,7 +71,7 @@ def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
         inputs={names.of[i]: Input(problem.given[i]) for i in graph.inputs},
         missing=tuple(problem.missing),
         point={names.of[i]: problem.point[names.of[i]].text for i in graph.inputs if names.of[i] in problem.point},
-        nodes=tuple([ForwardRow(*row, values[i] if values else None) for i, row in prepared.forward.items()]),
+        nodes=tuple([_forward_row(*row, values[i] if values else None) for i, row in prepared.forward.items()]),
         backward=backward,
         gradient=gradient,
     )
@@ -120,7 +123,7 @@ class Prepared:
         for through, slot, upstream, local, value in self.exact.walk.steps[j]:
             rule = nodes[through].rule
             found.append(
-                Contribution(
+                _contribution(
                     names.of[through],
                     rule,
                     title_for(rule, slot),
@@ -169,7 +172,7 @@ class _Rows:
         """The row of node `j` in the backward pass, with every contribution."""
         partial, value, autograd, error, verdict, began = self.compared[j]
         contributions = self.prepared.contributions[j]
-        return BackwardRow(self.problem.name(j), partial, contributions, value, autograd, error, verdict, began)
+        return _backward_row(self.problem.name(j), partial, contributions, value, autograd, error, verdict, began)
 
     def gradient(self, j: int) -> Gradient:
         """The entry of source `j`."""
@@ -180,7 +183,7 @@ class _Rows:
             total, compared = sides.derivative, None
             digits = digits_of(total)
         partial, value, autograd, error, verdict, began = compared or self._compared(j, number(total))
-        return Gradient(
+        return _gradient(
             partial, form.chain, form.factors, form.symbolic, form.filled, digits, value, autograd, error, verdict,
             None if own is None else to_float(own), began, form.typeset,
         )  # fmt: skip

@@ -7,12 +7,11 @@ messages differ between versions of Python; `docs/how-it-works.md` says more.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gradexplain.errors import FormulaError, LimitError
 from gradexplain.language.complaints import TENSORS, foreign, missing_operator, nothing_here
-from gradexplain.language.functions import MODULES, Value, is_boolean, is_number, resolve_call
+from gradexplain.language.functions import MODULES, Call, Value, is_boolean, is_number, resolve_call
 from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.numerals import read_number
 from gradexplain.language.rules import OPERATORS
@@ -21,17 +20,6 @@ from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, Tok
 
 MAX_OPERATIONS = 120_000
 MAX_DEPTH = 20_000
-
-
-@dataclass(slots=True)
-class Call:
-    """A call whose bracket is open: its name, and the arguments read so far; `keyword` is that of the next one."""
-
-    name: Token
-    arguments: list[Value] = field(default_factory=list)
-    keywords: dict[str, Value] = field(default_factory=dict)
-    keyword: str = ""
-    places: dict[str, Token] = field(default_factory=dict)
 
 
 class Pending(NamedTuple):
@@ -174,14 +162,14 @@ class ExpressionParser:
         else:
             if self.tokens[self.position - 1].text not in ("(", ","):
                 self._argument(call)
-            name, arguments = call.name, call.arguments
-            rule, calls = resolve_call(self.text, self.graph, name, arguments, call.keywords, call.places)
-            start = min([name.start, *[value.start for value in arguments]])
+            rule, calls = resolve_call(self.text, self.graph, call)
+            # What a method is called on stands before its name.
+            start = min([call.name.start, *[value.start for value in call.arguments]])
             node = -1
             for inputs in calls:
                 node = self._make(rule.name, [node if i < 0 else i for i in inputs], start, token.end)
-                if name.text != rule.name and rule.name not in OPERATORS.values():
-                    self.graph.spelling.setdefault(node, name.text)
+                if call.name.text != rule.name and rule.name not in OPERATORS.values():
+                    self.graph.spelling.setdefault(node, call.name.text)
             self.values.append(Value(node, start, token.end))
         self.stack.pop()
         self.depth -= 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -61,6 +62,17 @@ class Value(NamedTuple):
     end: int
 
 
+@dataclass(slots=True)
+class Call:
+    """A call whose bracket is open: its name, and the arguments read so far; `keyword` is that of the next one."""
+
+    name: Token
+    arguments: list[Value] = field(default_factory=list)
+    keywords: dict[str, Value] = field(default_factory=dict)
+    keyword: str = ""
+    places: dict[str, Token] = field(default_factory=dict)
+
+
 def rule_of(name: str) -> Rule | None:
     """The rule that a function name means, by its id or an alias.
 
@@ -79,21 +91,20 @@ def function_names() -> list[str]:
     return [*RULES, *ALIASES]
 
 
-def resolve_call(
-    text: str, graph: Graph, name: Token, values: list[Value], keywords: dict[str, Value], places: Mapping[str, Token]
-) -> tuple[Rule, list[list[int]]]:
+def resolve_call(text: str, graph: Graph, call: Call) -> tuple[Rule, list[list[int]]]:
     """The rule that a call means and the inputs of each node to make, in order (more than one for `max(a, b, c)`).
 
     In a list of inputs, -1 stands for the node made before. Raises FormulaError for an unknown name, a wrong number of
     arguments, an unknown keyword, a condition that is no comparison and a setting that is no number.
     """
+    name, values, keywords = call.name, call.arguments, call.keywords
 
     def error(message: str, hint: str = "", value: Value | None = None) -> FormulaError:
         place = value or Value(0, name.start, name.end)
         return FormulaError(message, text, place.start, place.end, hint)
 
     rule = _named_rule(name.text, error)
-    for key, place in places.items():
+    for key, place in call.places.items():
         if _KEYWORD_SPELLINGS.get(key, key) not in rule.keywords:
             hint = nearest(key, rule.keywords)
             raise error(f"{name.text} has no argument {key}", hint, Value(0, place.start, place.end))
@@ -105,8 +116,10 @@ def resolve_call(
         _check_kinds(rule, graph, values, error)
         inputs = [[values[0].node, values[1].node], *([-1, value.node] for value in values[2:])]
         return rule, inputs
-    filled = _fill(rule, name.text, graph, values, keywords, error)
-    return rule, [filled]
+    if len(values) == len(rule.partials) and not keywords:
+        _check_kinds(rule, graph, values, error)
+        return rule, [[value.node for value in values]]
+    return rule, [_fill(rule, name.text, graph, values, keywords, error)]
 
 
 _KEYWORD_SPELLINGS = {"a_min": "min", "a_max": "max"}

@@ -116,7 +116,7 @@ def _subtract(a: Number, b: Number) -> Number:
 
 
 def _divide(a: Number, b: Number) -> Number:
-    if b == 0:
+    if not b:
         return INF * mp.sign(a) if a else NAN
     return _sane(a / b)
 
@@ -134,13 +134,13 @@ def _exp(a: Number) -> Number:
 
 
 def _power(a: Number, b: Number) -> Number:
-    if b == 0:
+    if not b:
         return mp.one
-    if a == 0:
+    if not a:
         return a if b > 0 else INF if b < 0 else NAN
-    if mp.isinf(a) or mp.isinf(b) or a != a or b != b:
+    if not (finite(a) and finite(b)):
         return _sane(mp.power(a, b)) if a > 0 else NAN
-    if a == 1:
+    if a._mpf_ == mp.one._mpf_:
         return a
     if _magnitude(b) > 20 and not (_magnitude(b) < 200 and abs(a - 1) < mp.mpf(2) ** (40 - _magnitude(b))):
         # Far out: the exponent of the result would have millions of digits, or the power is that of a negative number.
@@ -177,7 +177,7 @@ def _sign(a: Number) -> Number:
 def _bounded(function: Callable[..., Number], limit: Callable[[], Number], far: int) -> Callable[..., Number]:
     """A function that is `limit()` times the sign far out, where computing it would be a waste."""
     inner = _guarded(function)
-    return lambda a: limit() * mp.sign(a) if _magnitude(a) > far or mp.isinf(a) else inner(a)
+    return lambda a: limit() * mp.sign(a) if _magnitude(a) > far or (not finite(a) and mp.isinf(a)) else inner(a)
 
 
 def _round(a: Number) -> Number:
@@ -206,6 +206,11 @@ ELEMENTARY: dict[str, Callable[..., Any]] = {
     "where": _choose, "floor": _guarded(mp.floor), "round": _round,
     "gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le, "eq": operator.eq, "ne": operator.ne,
 }  # fmt: skip
+
+
+def exactly(value: float) -> Number:
+    """A float as an exact number, all of its bits whatever the precision."""
+    return mp.make_mpf(mpmath.libmp.from_float(value))
 
 
 def constant(value: Fraction | str) -> Number:

@@ -62,7 +62,10 @@ def _compile(text: str, inputs: int) -> Callable[[Sequence[Number]], Number]:
     def run(values: Sequence[Number]) -> Number:
         registers = [*values, None] if len(values) == inputs else list(values)
         registers += constants
-        complete = all(value is not None for value in values)
+        complete = True
+        for value in values:
+            if value is None:
+                complete = False
         for call, indices in steps:
             arguments = [registers[k] for k in indices]
             if not complete and any(argument is None for argument in arguments):

@@ -12,7 +12,7 @@ from typing import Any
 from gradexplain.language.backward import Step, Walk, reverse
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.rules import RULES
-from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, finite, losses, mp
+from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, exactly, finite, losses, mp
 from gradexplain.readings.compiled import expression, function
 
 DIGITS = (80, 180, 400, 900, 1700)
@@ -48,7 +48,7 @@ def evaluate(graph: Graph, given: Mapping[int, Any], last: int | None = None, co
     for i, (rule, inputs, number) in enumerate(graph.nodes[: None if last is None else last + 1]):
         if i in given:
             value = given[i]
-            values.append(None if value is None else mp.mpf(value))
+            values.append(exactly(value) if type(value) is float else None if value is None else mp.mpf(value))
         elif rule == CONSTANT and constants:
             values.append(constant(number))  # type: ignore[arg-type]
         elif rule == INPUT or (is_constant[i] and not constants):
