@@ -200,7 +200,8 @@ class _Rows:
                 if abs(to_float(total) - found) > max(1e-9 * abs(found), 1e-30):
                     gives = f"SymPy's derivative of the whole formula gives {short(found)}"
                     notes.append(f"{self.problem.partial(j)}: {gives}")
-        long = [self.problem.partial(j) for j in self.problem.sources if self.prepared.forms[j].symbolic is None]
+        long = [j for j in self.problem.sources if self.prepared.forms[j].symbolic is None]
         if long:
-            notes.append(f"the closed form of {listed(long)} is too long to write out; the chain stands for it")
+            shown = listed(long, self.problem.partial)
+            notes.append(f"the closed form of {shown} is too long to write out; the chain stands for it")
         return notes if len(notes) <= MAX_NOTES else [*notes[:MAX_NOTES], f"… {len(notes) - MAX_NOTES:,} more notes"]

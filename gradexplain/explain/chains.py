@@ -13,11 +13,11 @@ HEAD, TAIL = 4, 3
 
 
 class Link(NamedTuple):
-    """The way from a node to the objective where there is only one: the next node, how far it is, the last nodes."""
+    """The way from a node to the objective where there is only one: the next node, how far it is, the last links."""
 
     following: int
     distance: int
-    first: tuple[int, ...]
+    first: str
 
 
 class Chains:
@@ -45,9 +45,9 @@ class Chains:
     def _link(self, j: int, parent: int) -> None:
         before = self.links.get(parent)
         if parent == self.top:
-            self.links[j] = Link(parent, 1, (parent, j))
+            self.links[j] = Link(parent, 1, self.partial(parent, j))
         elif before is not None:
-            first = before.first if len(before.first) > HEAD else (*before.first, j)
+            first = f"{before.first} · {self.partial(parent, j)}" if before.distance < HEAD else before.first
             self.links[j] = Link(parent, before.distance + 1, first)
 
     def partial(self, of: int, by: int) -> str:
@@ -60,7 +60,7 @@ class Chains:
     def text(self, j: int) -> str:
         """The chain of the gradient with respect to node `j`; a sum where several ways lead on."""
         if j in self.links:
-            return " · ".join(self._product(j))
+            return self._product(j)
         parents = self.parents.get(j, ())
         if not parents:
             return self.partial(self.top, j)
@@ -85,15 +85,14 @@ class Chains:
             nodes.append(self.links[nodes[-1]].following)
         return nodes[::-1]
 
-    def _product(self, j: int) -> list[str]:
+    def _product(self, j: int) -> str:
         link = self.links[j]
         if link.distance <= LONGEST:
             return self._partials(self.path(j))
         last = [j]
         while len(last) <= TAIL:
             last.append(self.links[last[-1]].following)
-        skipped = f"… ({link.distance - HEAD - TAIL:,} more)"
-        return [*self._partials(link.first), skipped, *self._partials(last[::-1])]
+        return f"{link.first} · … ({link.distance - HEAD - TAIL:,} more) · {self._partials(last[::-1])}"
 
-    def _partials(self, nodes: Sequence[int]) -> list[str]:
-        return [self.partial(of, by) for of, by in itertools.pairwise(nodes)]
+    def _partials(self, nodes: Sequence[int]) -> str:
+        return " · ".join([self.partial(of, by) for of, by in itertools.pairwise(nodes)])

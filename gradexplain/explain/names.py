@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gradexplain.language.algebra import Algebra
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.templates import partial
 from gradexplain.language.text import write
 
-# Characters that stand for out, a, b, c, d in a pattern; they are private, so no name contains them.
-_OUT, _MARKS = "\ue000", "\ue001\ue002\ue003\ue004"
+# Where the characters begin that stand for names in a pattern; they are private, so no name contains them.
+_FIRST_MARK = 0xE000
+# What is longer is not likely to come again in the same shape.
+_LONGEST_SHAPE = 100
 
 
 class Names:
@@ -44,21 +48,31 @@ class Names:
         """The node over the names of the nodes that it reads, such as `v1 + b`."""
         found = self._expressions.get(i)
         if found is None:
-            rule, inputs, _ = self.graph.nodes[i]
-            called = [self.of.get(j) for j in inputs]
-            # Which inputs are the same node, or have no name, matters: `x*x`, `a*b` and `2*b` are different patterns.
-            plain = None not in called and len(set(inputs)) == len(inputs)
-            key = (rule, self.graph.spelling.get(i), *(() if plain else self._shape(inputs)))
-            pattern = self._patterns.get(key)
-            if pattern is None:
-                marks = {j: mark for mark, j in zip(_MARKS, inputs, strict=False) if j in self.of}
-                pattern = self._patterns[key] = _fillable(write(self.graph, i, marks))
-            found = self._expressions[i] = pattern.format(None, *called)
+            found = self._expressions[i] = self.written(i, self.of)
         return found
 
-    def _shape(self, inputs: tuple[int, ...]) -> list[int]:
-        """For each input the node where it has no name, else where among the inputs it stands first."""
-        return [-1 - inputs.index(j) if j in self.of else j for j in inputs]
+    def written(self, i: int, named: Mapping[int, str]) -> str:
+        """The node over the nodes in `named` and the inputs, as `write` has it; nodes of one shape share a pattern."""
+        nodes = self.graph.nodes
+        leaves: dict[int, int] = {}
+        shape: list[object] = []
+        stack = [i]
+        while stack and len(shape) < _LONGEST_SHAPE:
+            j = stack.pop()
+            rule, inputs, value = nodes[j]
+            if rule == INPUT or (j in named and j != i):
+                shape.append(leaves.setdefault(j, len(leaves)))
+            else:
+                shape += (rule, value, self.graph.spelling.get(j))
+                stack += inputs
+        if stack:
+            return write(self.graph, i, named)
+        key = tuple(shape)
+        pattern = self._patterns.get(key)
+        if pattern is None:
+            marks = {j: chr(_FIRST_MARK + place) for j, place in leaves.items()}
+            pattern = self._patterns[key] = _fillable(write(self.graph, i, marks), len(leaves))
+        return pattern.format(*[named[j] if j in named else nodes[j].value for j in leaves])
 
     def inputs(self, i: int) -> tuple[str, ...]:
         """The nodes that node `i` reads, by name; a constant part that has none is written out."""
@@ -72,25 +86,26 @@ class Names:
         key = (rule, slot, *[None if j in self.of else j for j in inputs]) if None in called else (rule, slot)
         pattern = self._patterns.get(key)
         if pattern is None:
-            pattern = self._patterns[key] = _fillable(self._pattern(i, slot))
-        return pattern.format(self.of[i], *called)
+            pattern = self._patterns[key] = _fillable(self._pattern(i, slot), len(inputs) + 1)
+        return pattern.format(*called, self.of[i])
 
     def _pattern(self, i: int, slot: int) -> str:
         node = self.graph.nodes[i]
         graph = Graph()
         bindings = {}
-        for letter, mark, j in zip("abcd", _MARKS, node.inputs, strict=False):
-            bindings[letter] = graph.input(mark) if j in self.of else copy_constant(self.graph, j, graph)
-        bindings["out"] = graph.input(_OUT)
+        for place, (letter, j) in enumerate(zip("abcd", node.inputs, strict=False)):
+            named = j in self.of
+            bindings[letter] = graph.input(chr(_FIRST_MARK + place)) if named else copy_constant(self.graph, j, graph)
+        bindings["out"] = graph.input(chr(_FIRST_MARK + len(node.inputs)))
         algebra = Algebra(graph)
         return write(graph, algebra.instantiate(partial(node.rule, slot), bindings), {})
 
 
-def _fillable(pattern: str) -> str:
-    """A pattern with marks, made ready for names to be put in by `format`."""
+def _fillable(pattern: str, places: int) -> str:
+    """A pattern with marks, made ready for as many names to be put in by `format`."""
     pattern = pattern.replace("{", "{{").replace("}", "}}")
-    for place, mark in enumerate((_OUT, *_MARKS)):
-        pattern = pattern.replace(mark, f"{{{place}}}")
+    for place in range(places):
+        pattern = pattern.replace(chr(_FIRST_MARK + place), f"{{{place}}}")
     return pattern
 
 

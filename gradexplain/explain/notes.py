@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from gradexplain.explain.limits import Sides
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import Judgement
 from gradexplain.language.rules import RULES
-from gradexplain.language.text import write
 from gradexplain.readings.arithmetic import Number
 from gradexplain.readings.digits import digits_of
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
 from gradexplain.records import Began, Value
 
+Item = TypeVar("Item")
 MAX_LISTED = 8
 
 
-def listed(names: list[str]) -> str:
-    """Names in a sentence, a long list cut short.
+def listed(items: Sequence[Item], name: Callable[[Item], str] = str) -> str:
+    """The names of some items in a sentence, a long list cut short.
 
     >>> listed(["w", "x", "y"])
     'w, x and y'
     """
-    if len(names) > MAX_LISTED:
-        return ", ".join(names[: MAX_LISTED - 1]) + f" and {len(names) - MAX_LISTED + 1:,} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    count = len(items)
+    names = [name(item) for item in items[:MAX_LISTED]]
+    if count > MAX_LISTED:
+        return ", ".join(names[:-1]) + f" and {count - MAX_LISTED + 1:,} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if count > 1 else names)
 
 
 def short(value: Number | Value) -> str:
@@ -152,5 +156,5 @@ def closed_form_source(problem: Problem) -> tuple[str, ...]:
         return all(j in named or graph.nodes[j].value is not None for j in graph.nodes[i].inputs)
 
     return tuple([
-        f"{name} = {names.expression(i) if simple(i) else write(graph, i, named)}" for i, name in named.items()
+        f"{name} = {names.expression(i) if simple(i) else names.written(i, named)}" for i, name in named.items()
     ])  # fmt: skip

@@ -56,13 +56,17 @@ class ExpressionParser:
     def expression(self, separators: str) -> Value:
         """Read from the current position up to one of `separators` outside brackets, a line end or the end."""
         self.values, self.stack, self.depth = [], [], 0
-        want_value = True
+        tokens, want_value = self.tokens, True
         while True:
-            token = self.tokens[self.position]
-            if token.kind == LINE_END and self.depth:
+            token = tokens[self.position]
+            kind = token.kind
+            if kind == SYMBOL:
+                if not self.depth and token.text in separators:
+                    break
+            elif kind == LINE_END and self.depth:
                 self.position += 1
                 continue
-            if token.kind in (END, LINE_END) or (not self.depth and token.text in separators and token.text):
+            elif kind in (END, LINE_END):
                 break
             want_value = self._operand(token) if want_value else self._operator(token)
             if self.depth > MAX_DEPTH:

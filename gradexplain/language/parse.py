@@ -10,7 +10,7 @@ from gradexplain.errors import FormulaError, PointError, nearest
 from gradexplain.language.expression import ExpressionParser
 from gradexplain.language.functions import Value, is_boolean
 from gradexplain.language.graph import Graph
-from gradexplain.language.tokens import END, LINE_END, NAME, Token
+from gradexplain.language.tokens import END, LINE_END, NAME, SYMBOL, Token
 
 
 def parse(text: str, given: Collection[str] = ()) -> Graph:
@@ -51,7 +51,7 @@ def parse(text: str, given: Collection[str] = ()) -> Graph:
 def _skip(parser: ExpressionParser, separators: str) -> Token:
     """Move past line ends and separators; returns the token that follows."""
     token = parser.tokens[parser.position]
-    while token.kind == LINE_END or (token.text and token.text in separators):
+    while token.kind == LINE_END or (token.kind == SYMBOL and token.text in separators):
         parser.position += 1
         token = parser.tokens[parser.position]
     return token
@@ -59,8 +59,8 @@ def _skip(parser: ExpressionParser, separators: str) -> Token:
 
 def _target(parser: ExpressionParser) -> Token | None:
     """The name before `=` where there is one, the position moved past both; checked to be new."""
-    name, *after = parser.tokens[parser.position : parser.position + 2]
-    if name.kind != NAME or not after or after[0].text != "=":
+    name = parser.tokens[parser.position]
+    if name.kind != NAME or parser.tokens[parser.position + 1].text != "=":
         return None
     if name.text in parser.variables:
         raise parser.error(f"{name.text} is defined twice", name, "give the second one a name of its own")

@@ -101,18 +101,21 @@ UNSUSPICIOUS = 8
 
 
 def _add(a: Number, b: Number) -> Number:
-    result = a + b
-    first, second = a._mpf_, b._mpf_
-    if first[0] != second[0] and first[1] and second[1]:
+    return _counted(a + b, a._mpf_, b._mpf_, 1)
+
+
+def _subtract(a: Number, b: Number) -> Number:
+    return _counted(a - b, a._mpf_, b._mpf_, 0)
+
+
+def _counted(result: Number, first: tuple[int, ...], second: tuple[int, ...], unlike: int) -> Number:
+    """The sum or difference, its losses counted where the signs are such that digits can cancel."""
+    if first[0] ^ second[0] == unlike and first[1] and second[1]:
         _, mantissa, exponent, bits = result._mpf_
         lost = max(first[2] + first[3], second[2] + second[3]) - exponent - bits if mantissa else ALL_BITS
         if lost > UNSUSPICIOUS:
             losses.bits += lost
     return result
-
-
-def _subtract(a: Number, b: Number) -> Number:
-    return _add(a, -b)
 
 
 def _divide(a: Number, b: Number) -> Number:
@@ -139,7 +142,7 @@ def _power(a: Number, b: Number) -> Number:
     if not a:
         return a if b > 0 else INF if b < 0 else NAN
     if not (finite(a) and finite(b)):
-        return _sane(mp.power(a, b)) if a > 0 else NAN
+        return _sane(a**b) if a > 0 else NAN
     if a._mpf_ == mp.one._mpf_:
         return a
     if _magnitude(b) > 20 and not (_magnitude(b) < 200 and abs(a - 1) < mp.mpf(2) ** (40 - _magnitude(b))):
@@ -147,7 +150,7 @@ def _power(a: Number, b: Number) -> Number:
         far = _magnitude(b) + abs(_magnitude(a)).bit_length() > 62
         if far:
             return NAN if a < 0 else INF if (a > 1) == (b > 0) else mp.zero
-    return _sane(mp.power(a, b))
+    return _sane(a**b)
 
 
 _finite_log = _guarded(mp.log)
