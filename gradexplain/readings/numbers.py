@@ -74,21 +74,24 @@ def run(program: Program) -> Witness:
         "polygamma": lambda a, n: torch.polygamma(int(n), a),
     }
     tensors: list[Any] = []
+    # All leaves are made at once, since a tensor takes a while to make.
+    values = [operation[3] for operation in program.operations if operation is not None and operation[0] == "leaf"]
+    leaves = iter(torch.tensor(values, dtype=dtype).unbind())
     try:
         for operation in program.operations:
             if operation is None:
                 tensors.append(None)
                 continue
-            name, inputs, settings, value, requires_grad = operation
+            name, inputs, settings, _, requires_grad = operation
             if name == "leaf":
-                tensors.append(torch.tensor(value, dtype=dtype, requires_grad=requires_grad))
+                tensors.append(next(leaves).requires_grad_(requires_grad))
                 continue
             call = calls.get(name)
             if call is None:
                 call = calls[name] = _find(torch, name)
             tensors.append(call(*[tensors[j] for j in inputs], *settings))
         gradients = _gradients(torch, tensors, program, dtype)
-        return Witness(_items(torch, tensors), gradients)
+        return Witness(_items(tensors), gradients)
     except (RuntimeError, NotImplementedError, TypeError, ValueError, OverflowError) as error:
         return Witness([], {}, str(error).splitlines()[0])
 
@@ -108,23 +111,10 @@ def _gradients(torch: Any, tensors: list[Any], program: Program, dtype: Any) -> 
         # With an explicit seed PyTorch imports SymPy to compare two shapes, which takes longer than all the rest.
         seed = None if program.upstream == 1.0 else torch.tensor(program.upstream, dtype=dtype)
         results = torch.autograd.grad(objective, [tensors[i] for i in wanted], seed, allow_unused=True)
-        found.update(zip(wanted, _items(torch, results), strict=True))
+        found.update(zip(wanted, _items(results), strict=True))
     return found
 
 
-def _items(torch: Any, tensors: Sequence[Any]) -> list[float | bool | None]:
-    """The numbers in 0-dimensional tensors, fetched in one go."""
-    values: list[float | bool | None] = [None] * len(tensors)
-    floats = []
-    for i, tensor in enumerate(tensors):
-        if tensor is None:
-            continue
-        if tensor.dtype == torch.bool:
-            values[i] = bool(tensor)
-        else:
-            floats.append(i)
-    if floats:
-        together = torch.stack([tensors[i].detach() for i in floats]).tolist()
-        for i, value in zip(floats, together, strict=True):
-            values[i] = value
-    return values
+def _items(tensors: Sequence[Any]) -> list[float | bool | None]:
+    """The numbers in 0-dimensional tensors."""
+    return [None if tensor is None else tensor.item() for tensor in tensors]
