@@ -36,7 +36,7 @@ from gradexplain.records import (
 NO_WITNESS = Witness([], {})
 MAX_NOTES = 12
 _contribution, _forward_row = maker(Contribution), maker(ForwardRow)
-_backward_row, _gradient = maker(BackwardRow), maker(Gradient)
+_backward_row, _gradient, _input = maker(BackwardRow), maker(Gradient), maker(Input)
 
 
 def prepare(problem: Problem) -> Prepared:
@@ -68,7 +68,7 @@ def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
         upstream=problem.held_seed,
         verdict=max(verdicts, key=VERDICTS.index),
         notes=(*problem.notes, *general_notes(problem, exact, found, witness is not None), *rows.notes()),
-        inputs={names.of[i]: Input(problem.given[i]) for i in graph.inputs},
+        inputs={names.of[i]: _input(problem.given[i], ()) for i in graph.inputs},
         missing=tuple(problem.missing),
         point={names.of[i]: problem.point[names.of[i]].text for i in graph.inputs if names.of[i] in problem.point},
         nodes=tuple([_forward_row(*row, values[i] if values else None) for i, row in prepared.forward.items()]),
@@ -165,7 +165,9 @@ class _Rows:
     def _compared(self, j: int, value: Value) -> _Compared:
         # Autograd's gradient is 0 where PyTorch left it None.
         autograd = (self.witness.gradients.get(j) or 0.0) if self.witness.values else None
-        origin = began(self.problem, self.exact, self.witness, self.judgement, j)
+        origin = None
+        if j in self.judgement.began:
+            origin = began(self.problem, self.exact, self.witness, self.judgement, j)
         return _Compared(self.problem.partial(j), value, autograd, error(value, autograd), self.verdict(j), origin)
 
     def backward(self, j: int) -> BackwardRow:

@@ -95,4 +95,5 @@ class Chains:
         return f"{link.first} · … ({link.distance - HEAD - TAIL:,} more) · {self._partials(last[::-1])}"
 
     def _partials(self, nodes: Sequence[int]) -> str:
-        return " · ".join([self.partial(of, by) for of, by in itertools.pairwise(nodes)])
+        names = [self.names[node] for node in nodes]
+        return " · ".join([f"∂{of}/∂{by}" for of, by in itertools.pairwise(names)])

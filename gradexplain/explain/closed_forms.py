@@ -56,7 +56,7 @@ def closed_forms(
     """
     atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
     algebra = Algebra(graph, atoms, generic)
-    walk = reverse(graph, sources, _SymbolicReading(algebra, upstream), edges=edges)
+    walk = reverse(graph, sources, _SymbolicReading(algebra, upstream), edges=edges, keep=False)
     zero = graph.constant(0)
     return algebra, {j: walk.totals.get(j, zero) for j in sources}
 
@@ -72,7 +72,7 @@ def factors(graph: Graph, path: Sequence[int], known: dict[tuple[int, int], int 
         if (upper, lower) not in known:
             stop = (atoms | set(path)) - {upper}
             reading = _SymbolicReading(Algebra(graph, atoms), Fraction(1))
-            known[upper, lower] = reverse(graph, [lower], reading, upper, stop).totals.get(lower)
+            known[upper, lower] = reverse(graph, [lower], reading, upper, stop, keep=False).totals.get(lower)
     found = [known[link] for link in links]
     return tuple([node for node in found if node is not None]) if None not in found else ()
 

@@ -90,7 +90,7 @@ class _Judge:
 
     def _judge(self, j: int, total: Number, autograd: float) -> None:
         verdicts, began = self.judgement.verdicts, self.judgement.began
-        at_kink = self._kinks(j)
+        at_kink = self._kinks(j) if self.exact.kinks else []
         right = close(total, autograd, self.dtype.tolerance) or self._is_noise(j, total, autograd)
         if is_finite(total) and math.isfinite(autograd):
             verdicts[j] = ("convention" if at_kink else "agrees") if right else "precision"
@@ -108,9 +108,7 @@ class _Judge:
 
     def _kinks(self, j: int) -> list[int]:
         """The nodes through which a kink makes the gradient of `j` a matter of convention."""
-        found: list[int] = []
-        if not self.exact.kinks:
-            return found
+        found = []
         for step in self.exact.walk.steps[j]:
             here = step.through in self.exact.kinks and step.upstream is not DEAD and step.upstream != 0
             if here or (step.through in self.unsettled and step.local != 0):

@@ -62,12 +62,13 @@ def reverse(
     top: int = -1,
     stop: Collection[int] = (),
     edges: Edges | None = None,
+    keep: bool = True,
 ) -> Walk[T]:
     """Walk from the objective back to `sources` (numbers of nodes) and collect every contribution on the way.
 
     Only nodes that depend on a source take part. A source that no contribution reaches has no entry in the result.
     The walk begins at `top` where it is given, and goes no further than the nodes in `stop`. `edges` are those of an
-    earlier walk of the same extent, which need not be found again.
+    earlier walk of the same extent, which need not be found again. Without `keep` there are totals but no steps.
 
     >>> from gradexplain.language.parse import parse
     >>> class Count:
@@ -91,14 +92,14 @@ def reverse(
         for slot, j in edges.leaving[i]:
             upstream = totals[i]
             local, value = contribution(i, slot, upstream)
-            step = _make(Step, (i, slot, upstream, local, value))
             # The one place where gradients accumulate.
-            if j in totals:
-                totals[j] = reading.add(totals[j], value)
-                steps[j].append(step)
-            else:
-                totals[j] = value
-                steps[j] = [step]
+            totals[j] = reading.add(totals[j], value) if j in totals else value
+            if keep:
+                step = _make(Step, (i, slot, upstream, local, value))
+                if j in steps:
+                    steps[j].append(step)
+                else:
+                    steps[j] = [step]
             waiting[j] -= 1
             if not waiting[j]:
                 order.append(j)

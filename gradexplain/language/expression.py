@@ -68,7 +68,10 @@ class ExpressionParser:
                 continue
             elif kind in (END, LINE_END):
                 break
-            want_value = self._operand(token) if want_value else self._operator(token)
+            if want_value:
+                want_value = self._name(token) if kind == NAME else self._operand(token)
+            else:
+                want_value = self._operator(token)
             if self.depth > MAX_DEPTH:
                 raise LimitError(f"brackets are nested more than {MAX_DEPTH:,} deep", self.text, token.start, token.end)
             self.position += 1
@@ -81,12 +84,10 @@ class ExpressionParser:
         return self.values.pop()
 
     def _operand(self, token: Token) -> bool:
-        """Take a token where a value must begin; returns whether a value is still wanted after it."""
+        """Take a token, no name, where a value must begin; returns whether a value is still wanted after it."""
         if token.kind == NUMBER:
             self.values.append(Value(self._number(token), token.start, token.end))
             return False
-        if token.kind == NAME:
-            return self._name(token)
         if token.text == "(":
             self._open(token)
         elif token.text == "-":

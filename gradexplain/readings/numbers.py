@@ -6,6 +6,7 @@ It gets a list of operations and knows nothing of the rule table's derivatives.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 from gradexplain.language.graph import INPUT, Graph
@@ -53,12 +54,19 @@ def program(
         elif node.rule == INPUT or i in given:
             operations.append(("leaf", [], [], float(given[i] or 0.0), i in leaves))
         else:
-            rule = RULES[node.rule]
-            numbers = [] if rule.boolean or rule.name == "where" else [k for k, p in enumerate(rule.partials) if not p]
-            inputs = [j for k, j in enumerate(node.inputs) if k not in numbers]
+            name, numbers = _call(node.rule)
+            inputs = [j for k, j in enumerate(node.inputs) if k not in numbers] if numbers else list(node.inputs)
             settings = [float(given[node.inputs[k]] or 0.0) for k in numbers]
-            operations.append((rule.torch or rule.name, inputs, settings, 0.0, False))
+            operations.append((name, inputs, settings, 0.0, False))
     return Program(operations, graph.objective, wanted, upstream, dtype)
+
+
+@cache
+def _call(rule: str) -> tuple[str, tuple[int, ...]]:
+    """PyTorch's name of an operation, and which of its inputs are settings."""
+    row = RULES[rule]
+    numbers = () if row.boolean or rule == "where" else [k for k, partial in enumerate(row.partials) if not partial]
+    return row.torch or rule, tuple(numbers)
 
 
 def run(program: Program) -> Witness:
