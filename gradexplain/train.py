@@ -93,14 +93,15 @@ class Run:
             raise OptionError(f"unknown comparison {compare}", hint="it is one of " + ", ".join(COMPARISONS))
         if compare == "order" and not request.zero_grad:
             raise OptionError("without zero_grad() there is no order to compare")
-        self.request, self.compare = request, compare
+        # Whoever chooses an order wants to know what it changes.
+        self.request, self.compare = request, compare or ("order" if request.order != ORDERS[0] else None)
         self.setup: Setup = set_up(request)
         if not TORCH.installed():
             raise OptionError("training needs PyTorch, which is not installed", hint="pip install torch")
         self.progress: Callable[[int], None] = lambda step: None
         self.kept: list[TrainingStep] = []
         self.interrupted = False
-        self.refused = ""
+        self.compares = True
         TORCH.start()
         self._ask(LOOP, tuple(self.setup.job))
         # The rest of the work is done while PyTorch loads.
@@ -170,7 +171,7 @@ class Run:
         """The record, after all steps that have not been asked for yet."""
         self.kept += list(self.steps())
         training = self.record()
-        if self.interrupted:
+        if self.interrupted or not self.compares:
             return training
         return replace(training, comparison=tuple(self._others()))
 
@@ -213,7 +214,14 @@ class Run:
             notes=(*setup.notes, *self._remarks()),
             interrupted=self.interrupted,
             curve=tuple(watch.curve),
+            label=self._label(),
         )
+
+    def _label(self) -> str:
+        """What tells this run from those that it is compared with."""
+        if self.compare == "zero-grad":
+            return "with zero_grad()" if self.request.zero_grad else "without zero_grad()"
+        return self.request.order if self.compare == "order" else ""
 
     def _remarks(self) -> Iterator[str]:
         """Where a questionable verdict first came up, and why."""
@@ -240,12 +248,14 @@ class Run:
         """The runs to compare with, from the same start: they differ in which calls are made, or in their order."""
         if self.compare == "zero-grad":
             changes: list[dict[str, Any]] = [{"zero_grad": not self.request.zero_grad, "order": ORDERS[0]}]
-        elif self.compare == "order" or self.request.order != ORDERS[0]:
+        elif self.compare == "order":
             changes = [{"order": order} for order in ORDERS if order != self.request.order]
         else:
             changes = []
         for change in changes:
-            yield Run(replace(self.request, **change)).finish()
+            other = Run(replace(self.request, **change), self.compare)
+            other.compares = False
+            yield other.finish()
 
     def contours(self, xs: Sequence[float], ys: Sequence[float]) -> Contours | None:
         """The loss on a grid that holds the given values of the two parameters; None for another number of them."""

@@ -38,8 +38,8 @@ class Spread:
 class Batch:
     """One backward pass over rows of data: how many there were, and what each of them contributed.
 
-    `weight` is what the gradient of the batch was multiplied with before it was added to `.grad` (below 1 only where
-    several batches make one step). `rows` are the numbers of the rows listed, counted from 1 (all of a small batch,
+    `weight` is what the loss was multiplied with before backward() (below 1 only where several batches make one step),
+    `loss` is without it, and `gradient` is what backward() added to `.grad`, with it. `rows` are the numbers of the rows listed, counted from 1 (all of a small batch,
     else none); `row_loss` and `row_gradient` have an entry for each of them. `spread` is over all rows.
     """
 
@@ -136,8 +136,8 @@ class Contours:
 class Training:
     """One training run; printed, it is the table, and `to_dict()` is the JSON object of `docs/output.md`.
 
-    `steps` are those that were asked for; `curve` samples the whole run as (step, loss, parameters), in order, the last
-    entry after the last step. `agreed` is at how many steps backward() agreed with the chain rule, `checked` at how many
+    `steps` are those that were asked for; `curve` samples the whole run as (steps made, loss, parameters), in order
+    from the start to the end. `agreed` is at how many steps backward() agreed with the chain rule, `checked` at how many
     it was compared. `settings` names what the run was asked to do with `.grad`: the order of the calls, whether they are
     zeroed, how many batches make a step. `comparison` are other runs from the same start, by their label.
     """

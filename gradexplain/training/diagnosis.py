@@ -27,7 +27,7 @@ def diagnose(setup: Setup, watch: Watch, final: float, curvature: Callable[[], f
     found += _oscillating(setup, watch)
     if not broken and not diverging:
         found += _converged(watch, final)
-    if not found or {entry.name for entry in found} <= {"no gradient", "stale gradient"}:
+    if {entry.name for entry in found} <= {"no gradient"} and watch.moved:
         found += _course(watch, final)
     return found
 
@@ -126,6 +126,4 @@ def _course(watch: Watch, final: float) -> list[Diagnosis]:
     if final < first:
         text = f"the loss fell from {short(first)} to {short(final)}, and is not at rest yet"
         return [Diagnosis("decreasing", text, None, final)]
-    if final == first and not watch.moved:
-        return [Diagnosis("unchanged", f"no parameter moved, and the loss stays {short(final)}", None, final)]
     return [Diagnosis("undecided", f"the loss went from {short(first)} to {short(final)}", None, final)]

@@ -48,12 +48,11 @@ class OptimizerRow:
 
 _DECAY = Line("g", "g + weight_decay*p", "weight_decay")
 _BUFFER = Line("buffer", "momentum*buffer + g")
-_ADAM = (
+_MOMENTS = (
     Line("m", "beta1*m + (1 - beta1)*g"),
     Line("v", "beta2*v + (1 - beta2)*g**2"),
     Line("m_hat", "m/(1 - beta1**t)"),
     Line("v_hat", "v/(1 - beta2**t)"),
-    Line("p", "p - lr*m_hat/(sqrt(v_hat) + eps)"),
 )
 _BETAS = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 
@@ -64,8 +63,11 @@ _ROWS = (
     OptimizerRow("nesterov", "SGD", 0.1,
                  (_DECAY, _BUFFER, Line("ahead", "g + momentum*buffer"), Line("p", "p - lr*ahead")), ("buffer",),
                  {"momentum": 0.9, "weight_decay": 0.0}),
-    OptimizerRow("adam", "Adam", 0.001, (_DECAY, *_ADAM), ("m", "v"), {**_BETAS, "weight_decay": 0.0}),
-    OptimizerRow("adamw", "AdamW", 0.001, (Line("p", "p - lr*weight_decay*p", "weight_decay"), *_ADAM), ("m", "v"),
+    OptimizerRow("adam", "Adam", 0.001, (_DECAY, *_MOMENTS, Line("p", "p - lr*m_hat/(sqrt(v_hat) + eps)")), ("m", "v"), {**_BETAS, "weight_decay": 0.0}),
+    OptimizerRow("adamw", "AdamW", 0.001,
+                 (*_MOMENTS, Line("decayed", "p - lr*weight_decay*p", "weight_decay"),
+                  Line("p", "decayed - lr*m_hat/(sqrt(v_hat) + eps)", "weight_decay"),
+                  Line("p", "p - lr*m_hat/(sqrt(v_hat) + eps)", "!weight_decay")), ("m", "v"),
                  {**_BETAS, "weight_decay": 0.01}),
     OptimizerRow("rmsprop", "RMSprop", 0.01,
                  (_DECAY, Line("v", "alpha*v + (1 - alpha)*g**2"),

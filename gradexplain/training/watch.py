@@ -94,7 +94,7 @@ class Watch:
         """The loss and the parameters after the last step."""
         if self._waiting is not None:
             self._judge_harm(loss)
-        self.curve.append((self.steps + 1, loss, tuple(parameters)))
+        self.curve.append((self.steps, loss, tuple(parameters)))
 
     def _gradients(self, step: int, backward: Sequence[float | None], grad: Sequence[float | None]) -> None:
         zero = rest = True
@@ -136,9 +136,10 @@ class Watch:
 
     def _sample(self, step: int, loss: float, parameters: Sequence[float]) -> None:
         """Keep some points of the curve, evenly spaced; with each doubling of the spacing half of them go."""
-        if (step - 1) % self._stride:
+        made = step - 1
+        if made % self._stride:
             return
-        self.curve.append((step, loss, tuple(parameters)))
+        self.curve.append((made, loss, tuple(parameters)))
         if len(self.curve) > CURVE_POINTS:
             self.curve = self.curve[::2]
             self._stride *= 2
