@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from gradexplain.errors import columns, printable
-from gradexplain.output.losses import Run, Scale, remarks, runs, scale
+from gradexplain.output.losses import Run, Scale, remarks, round_numbers, runs, scale
 from gradexplain.output.numbers import show
 from gradexplain.training_records import Training
 
@@ -158,23 +158,9 @@ def _loss_labels(axis: Scale, height: int, look: _Look) -> Labels:
 def _round_losses(axis: Scale) -> list[float]:
     """Up to some four round numbers between the ends of the y axis: powers of ten where it is logarithmic."""
     if axis.logarithmic:
-        low, high = math.ceil(math.log10(axis.low)), math.floor(math.log10(axis.high))
-        return [10.0**k for k in range(low, high + 1, max(1, math.ceil((high - low) / 3))) if k > -300]
-    return [float(number) for number in _round_numbers(axis.low, axis.high, 3)]
-
-
-def _round_numbers(low: float, high: float, count: int) -> list[float]:
-    """At most about `count` multiples of 1, 2 or 5 times a power of ten, strictly between the two.
-
-    >>> _round_numbers(0, 137, 3)
-    [50, 100]
-    """
-    span = (high - low) / max(count, 1)
-    if not 1e-300 < span < math.inf:
-        return []
-    power: float = 10 ** math.floor(math.log10(span))
-    unit = next(power * k for k in (1, 2, 5, 10) if power * k >= span * 0.999)
-    return [k * unit for k in range(math.floor(low / unit) + 1, math.ceil(high / unit))]
+        low, high = math.log10(axis.low), math.log10(axis.high)
+        return [float(f"1e{round(power)}") for power in round_numbers(low, high, max(1, min(4, int(high - low))))]
+    return [float(number) for number in round_numbers(axis.low, axis.high, 3)]
 
 
 def _short(number: float, digits: int) -> str:
@@ -193,7 +179,7 @@ def _steps(first: int, last: int, room: int, look: _Look) -> tuple[str, str]:
     places: dict[int, int] = {}
     if last > first:
         count = max(1, min(6, room // (2 * len(str(last)) + 4), last - first))
-        for step in map(round, _round_numbers(first, last, count)):
+        for step in map(round, round_numbers(first, last, count)):
             places[round((step - first) / (last - first) * (room - 1))] = step
     places |= {0: first} if last == first else {0: first, room - 1: last}
     floor, numbers = look.floor * room, ""

@@ -110,3 +110,17 @@ def remarks(run: Run) -> str:
         found[MAX_REMARKS - 1 :] = [f"not finite at {len(found) - MAX_REMARKS + 1} more places"]
     text = ", ".join(found)
     return f"{run.label}: {text}" if text and run.label else text
+
+
+def round_numbers(low: float, high: float, count: int) -> list[float]:
+    """At most about `count` multiples of 1, 2 or 5 times a power of ten, strictly between the two.
+
+    >>> round_numbers(0, 137, 3)
+    [50, 100]
+    """
+    span = (high - low) / max(count, 1)
+    if not 1e-300 < span < math.inf:
+        return []
+    power: float = 10 ** math.floor(math.log10(span))
+    unit = next(power * k for k in (1, 2, 5, 10) if power * k >= span * 0.999)
+    return [k * unit for k in range(math.floor(low / unit) + 1, math.ceil(high / unit))]
