@@ -159,7 +159,7 @@ def _round_losses(axis: Scale) -> list[float]:
     """Up to some four round numbers between the ends of the y axis: powers of ten where it is logarithmic."""
     if axis.logarithmic:
         low, high = math.log10(axis.low), math.log10(axis.high)
-        return [float(f"1e{round(power)}") for power in round_numbers(low, high, max(1, min(4, int(high - low))))]
+        return [float(f"1e{round(power)}") for power in round_numbers(low, high, min(4, math.ceil(high - low)))]
     return [float(number) for number in round_numbers(axis.low, axis.high, 3)]
 
 

@@ -20,7 +20,7 @@ from gradexplain.output.axes import (
     steps_below,
     style,
     too_large,
-)  # fmt: skip
+)
 from gradexplain.output.losses import Run, runs, scale
 from gradexplain.training_records import Contours, Training
 

@@ -20,7 +20,7 @@ from gradexplain.output.axes import (
     steps_below,
     style,
     too_large,
-)  # fmt: skip
+)
 from gradexplain.output.losses import Run, Scale, runs, scale
 from gradexplain.output.numbers import show
 from gradexplain.output.path import draw_parameters, draw_path
