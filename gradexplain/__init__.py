@@ -15,16 +15,20 @@ if TYPE_CHECKING:
     from gradexplain.errors import FormulaError, GradexplainError, OptionError, PointError
     from gradexplain.language.rules import RULES, Rule
     from gradexplain.records import Derivation
+    from gradexplain.train import train
+    from gradexplain.training_records import Training
 
 __version__ = "0.1.0"
 __all__ = [
-    "RULES", "Derivation", "FormulaError", "GradexplainError", "OptionError", "PointError", "Rule", "__version__",
-    "derive",
+    "RULES", "Derivation", "FormulaError", "GradexplainError", "OptionError", "PointError", "Rule", "Training",
+    "__version__", "derive", "train",
 ]  # fmt: skip
 
 # Loaded on demand, so that `import gradexplain` costs nothing and no name here needs PyTorch or SymPy.
 _HOMES = {
     "derive": "gradexplain.derive",
+    "train": "gradexplain.train",
+    "Training": "gradexplain.training_records",
     "Derivation": "gradexplain.records",
     "RULES": "gradexplain.language.rules",
     "Rule": "gradexplain.language.rules",

@@ -38,9 +38,10 @@ class Spread:
 class Batch:
     """One backward pass over rows of data: how many there were, and what each of them contributed.
 
-    `weight` is what the loss was multiplied with before backward() (below 1 only where several batches make one step),
-    `loss` is without it, and `gradient` is what backward() added to `.grad`, with it. `rows` are the numbers of the rows listed, counted from 1 (all of a small batch,
-    else none); `row_loss` and `row_gradient` have an entry for each of them. `spread` is over all rows.
+    `weight` is what the loss was multiplied with before backward() (below 1 only where several batches make one step);
+    `loss` is without it, and `gradient` is what backward() added to `.grad`, with it. `rows` are the numbers of the
+    rows listed, counted from 1 (all of a small batch, else none); `row_loss` and `row_gradient` have an entry for each
+    of them. `spread` is over all rows.
     """
 
     count: int
@@ -57,8 +58,9 @@ class Batch:
 class TrainingStep:
     """One step: the parameters at its start, the loss there, what each call did, and the verdict on the gradient.
 
-    `backward` is what this step's backward() computed, `held` what `.grad` held before it (None after zero_grad()), `grad`
-    what `.grad` holds when step() reads it (None where there is none). `batches` are filled for shown steps on data.
+    `backward` is what this step's backward() computed, `held` what `.grad` held before it (None after zero_grad()),
+    `grad` what `.grad` holds when step() reads it (None where there is none). `batches` are filled for steps that are
+    looked at closely, on data or where several batches make a step.
     """
 
     step: int
@@ -134,12 +136,12 @@ class Contours:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One training run; printed, it is the table, and `to_dict()` is the JSON object of `docs/output.md`.
+    """One training run; printed, it is the table, and `to_dict()` is the JSON object of `docs/training.md`.
 
-    `steps` are those that were asked for; `curve` samples the whole run as (steps made, loss, parameters), in order
-    from the start to the end. `agreed` is at how many steps backward() agreed with the chain rule, `checked` at how many
-    it was compared. `settings` names what the run was asked to do with `.grad`: the order of the calls, whether they are
-    zeroed, how many batches make a step. `comparison` are other runs from the same start, by their label.
+    `planned` is how many steps were asked for, `steps` are those that the record keeps. `curve` samples the whole run
+    as (steps made, loss, parameters), in order from the start to the end. `agreed` is at how many steps backward() agreed
+    with the chain rule, `checked` at how many the two were compared. `order`, `zero_grad` and `accumulate` say which
+    calls make a step. `label` tells the run from those in `comparison`, which began at the same start.
     """
 
     source: str
@@ -168,7 +170,7 @@ class Training:
     comparison: tuple[Training, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object of `docs/output.md`, with `nan` and infinities as strings."""
+        """The JSON object of `docs/training.md`, with `nan` and infinities as strings."""
         return {"schema": SCHEMA, **plain(self)}
 
     def __str__(self) -> str:

@@ -49,10 +49,11 @@ def start_early(arguments: list[str]) -> None:
         return
     try:
         given = {name for point in points for name in parse_point(point)}
-        needed = [str(graph.nodes[i].value) for graph in (parse(text, given) for text in formulas) for i in graph.inputs]
+        graphs = [parse(text, given) for text in formulas]
     except GradexplainError:
         return
-    if (command == ["train"] or given.issuperset(needed)) and TORCH.installed():
+    complete = all(str(graph.nodes[i].value) in given for graph in graphs for i in graph.inputs)
+    if (complete or command == ["train"]) and TORCH.installed():
         TORCH.start()
 
 

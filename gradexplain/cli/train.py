@@ -12,13 +12,21 @@ import typer
 from gradexplain.cli.options import Color, DTypeName, choose_format
 from gradexplain.cli.progress import Progress
 from gradexplain.cli.streams import (
-    Lines, encodes, read_input, use_color, write_bytes, write_file, write_note, write_result, writable,
+    Lines,
+    encodes,
+    read_input,
+    use_color,
+    writable,
+    write_bytes,
+    write_file,
+    write_note,
+    write_result,
 )  # fmt: skip
 from gradexplain.errors import OptionError
 from gradexplain.records import FAILURES
 
 if TYPE_CHECKING:
-    from gradexplain.train import Run
+    from gradexplain.training.run import Run
     from gradexplain.training_records import Training
 
 INTERRUPTED = 130
@@ -76,8 +84,11 @@ PLOTS = (".svg", ".png")
 def command(
     expression: Annotated[
         str | None,
-        typer.Argument(help="The formula whose last statement is the loss, or - for standard input; "
-                            "without it, a line through one point.", show_default=False),
+        typer.Argument(
+            help="The formula whose last statement is the loss, or - for standard input; "
+            "without it, a line through one point.",
+            show_default=False,
+        ),
     ] = None,
     at: Annotated[
         list[str] | None,
@@ -86,8 +97,10 @@ def command(
     params: Annotated[str | None, typer.Option(metavar="NAME,…", help="The inputs that are trained.")] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Columns for the other inputs: CSV, TSV, JSON lines or Parquet; - for CSV "
-                                          "on standard input."),
+        typer.Option(
+            metavar="FILE",
+            help="Columns for the other inputs: CSV, TSV, JSON lines or Parquet; - for CSV on standard input.",
+        ),
     ] = None,
     reduction: Annotated[Reduction, typer.Option(help="How the losses of the rows become one.")] = Reduction.mean,
     optimizer: Annotated[OptimizerName, typer.Option(help="The update rule.")] = OptimizerName.sgd,
@@ -148,8 +161,8 @@ def command(
 
     # What a run makes in this process is kept, or is freed without a search for cycles.
     gc.disable()
-    from gradexplain.train import Run
     from gradexplain.training.options import Request
+    from gradexplain.training.run import Run
 
     if all_steps or (every is None and chosen is not Format.table):
         every = 1

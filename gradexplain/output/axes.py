@@ -116,7 +116,7 @@ def steps_below(axes: Axes, everything: Sequence[Run]) -> None:
     steps = [step for run in everything for step, _ in run.points]
     first, last = min(steps, default=0), max(steps, default=0)
     margin = (last - first) * 0.03 or 0.5
-    axes.set_xlabel("step")
+    axes.set_xlabel("steps made")
     axes.set_xlim(first - margin, last + margin)
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, steps=[1, 2, 5, 10]))
 

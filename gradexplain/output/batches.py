@@ -15,7 +15,7 @@ def explain_batches(training: Training, width: int) -> list[str]:
         return []
     lines = [""]
     for k, batch in enumerate(step.batches):
-        lines += _batch(training, step, batch, k) + [""]
+        lines += [*_batch(training, step, batch, k), ""]
     if len(step.batches) > 1:
         for name in training.parameters:
             terms = " + ".join(_signed(batch.gradient[name]) for batch in step.batches[:6])

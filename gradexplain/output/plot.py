@@ -22,8 +22,8 @@ from gradexplain.output.axes import (
     too_large,
 )
 from gradexplain.output.losses import Run, Scale, runs, scale
-from gradexplain.output.numbers import show
 from gradexplain.output.path import draw_parameters, draw_path
+from gradexplain.output.updates import title
 from gradexplain.training_records import Contours, Training
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def _title(training: Training) -> str:
     formula = cut(training.statements[-1] if training.statements else training.objective)
     if training.comparison:
         return formula
-    rate = training.optimizer.settings.get("lr")
-    return f"{formula}\n{cut(training.optimizer.name)}" + (f", lr {show(rate)}" if rate is not None else "")
+    return f"{formula}\n{cut(title(training.optimizer))}"
 
 
 def _draw_losses(axes: Axes, everything: Sequence[Run]) -> None:

@@ -1,9 +1,10 @@
-"""The steps of a run, in the widest of three layouts that fits: a line each, the updates below each other, or stacked."""
+"""The steps of a run in the widest of three layouts that fits: a line each, updates below each other, or stacked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradexplain.errors import columns
 from gradexplain.output.grid import layout, total
 from gradexplain.output.numbers import show
 from gradexplain.output.updates import arithmetic
@@ -41,6 +42,7 @@ def step_lines(training: Training, width: int, every: bool = False) -> Lines:
 
 def _at_rest(steps: Sequence[TrainingStep]) -> tuple[int, str]:
     """From which of the steps on nothing changes any more until the last one, and why; past the end where it does."""
+
     def same(one: TrainingStep, other: TrainingStep) -> bool:
         return repr((one.parameters, one.loss, one.grad)) == repr((other.parameters, other.loss, other.grad))
 
@@ -67,14 +69,17 @@ def _updates(training: Training, step: TrainingStep) -> list[list[str]]:
 
 
 def _update_cell(training: Training, step: TrainingStep, split: str) -> str:
-    """The updates of all parameters: on one line where each is one, else with the optimizer's numbers below each other."""
+    """The updates of all parameters: on one line where each is one, else the optimizer's numbers below each other."""
     updates = _updates(training, step)
     if all(len(lines) == 1 for lines in updates):
         return split.join(lines[0] for lines in updates)
     names = list(step.update)
     found = []
     for name, lines in zip(names, updates, strict=True):
-        found += [f"{name}: {lines[0]}"] + [f"{' ' * (len(name) + 2)}{line}" for line in lines[1:]] if len(lines) > 1 else lines
+        if len(lines) > 1:
+            indent = " " * (columns(name) + 2)
+            lines = [f"{name}: {lines[0]}", *[f"{indent}{line}" for line in lines[1:]]]
+        found += lines
     return "\n".join(found)
 
 
@@ -153,9 +158,8 @@ def _stacked(training: Training, steps: Sequence[TrainingStep], rest: tuple[int,
         if rest[0] < k:
             continue
         for name in step.parameters:
-            computed = f"{name}.grad = {show(step.backward[name]) or 'none'}"
-            if detailed:
-                computed = f"backward(): {show(step.backward[name]) or 'none'};  {name}.grad = {held(training, step, name)}"
-            lines.append((f"  {computed}", ""))
+            computed = show(step.backward[name]) or "none"
+            both = f"backward(): {computed};  {name}.grad = {held(training, step, name)}"
+            lines.append((f"  {both if detailed else f'{name}.grad = {computed}'}", ""))
         lines += [(f"  {line}", "") for update in _updates(training, step) for line in update]
     return lines

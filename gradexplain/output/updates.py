@@ -73,5 +73,5 @@ def arithmetic(training: Training, name: str, update: Update, grad: float | None
         formula = written(line.formula, texts, _settings(training.optimizer), show)
         result = update.after if line.name == "p" else update.state[line.name]
         values[line.name] = result
-        found.append(f"{name} ← {formula} = {show(result)}" if line.name == "p" else f"{line.name} = {formula} = {show(result)}")
+        found.append(f"{f'{name} ←' if line.name == 'p' else f'{line.name} ='} {formula} = {show(result)}")
     return found

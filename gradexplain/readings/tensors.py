@@ -1,7 +1,7 @@
 """The graph on whole tensors: the formula as PyTorch runs it, and the chain rule of the rule table, elementwise.
 
-One element is one row of data or one step of a run. The forward pass is what autograd differentiates; `chain_rule` is the
-reverse walk over the rule table, in the same arithmetic, and knows nothing of autograd.
+One element is one row of data or one step of a run. The forward pass is what autograd differentiates; `chain_rule` is
+the reverse walk over the rule table, in the same arithmetic, and knows nothing of autograd.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Plan(NamedTuple):
 
 
 def plan(torch: Any, graph: Graph, constants: Mapping[int, float], dtype: Any) -> Plan:
-    """The plan of a formula. `constants` has the value of every constant that something reads, as the dtype holds it."""
+    """The plan of a formula. `constants` has the value of every constant that is read, as the dtype holds it."""
     needed = graph.ancestors([graph.objective])
     registers: list[Any] = [constants.get(i) for i in range(len(graph.nodes))]
     operations = []
@@ -80,9 +80,7 @@ def _with_settings(torch: Any, name: str, settings: Sequence[float]) -> Callable
     """PyTorch's function for a rule, its settings put in."""
     if name == "heaviside":
         # PyTorch has no derivative for the step. That of the sign is 0, and lets the step take part in autograd.
-        return lambda a: (
-            torch.heaviside(a.detach(), torch.tensor(settings[0], dtype=a.dtype)) + 0 * torch.sign(a)
-        )
+        return lambda a: torch.heaviside(a.detach(), torch.tensor(settings[0], dtype=a.dtype)) + 0 * torch.sign(a)
     if name == "polygamma":
         return partial(torch.polygamma, int(settings[0]))
     call = function(torch, name)
@@ -168,9 +166,7 @@ class _Reading:
 
     def contribution(self, i: int, slot: int, upstream: Sized) -> tuple[Sized, Sized]:
         node, values = self.graph.nodes[i], self.values
-        local = self.table.expression(
-            RULES[node.rule].partials[slot], [values[j] for j in node.inputs], values[i]
-        )
+        local = self.table.expression(RULES[node.rule].partials[slot], [values[j] for j in node.inputs], values[i])
         size = abs(local)
         return Sized(local, size), Sized(upstream.value * local, upstream.size * size)
 

@@ -1,7 +1,7 @@
 """PyTorch in a second process, so that it loads while SymPy and the exact arithmetic work in the first one.
 
-The process starts first, imports PyTorch with garbage collection off, then does tasks until its input ends. A task is the
-name of a function of ours and what it is called with; it answers as often as it likes.
+The process starts first, imports PyTorch with garbage collection off, then does tasks until its input ends. A task is
+the name of a function of ours and what it is called with; it answers as often as it likes.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,8 @@ def steps_in_epoch(rows: int, batch_size: int, accumulate: int) -> int:
     >>> steps_in_epoch(10, 4, 1), steps_in_epoch(10, 4, 2), steps_in_epoch(10, 10, 1)
     (3, 2, 1)
     """
-    return -(-(-(-rows // batch_size)) // accumulate)
+    batches = math.ceil(rows / batch_size)
+    return math.ceil(batches / accumulate)
 
 
 def groups(torch: Any, rows: int, batch_size: int, accumulate: int, shuffle: bool, seed: int) -> Iterator[list[Any]]:

@@ -61,8 +61,8 @@ def _stale(setup: Setup, watch: Watch) -> list[Diagnosis]:
 
 def _held(setup: Setup, stale: Stale) -> str:
     """The parameter whose held gradient is the largest beside what backward() computed, in words."""
-    pairs = [(name, b or 0.0, h or 0.0) for name, b, h in zip(setup.parameters, stale.backward, stale.held, strict=True)]
-    name, backward, held = max(pairs, key=lambda pair: abs(pair[2]))
+    entries = zip(setup.parameters, stale.backward, stale.held, strict=True)
+    name, backward, held = max(entries, key=lambda entry: abs(entry[2] or 0.0))
     return f"backward() computed {short(backward)} for {name}, and {name}.grad still held {short(held)}"
 
 
@@ -89,8 +89,8 @@ def _diverging(setup: Setup, watch: Watch, final: float, curvature: Callable[[],
         eigenvalue = curvature()
         limit = None if eigenvalue is None else largest_rate(job.optimizer, job.settings, eigenvalue)
     if limit is not None and eigenvalue is not None:
-        text += (f"; the loss is quadratic with a largest curvature of {short(eigenvalue)}, so {job.optimizer} is stable "
-                 f"below lr = {short(limit)}, and lr is {short(job.settings['lr'])}")  # fmt: skip
+        text += (f"; the loss is quadratic with a largest curvature of {short(eigenvalue)}, so {job.optimizer} is "
+                 f"stable below lr = {short(limit)}, and lr is {short(job.settings['lr'])}")  # fmt: skip
     elif job.zero_grad:
         text += f"; a learning rate below {short(job.settings['lr'])} may help"
     return [Diagnosis("diverging", text, None, limit)]

@@ -124,13 +124,15 @@ class Examiner:
         """A closer look at one step with the parameters `values`, over its row sets; `entry` as in `check`."""
         torch, job = self.torch, self.job
         _, weights, losses, arrived = entry
+        batches: list[tuple[Any, ...]] = []
         if not job.rows:
             gradients = [[arrived[k][n] if arrived[k] else backward[k] for k in range(len(values))]
                          for n in range(len(rows))]  # fmt: skip
-            batches = [(1, weight, loss, gradient, [], [], [], [])
-                       for weight, loss, gradient in zip(weights, losses, gradients, strict=True)]  # fmt: skip
-            return self._at_row(batches if job.accumulate > 1 else [], values, -1)
-        batches, worst, doubt = [], 0, -1.0
+            if job.accumulate > 1:
+                batches = [(1, weight, loss, gradient, [], [], [], [])
+                           for weight, loss, gradient in zip(weights, losses, gradients, strict=True)]  # fmt: skip
+            return self._at_row(batches, values, -1)
+        worst, doubt = 0, -1.0
         for n, part in enumerate(rows):
             numbers = torch.arange(job.rows) if part is None else part
             row_losses, row_gradients, doubts = self._by_row(values, part)
@@ -152,9 +154,7 @@ class Examiner:
         torch, tensors = self.torch, self.tensors
         count = tensors.count(rows)
         with torch.enable_grad():
-            points = [
-                torch.full((count,), value, dtype=tensors.dtype, requires_grad=True) for value in values
-            ]
+            points = [torch.full((count,), value, dtype=tensors.dtype, requires_grad=True) for value in values]
             results = tensors.plan.run(tensors.inputs(points, rows))
             losses = results[self.graph.objective]
             gradients = torch.autograd.grad(losses.sum(), points, allow_unused=True)
@@ -180,4 +180,3 @@ class Examiner:
             task = program(self.graph, given, tensors.nodes, wanted, 1.0, self.job.dtype)
             witness = run_program(task)
         return Close(batches, point, row + 1, tuple(witness))
-

@@ -52,9 +52,7 @@ class History:
             began = Began(began.node, f"{began.reason} (row {close.row})")
         return verdict, began
 
-    def steps(
-        self, chunk: Chunk, verdicts: list[Verdict], wanted: Callable[[int], bool]
-    ) -> Iterator[TrainingStep]:
+    def steps(self, chunk: Chunk, verdicts: list[Verdict], wanted: Callable[[int], bool]) -> Iterator[TrainingStep]:
         """The wanted steps of a chunk, in order; each chunk is to be handed in once, one after the other."""
         count = len(chunk.loss)
         for k in range(count):

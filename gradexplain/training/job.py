@@ -1,4 +1,4 @@
-"""What PyTorch is to do in a training run, and what it sends back: plain data, so that both can cross to another process."""
+"""What PyTorch is to do in a training run, and what it sends back: plain data that can cross to another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdict on a step from exact numbers: the chain rule with 50 digits at the very point, beside what PyTorch has."""
+"""The verdict on a step from exact numbers: the chain rule with 50 digits at that point, beside what PyTorch has."""
 
 from __future__ import annotations
 

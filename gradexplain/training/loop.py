@@ -45,11 +45,10 @@ class _Run:
         dtype = getattr(torch, job.dtype)
         self.tensors = Tensors(torch, job, graph, plan(torch, graph, job.constants, dtype), dtype)
         self.examiner = Examiner(torch, job, self.tensors)
-        self.parameters = [
-            torch.tensor(value, dtype=dtype, requires_grad=True) for _, value in job.parameters
-        ]
+        self.parameters = [torch.tensor(value, dtype=dtype, requires_grad=True) for _, value in job.parameters]
         self.stepper = Stepper(torch, job.optimizer, job.settings, self.parameters)
         self.arrived: list[list[float]] = [[] for _ in self.parameters]
+        self.now: list[float] = []
         self.collects = not job.zero_grad or job.accumulate > 1
         if self.collects:
             # What backward() computes, before it is added to what .grad holds.

@@ -1,8 +1,8 @@
 """THE OPTIMIZERS: one row each, the update rule written in the language, as the reader sees it.
 
-In a rule, `p` is the parameter, `g` what `.grad` holds, `t` the number of the step; every other name is a setting or a number
-that the optimizer keeps from step to step and that begins at 0. PyTorch's own code makes the step; the rule is evaluated
-beside it, and the two have to agree.
+In a rule, `p` is the parameter, `g` what `.grad` holds, `t` the number of the step; every other name is a setting, or a
+number that the optimizer keeps from step to step and that begins at 0. PyTorch's own code makes the step; the rule is
+evaluated beside it, and the two have to agree.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ _ROWS = (
     OptimizerRow("nesterov", "SGD", 0.1,
                  (_DECAY, _BUFFER, Line("ahead", "g + momentum*buffer"), Line("p", "p - lr*ahead")), ("buffer",),
                  {"momentum": 0.9, "weight_decay": 0.0}),
-    OptimizerRow("adam", "Adam", 0.001, (_DECAY, *_MOMENTS, Line("p", "p - lr*m_hat/(sqrt(v_hat) + eps)")), ("m", "v"), {**_BETAS, "weight_decay": 0.0}),
+    OptimizerRow("adam", "Adam", 0.001, (_DECAY, *_MOMENTS, Line("p", "p - lr*m_hat/(sqrt(v_hat) + eps)")), ("m", "v"),
+                 {**_BETAS, "weight_decay": 0.0}),
     OptimizerRow("adamw", "AdamW", 0.001,
                  (*_MOMENTS, Line("decayed", "p - lr*weight_decay*p", "weight_decay"),
                   Line("p", "decayed - lr*m_hat/(sqrt(v_hat) + eps)", "weight_decay"),

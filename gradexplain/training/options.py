@@ -98,6 +98,11 @@ _LIMITS = {
 }
 
 
+def _option(setting: str) -> str:
+    """The option that sets a setting."""
+    return "betas" if setting.startswith("beta") else setting.replace("_", "-")
+
+
 def settings_of(request: Request) -> dict[str, float]:
     """The settings of the optimizer, those that were not given at their defaults."""
     row = OPTIMIZERS[optimizer_name(request)]
@@ -107,8 +112,8 @@ def settings_of(request: Request) -> dict[str, float]:
         if value is None:
             continue
         if name not in settings and not (name == "momentum" and row.name == "sgd" and value == 0):
-            takes = ", ".join(key.replace("_", "-") for key in settings)
-            raise OptionError(f"{row.name} has no setting {name.replace('_', '-')}", hint=f"it has {takes}")
+            takes = ", ".join(dict.fromkeys(map(_option, settings)))
+            raise OptionError(f"{row.name} has no setting {_option(name)}", hint=f"it has {takes}")
         if not math.isfinite(value) or value < least or value >= below:
             limit = f"from {least:g} to below {below:g}" if below < math.inf else f"a finite number from {least:g} on"
             raise OptionError(f"{what} is {value:g}, and must be {limit}")

@@ -21,9 +21,7 @@ class Tensors:
         with warnings.catch_warnings():
             # The bytes are read-only, and nothing here writes to them.
             warnings.simplefilter("ignore")
-            self.columns = {
-                node: torch.frombuffer(data, dtype=torch.float64).to(dtype) for node, data in job.columns
-            }
+            self.columns = {node: torch.frombuffer(data, dtype=torch.float64).to(dtype) for node, data in job.columns}
 
     def inputs(self, parameters: Sequence[Any], rows: Any) -> dict[int, Any]:
         """The values of all inputs: the given parameters, and of the columns the given rows (None for all)."""

@@ -46,12 +46,11 @@ def set_up(request: Request) -> Setup:
     source, at, params = request.expression, request.at, request.params
     if source is None:
         source = DEFAULT_SOURCE
-        defaults = {name: given for name, given in read_point(DEFAULT_POINT).items()}
-        point = {**defaults, **read_point(at)}
+        point = {**read_point(DEFAULT_POINT), **read_point(at)}
         params = DEFAULT_PARAMETERS if params is None else params
         if request.data is not None:
-            raise OptionError("data needs a formula whose inputs are its columns",
-                              hint='such as gradexplain train "(y - (w*x + b))**2" --data points.csv --at w=0,b=0')  # fmt: skip
+            example = 'gradexplain train "(y - (w*x + b))**2" --data points.csv --at w=0,b=0'
+            raise OptionError("data needs a formula whose inputs are its columns", hint=f"such as {example}")
     else:
         point = read_point(at)
     columns = None
@@ -168,5 +167,3 @@ def _steps(request: Request, rows: int, batch_size: int) -> int:
     steps = request.epochs * steps_in_epoch(rows, batch_size, request.accumulate)
     check_whole(steps, "the number of steps")
     return steps
-
-

@@ -1,4 +1,4 @@
-"""PyTorch's own optimizers, in their functional forms: `torch.optim` is the same code with a second of imports before it."""
+"""PyTorch's own optimizers, in their functional forms: those of `torch.optim` without a second of further imports."""
 
 from __future__ import annotations
 
