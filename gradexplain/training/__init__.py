@@ -1,0 +1,1 @@
+"""Training on data: reading the columns of a file that a formula names."""
