@@ -257,6 +257,7 @@ BAD = [
         "the quotes do not match in the row that begins in line 2 of a.csv",
         QUOTES,
     ),
+    Bad("before-an-open-quote", "a.csv", 'x,n\na,1\n1,"2\n', 'column x has no number in row 1: "a"', HINT, 2),
     Bad("empty", "a.csv", "", "a.csv is empty", "its first line names the columns"),
     Bad("blank", "a.csv", "\n \n", "a.csv is empty", "its first line names the columns"),
     Bad("no-rows", "a.csv", "x,y\n", "a.csv has no rows", "training takes at least one"),
@@ -485,6 +486,13 @@ def test_a_wide_sum_is_no_infinity(tmp_path: Path) -> None:
     """The check for infinities adds the numbers up; where that alone overflows, they are read with care."""
     put(tmp_path, "a.csv", "x\n1e308\n1e308\n")
     assert listed(read_columns("a.csv", {"x"})) == {"x": [1e308, 1e308]}
+
+
+@pytest.mark.parametrize("last", ["2", "+2", " 2 "])
+def test_line_breaks_in_many_cells(last: str, tmp_path: Path) -> None:
+    """What PyArrow does not read is read many rows at a time, and each row once."""
+    put(tmp_path, "a.csv", LATE + f'1,"two\nlines",{last}\n')
+    assert listed(read_columns("a.csv", {"x", "y"})) == {"x": [1] * 70_001, "y": [2] * 70_001}
 
 
 def test_every_suffix_is_known() -> None:

@@ -6,7 +6,7 @@ import csv
 import math
 import unicodedata
 from collections.abc import Iterable, Iterator
-from itertools import dropwhile
+from itertools import dropwhile, islice
 from typing import Any, BinaryIO, TextIO
 
 from gradexplain.errors import OptionError
@@ -18,6 +18,10 @@ LONGEST_CELL = 10_000_000
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 BLOCK = 1 << 20
 
+ROWS_AT_ONCE = 4096
+
+# The cells of a row, the line where it begins, and the one where it ends.
+Row = tuple[list[str], int, int]
 Reading = tuple[tuple[str, ...], dict[str, memoryview]]
 
 
@@ -74,10 +78,8 @@ def _check_separator(source: FileSource, separator: str, names: tuple[str, ...],
             raise OptionError(f"the columns of {source.shown} are separated by {word}", hint=hint)
 
 
-def _rows(
-    lines: Iterable[str], separator: str, source: FileSource, width: int = 0
-) -> Iterator[tuple[list[str], int, int]]:
-    """Every row that is not blank: its cells, the line where it begins, and the one where it ends.
+def _rows(lines: Iterable[str], separator: str, source: FileSource, width: int = 0) -> Iterator[Row]:
+    """Every row that is not blank.
 
     In a file of one column, `width` 1, a cell that is empty is a gap; only a line without any character is blank.
     """
@@ -152,32 +154,55 @@ def float64_views(table: Any, columns: dict[str, str]) -> dict[str, memoryview] 
 
 
 def _lines(source: FileSource) -> int:
-    lines, last = 0, b"\n"
+    """The number of lines up to the last that is not blank."""
+    lines, blank = 1, 0
     with source.open() as stream:
         while data := stream.read(BLOCK):
-            lines += data.count(b"\n")
-            last = data[-1:]
-    return lines + (last != b"\n")
+            written = data.rstrip(b"\r\n")
+            if written:
+                lines += blank + written.count(b"\n")
+                blank = 0
+            blank += data.count(b"\n", len(written))
+    return lines
 
 
 def _careful(
     source: FileSource, separator: str, width: int, header_end: int, places: dict[str, int]
 ) -> dict[str, memoryview]:
     """The columns, read row by row. Raises OptionError for the first row that is wrong."""
-    columns = [(Column(name), place) for name, place in places.items()]
+    columns = [(Column(name, source.shown), place) for name, place in places.items()]
     limit = csv.field_size_limit(LONGEST_CELL)
     try:
         with source.text() as text:
             rows = dropwhile(lambda row: row[2] <= header_end, _rows(text, separator, source, width))
-            for row, (cells, line, _) in enumerate(rows, 1):
-                where = f"line {line:,} of {source.shown}"
-                if len(cells) != width:
-                    raise _wrong_width(row, cells, width, where)
-                for column, place in columns:
-                    column.add_text(cells[place], where)
+            done, ended = 0, False
+            while not ended:
+                some: list[Row] = []
+                try:
+                    some.extend(islice(rows, ROWS_AT_ONCE))
+                finally:
+                    # What is wrong in these rows comes before what ended them.
+                    _add(columns, some, done, width, source)
+                done += len(some)
+                ended = not some
     finally:
         csv.field_size_limit(limit)
     return {column.name: column.view for column, _ in columns}
+
+
+def _add(columns: list[tuple[Column, int]], rows: list[Row], done: int, width: int, source: FileSource) -> None:
+    """Add rows, after `done` of them, to the columns: all at once, which is faster, or where that fails one by one."""
+    if all(len(cells) == width for cells, _, _ in rows):
+        columns = [
+            (column, place) for column, place in columns if not column.add_plain([cells[place] for cells, _, _ in rows])
+        ]
+        if not columns:
+            return
+    for row, (cells, line, _) in enumerate(rows, done + 1):
+        if len(cells) != width:
+            raise _wrong_width(row, cells, width, f"line {line:,} of {source.shown}")
+        for column, place in columns:
+            column.add_text(cells[place], line)
 
 
 def _wrong_width(row: int, cells: list[str], width: int, where: str) -> OptionError:

@@ -52,15 +52,15 @@ def _fast(source: FileSource, present: dict[str, str], late: dict[str, str]) -> 
 
 def _careful(source: FileSource, present: dict[str, str], late: dict[str, str]) -> dict[str, memoryview]:
     """The columns, read line by line. Raises OptionError for the first row that is wrong."""
-    columns = [(Column(name), key) for name, key in present.items()]
+    columns = [(Column(name, source.shown), key) for name, key in present.items()]
     first_line = 0
     for line, found in _objects(source):
         first_line = first_line or line
         for column, key in columns:
-            column.add(found.get(key), f"line {line:,} of {source.shown}")
+            column.add(found.get(key), line)
         for name, key in late.items():
             if found.get(key) is not None:
-                raise Column(name).gap(f"line {first_line:,} of {source.shown}")
+                raise Column(name, source.shown).gap(first_line)
     return {column.name: column.view for column, _ in columns}
 
 
@@ -71,7 +71,7 @@ def _objects(source: FileSource) -> Iterator[tuple[int, dict[str, Any]]]:
             if len(content) == LONGEST_LINE:
                 raise OptionError(f"line {line:,} of {source.shown} is too long", hint=EXAMPLE)
             if content.strip():
-                yield line, _object(content.rstrip(), f"line {line:,} of {source.shown}")
+                yield line, _object(content.rstrip(), line, source.shown)
 
 
 class _Ambiguous(dict[str, Any]):
@@ -83,7 +83,8 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found if len(found) == len(pairs) else _Ambiguous(found)
 
 
-def _object(content: str, where: str) -> dict[str, Any]:
+def _object(content: str, line: int, shown: str) -> dict[str, Any]:
+    where = f"line {line:,} of {shown}"
     if not is_decoded(content):
         raise OptionError(f"{where} is not UTF-8", hint="save the file as UTF-8")
     try:

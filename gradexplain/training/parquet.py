@@ -19,7 +19,7 @@ def read(source: FileSource, wanted: frozenset[str]) -> Reading:
     with source.open() as stream:
         try:
             return _read(pyarrow.parquet.ParquetFile(stream), source, wanted)
-        except (pyarrow.ArrowException, OSError):
+        except (pyarrow.ArrowException, OSError, LookupError, ValueError):
             raise OptionError(f"cannot read {source.shown}: it is not a Parquet file, or a broken one") from None
 
 

@@ -28,7 +28,8 @@ def numbers_of(name: str, values: Any) -> memoryview:
         raise _not_numbers(name, f"has {shown}")
     if getattr(getattr(values, "dtype", None), "kind", "") in DATES:
         raise _not_numbers(name, "holds dates")
-    found = _float64(values)
+    # The memory of a masked array of NumPy holds something where a value is missing; its list does not.
+    found = None if hasattr(values, "mask") else _float64(values)
     if found is None:
         try:
             listed = _listed(values)

@@ -109,4 +109,4 @@ def is_decoded(text: str) -> bool:
     >>> is_decoded("ŷ"), is_decoded("\\udcff")
     (True, False)
     """
-    return not any("\ud800" <= c <= "\udfff" for c in text)
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
