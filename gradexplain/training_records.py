@@ -139,9 +139,9 @@ class Training:
     """One training run; printed, it is the table, and `to_dict()` is the JSON object of `docs/training.md`.
 
     `planned` is how many steps were asked for, `steps` are those that the record keeps. `curve` samples the whole run
-    as (steps made, loss, parameters), in order from the start to the end. `agreed` is at how many steps backward() agreed
-    with the chain rule, `checked` at how many the two were compared. `order`, `zero_grad` and `accumulate` say which
-    calls make a step. `label` tells the run from those in `comparison`, which began at the same start.
+    as (steps made, loss, parameters), in order from the start to the end. `agreed` is at how many steps backward()
+    agreed with the chain rule, `checked` at how many the two were compared. `order`, `zero_grad` and `accumulate` say
+    which calls make a step. `label` tells the run from those in `comparison`, which began at the same start.
     """
 
     source: str
