@@ -13,13 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "gradexplain"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the outside in; a layer may import from itself and from those that come after it.
-<<<<<<< HEAD
 LAYERS = ("cli", "output", "train", "training", "derive", "explain", "point", "readings", "language")
 OPEN = ("records", "training_records", "errors")
-=======
-LAYERS = ("cli", "output", "derive", "training", "explain", "point", "readings", "language")
-OPEN = ("records", "errors")
->>>>>>> data
 HOMES = {
     "torch": {
         "readings/numbers.py",
@@ -30,7 +25,6 @@ HOMES = {
     },
     "sympy": {"readings/symbols.py"},
     "mpmath": {"readings/arithmetic.py"},
-<<<<<<< HEAD
     "rich": {
         "output/table.py",
         "output/backward.py",
@@ -43,17 +37,10 @@ HOMES = {
     "matplotlib": {"output/plot.py", "output/axes.py", "output/path.py"},
     "numpy": {"output/path.py"},
     "pyarrow": {
-        "training/data.py",
         "training/delimited.py",
         "training/json_lines.py",
         "training/parquet.py",
-        "training/cells.py",
     },
-=======
-    "pyarrow": {"training/delimited.py", "training/json_lines.py", "training/parquet.py"},
-    "rich": {"output/table.py", "output/backward.py", "output/cells.py"},
-    "typer": {"cli/app.py", "cli/derive.py", "cli/rules.py"},
->>>>>>> data
 }
 MAX_LINES = 270
 # A record prints itself as a table and shows itself in a notebook: the one way back, taken inside of a method.
@@ -103,13 +90,9 @@ def test_heavy_packages_stay_at_home(path: Path) -> None:
         package = module.split(".")[0]
         if package in HOMES:
             assert name in HOMES[package], f"{name} imports {package}"
-<<<<<<< HEAD
             assert not (at_top and package in ("torch", "rich", "matplotlib", "numpy", "pyarrow")), (
                 f"{name} imports {package} at the top"
             )
-=======
-            assert not (at_top and package in ("torch", "rich", "pyarrow")), f"{name} imports {package} at the top"
->>>>>>> data
 
 
 def test_the_language_needs_the_standard_library_only() -> None:

@@ -63,6 +63,7 @@ def set_up(request: Request) -> Setup:
     names = Names(graph)
     inputs = _input_names(graph)
     used = tuple(name for name in inputs if columns is not None and name in columns.values)
+    _check_columns(inputs, used, columns)
     parameters = _parameters(params, inputs, used, point)
     _check_inputs(inputs, parameters, used, point, columns)
     notes = tuple(check_point(graph, point))
@@ -102,12 +103,20 @@ def _input_names(graph: Graph) -> list[str]:
     return [str(graph.nodes[i].value) for i in graph.inputs]
 
 
+def _check_columns(inputs: list[str], used: Collection[str], columns: Columns | None) -> None:
+    """Data that no input reads are a mistake."""
+    if columns is not None and not used:
+        listed = ", ".join(columns.names[:12])
+        raise OptionError("no input of the formula is a column of the data",
+                          hint=f"the data has {listed}; the formula has {', '.join(inputs[:12])}")  # fmt: skip
+
+
 def _parameters(
     params: str | Sequence[str] | None, inputs: list[str], used: Collection[str], point: Mapping[str, Given]
 ) -> tuple[str, ...]:
     """The names of the parameters, as given, or all inputs that are no columns where there is data."""
     if params is None:
-        found = [name for name in inputs if name not in used]
+        found = [name for name in inputs if name not in used and (not used or name in point)]
         if not used and len(found) > 1:
             example = ",".join([name for name in found if name in point][:2] or found[:2])
             raise OptionError("which inputs are the parameters?", hint=f"name them, such as --params {example}")
@@ -145,12 +154,8 @@ def _check_inputs(
         if columns is None:
             raise PointError(f"{name} has no value", hint=f"give it with --at {name}=1, or as a column with --data")
         listed = ", ".join(columns.names[:12]) + (", …" if len(columns.names) > 12 else "")
-        hint = nearest(name, columns.names) or f"give {name} a value with --at {name}=1"
+        hint = nearest(name, columns.names) or f"rename the column, or give {name} a value with --at {name}=1"
         raise OptionError(f"{name} has no value and is no column of the data, which has {listed}", hint=hint)
-    if columns is not None and not used:
-        listed = ", ".join(columns.names[:12])
-        raise OptionError("no input of the formula is a column of the data",
-                          hint=f"the data has {listed}; the formula has {', '.join(inputs[:12])}")  # fmt: skip
 
 
 def _check_flow(graph: Graph, names: Names, parameters: list[int]) -> None:
