@@ -83,18 +83,25 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found if len(found) == len(pairs) else _Ambiguous(found)
 
 
+# Made once, since making one takes longer than reading a line; integers of any length are floats soon.
+DECODER = json.JSONDecoder(parse_int=float, object_pairs_hook=_unambiguous)
+
+
 def _object(content: str, line: int, shown: str) -> dict[str, Any]:
-    where = f"line {line:,} of {shown}"
-    if not is_decoded(content):
-        raise OptionError(f"{where} is not UTF-8", hint="save the file as UTF-8")
     try:
-        found = json.loads(content, parse_int=float, object_pairs_hook=_unambiguous)
+        if not is_decoded(content):
+            raise OptionError(f"{_line(line, shown)} is not UTF-8", hint="save the file as UTF-8")
+        found = DECODER.decode(content)
     except json.JSONDecodeError as error:
-        raise OptionError(f"{where} is not JSON", content, error.pos, error.pos + 1, EXAMPLE) from None
+        raise OptionError(f"{_line(line, shown)} is not JSON", content, error.pos, error.pos + 1, EXAMPLE) from None
     except RecursionError:
-        raise OptionError(f"{where} has too many brackets inside of each other") from None
+        raise OptionError(f"{_line(line, shown)} has too many brackets inside of each other") from None
     if not isinstance(found, dict):
-        raise OptionError(f"{where} is not an object", hint=EXAMPLE)
+        raise OptionError(f"{_line(line, shown)} is not an object", hint=EXAMPLE)
     if isinstance(found, _Ambiguous):
-        raise OptionError(f"{where} has a key twice", hint="write every key once")
+        raise OptionError(f"{_line(line, shown)} has a key twice", hint="write every key once")
     return found
+
+
+def _line(line: int, shown: str) -> str:
+    return f"line {line:,} of {shown}"
