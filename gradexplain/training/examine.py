@@ -17,7 +17,7 @@ from gradexplain.readings.tensors import Elementwise, at_kink, chain_rule
 from gradexplain.training.job import AGREES, LOOK, SAME, UNCHECKED, Close, Job
 from gradexplain.training.problem_tensors import Tensors
 
-# Steps with more rows than this are compared only where they are looked at closely.
+# Steps with more rows than this are compared only where they are shown, and row by row only the first one.
 MANY_ROWS = 4_096
 # How many numbers a tensor of the comparison has at most, and how many doubtful steps get a closer look.
 ELEMENTS = 200_000
@@ -45,21 +45,21 @@ class Examiner:
         `parameters` and `backward` are by parameter, then by step from `start` on; `batches` are (row sets, weights,
         losses, gradients of each) by step.
         """
-        doubts = self._quickly(parameters, backward, batches)
+        doubts = self._quickly(start, parameters, backward, batches)
         checks, close = [], {}
         for k, entry in enumerate(batches):
             values = [starts[k] for starts in parameters]
             asked = start + k in self.closely
-            check = doubts[k]
-            if asked and check == UNCHECKED:
-                check = LOOK
-            if check == LOOK:
-                check = self._budget(values, asked)
-            if check == LOOK or asked:
-                found = self.close(values, entry[0], entry, [row[k] for row in backward])
-                close[start + k] = found
+            check = doubts[k] if doubts[k] != LOOK else self._budget(values, asked)
+            few = self._rows(entry[0]) <= MANY_ROWS or start + k == 1
+            if check == LOOK or (asked and few):
+                close[start + k] = self.close(values, entry[0], entry, [row[k] for row in backward])
             checks.append(check)
         return checks, close
+
+    def _rows(self, batches: list[Any]) -> int:
+        """How many rows the batches of a step have; 1 without data."""
+        return sum(map(self.tensors.count, batches)) if self.job.rows else 1
 
     def _budget(self, values: list[float], asked: bool) -> int:
         """LOOK, SAME where this very point was looked at just before, UNCHECKED where there were too many looks."""
@@ -73,14 +73,14 @@ class Examiner:
         return LOOK
 
     def _quickly(
-        self, parameters: list[list[float]], backward: list[list[float | None]], batches: list[Any]
+        self, start: int, parameters: list[list[float]], backward: list[list[float | None]], batches: list[Any]
     ) -> list[int]:
-        """AGREES or LOOK for every step, UNCHECKED where there are too many rows."""
+        """AGREES or LOOK for every step; UNCHECKED where there are many rows and it was not asked for."""
         found = [UNCHECKED] * len(batches)
         by_count: dict[int, list[int]] = {}
         for k, (rows, *_) in enumerate(batches):
-            count = 1 if not self.job.rows else sum(self.tensors.count(part) for part in rows)
-            if count <= MANY_ROWS:
+            count = self._rows(rows)
+            if count <= MANY_ROWS or start + k in self.closely:
                 by_count.setdefault(count, []).append(k)
         for count, steps in by_count.items():
             at_once = max(1, ELEMENTS // count)
@@ -101,7 +101,7 @@ class Examiner:
         if self.job.rows and batches[steps[0]][0][0] is not None:
             rows = torch.stack([torch.cat(list(batches[k][0])) for k in steps])
         values = self.tensors.plan.run(self.tensors.inputs(points, rows))
-        totals = chain_rule(self.table, self.graph, self.tensors.nodes, values)
+        totals = chain_rule(self.table, self.graph, self.tensors.nodes, values, sized=count <= MANY_ROWS)
         shape = (len(steps), count)
         agrees = ~torch.as_tensor(at_kink(self.table, self.graph, values)).expand(shape).any(1)
         share = 1.0 / count if self.job.rows and self.job.reduction == "mean" else 1.0

@@ -32,7 +32,7 @@ class Tensors:
 
     def forward(self, parameters: Sequence[Any], rows: Any) -> Any:
         """The objective, by rows where there is data."""
-        return self.plan.run(self.inputs(parameters, rows))[self.graph.objective]
+        return self.plan.result(self.inputs(parameters, rows))
 
     def reduce(self, losses: Any, rows: Any) -> Any:
         """One loss of the losses of rows."""

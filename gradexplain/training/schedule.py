@@ -6,8 +6,6 @@ import itertools
 
 # A run of so many steps is shown whole.
 SHORT = 20
-# Data of so many rows are looked at closely at a few steps only: a look costs about as much as two steps.
-MANY_ROWS = 50_000
 MAX_CLOSELY = 200
 
 
@@ -32,14 +30,11 @@ def wanted(step: int, every: int | None, shown: frozenset[int]) -> bool:
     return step in shown if every is None else step % every == 0 or step == 1
 
 
-def closely(steps: int, every: int | None, rows: int) -> list[int]:
+def closely(steps: int, every: int | None) -> list[int]:
     """The steps to look at closely: those that are shown without being asked, and the first of those asked for.
 
-    >>> closely(1_000, None, 1_000_000), closely(30, 10, 0)
-    ([1, 10, 100, 1000], [1, 2, 5, 10, 20, 30])
+    >>> closely(30, 10)
+    [1, 2, 5, 10, 20, 30]
     """
-    if rows > MANY_ROWS:
-        powers = itertools.takewhile(lambda step: step < steps, (10**power for power in itertools.count()))
-        return [*powers, steps]
-    asked = itertools.islice(range(every, steps + 1, every), MAX_CLOSELY) if every else ()
+    asked = itertools.islice(range(every, steps + 1, every), MAX_CLOSELY) if every and every > 1 else ()
     return sorted({*spaced(steps), *asked})

@@ -94,7 +94,7 @@ def set_up(request: Request) -> Setup:
         order=request.order,
         accumulate=request.accumulate,
         until=request.until,
-        closely=closely(steps, request.every, rows),
+        closely=closely(steps, request.every),
     )
     return Setup(job, graph, names, point, parameters, fixed, columns, used, notes)
 
@@ -105,10 +105,13 @@ def _input_names(graph: Graph) -> list[str]:
 
 def _check_columns(inputs: list[str], used: Collection[str], columns: Columns | None) -> None:
     """Data that no input reads are a mistake."""
-    if columns is not None and not used:
-        listed = ", ".join(columns.names[:12])
-        raise OptionError("no input of the formula is a column of the data",
-                          hint=f"the data has {listed}; the formula has {', '.join(inputs[:12])}")  # fmt: skip
+    if columns is None or used:
+        return
+    listed = ", ".join(columns.names[:12])
+    hint = f"the data has {listed}; the formula has {', '.join(inputs[:12])}"
+    if all(name.replace(".", "").lstrip("-").isdigit() for name in columns.names):
+        hint = "the first line of the data is to name the columns, and has numbers"
+    raise OptionError("no input of the formula is a column of the data", hint=hint)
 
 
 def _parameters(
