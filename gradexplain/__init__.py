@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,10 +44,19 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    # The function takes the place of the submodule of the same name for good.
-    globals()[name] = value
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
+
+
+class _Package(ModuleType):
+    """This package: a function keeps its name where a submodule of the same name is imported, by whomever."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        shadowed = isinstance(value, ModuleType) and name in _HOMES
+        super().__setattr__(name, getattr(value, name) if shadowed else value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -26,6 +26,8 @@ class History:
         self.grads: list[float | None] = [None] * len(self.names)
         self.last: Verdict = ("agrees", None)
         self.last_exact: dict[str, Verdict] = {}
+        # The first step at which PyTorch's optimizer did not do what the rule says, among those that were made here.
+        self.differs: tuple[int, Began] | None = None
 
     def verdicts(self, chunk: Chunk) -> list[Verdict]:
         """The verdict of every step of a chunk."""
@@ -79,6 +81,7 @@ class History:
             updates[name], differs = self._update(before[n], after[n], grad[n], own, chunk.start + k)
             if differs:
                 verdict = ("disagrees", Began(name, differs))
+                self.differs = self.differs or (chunk.start + k, Began(name, differs))
         close = chunk.close.get(chunk.start + k)
         return TrainingStep(
             step=chunk.start + k,

@@ -9,7 +9,7 @@ from gradexplain.explain.closer import CloserLook
 from gradexplain.explain.limits import settle
 from gradexplain.explain.notes import began
 from gradexplain.explain.problem import Problem
-from gradexplain.explain.verdicts import judge
+from gradexplain.explain.verdicts import Judgement, judge
 from gradexplain.readings import exact as exact_reading
 from gradexplain.readings.numbers import Witness
 from gradexplain.records import VERDICTS, Began
@@ -39,9 +39,18 @@ def look(setup: Setup, close: Close, backward: Sequence[float | None] | None) ->
     )
     judgement = judge(graph, exact, witness, job.dtype, CloserLook(problem, exact))
     settle(problem, exact, witness, judgement)
-    verdicts = {j: judgement.verdicts.get(j, "agrees") for j in sources}
+    verdicts = {j: "agrees" if _cancels(judgement, j) else judgement.verdicts.get(j, "agrees") for j in sources}
     worst = max(sources, key=lambda j: VERDICTS.index(verdicts[j]))
     return verdicts[worst], began(problem, exact, witness, judgement, worst)
+
+
+def _cancels(judgement: Judgement, j: int) -> bool:
+    """Whether all that was lost is what adding up contributions of either sign loses.
+
+    On its way down a loss, a gradient passes through 0 where its contributions cancel; the sum is then as good as its
+    terms, which is all that the quick comparison of the other steps asks for, too.
+    """
+    return judgement.verdicts.get(j) == "precision" and judgement.began[j][1] == "sum"
 
 
 def trouble(setup: Setup, close: Close) -> str:

@@ -153,7 +153,7 @@ class Run:
             planned=job.steps,
             agreed=counted["agrees"],
             checked=sum(counted.values()) - counted["unverified"],
-            verdict=max(counted, key=VERDICTS.index, default="unverified"),
+            verdict="disagrees" if self.history.differs else max(counted, key=VERDICTS.index, default="unverified"),
             final=final,
             diagnosis=tuple(diagnosis),
             notes=(*setup.notes, *self._remarks()),
@@ -170,10 +170,13 @@ class Run:
 
     def _remarks(self) -> Iterator[str]:
         """Where a questionable verdict first came up, and why."""
-        for verdict, (step, began) in self.watch.first_of.items():
+        if self.history.differs:
+            step, began = self.history.differs
+            yield f"disagrees: at step {step} {began.node} was not moved by its rule: {began.reason}"
+        for verdict, (step, first) in self.watch.first_of.items():
             count = self.watch.verdicts[verdict]
             if verdict not in ("agrees", "unverified"):
-                where = f": {began.node}: {began.reason}" if began else ""
+                where = f": {first.node}: {first.reason}" if first else ""
                 yield f"{verdict} at {count:,} {'step' if count == 1 else 'steps'}, first at step {step}{where}"
 
     def _data(self) -> Data | None:
