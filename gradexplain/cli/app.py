@@ -52,8 +52,11 @@ def run(arguments: list[str]) -> int:
     except GradexplainError as error:
         write_error(error)
         return USAGE_ERROR
-    except BrokenPipeError:
-        # The reader has seen enough; nothing more is to be written when Python closes the stream.
+    except (BrokenPipeError, SystemExit) as error:
+        # Typer ends with status 1 where the reader has seen enough and the pipe is closed.
+        if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        # Nothing more is to be written when Python closes the stream.
         discard_output()
         return 0
     except (KeyboardInterrupt, typer.Abort):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradexplain.errors import columns
 from gradexplain.output.grid import GAP, layout, total, widths
 from gradexplain.output.numbers import show
 from gradexplain.output.steps import shown
@@ -54,8 +55,9 @@ def _side_by_side(runs: list[Training], width: int) -> list[str]:
         rows.append((f"{number}", *cells))
     ends = [cell for run in runs for cell in (*map(show, run.final.parameters.values()), show(run.final.loss))]
     rows.append(("end", *ends))
-    if total(rows) <= width:
-        return [_labels(runs, rows, each), *layout(rows)]
+    labels = _labels(runs, rows, each)
+    if max(total(rows), columns(labels)) <= width:
+        return [labels, *layout(rows)]
     lines: list[str] = []
     for k, run in enumerate(runs):
         part = [(row[0], *row[1 + k * each : 1 + (k + 1) * each]) for row in rows]

@@ -37,7 +37,7 @@ def step_lines(training: Training, width: int, every: bool = False) -> Lines:
             left = frozenset((len(rows[0]) - 2, len(rows[0]) - 1))
             verdicts = {step.verdict for step in steps}
             return [(line, next((v for v in verdicts if line.endswith(v)), "")) for line in layout(rows, left)]
-    return _stacked(training, steps, rest)
+    return _stacked(training, steps, rest, width)
 
 
 def _at_rest(steps: Sequence[TrainingStep]) -> tuple[int, str]:
@@ -143,8 +143,8 @@ def _sum(terms: Sequence[str]) -> str:
     return terms[0] + "".join(f" - {term[1:]}" if term.startswith("-") else f" + {term}" for term in terms[1:])
 
 
-def _stacked(training: Training, steps: Sequence[TrainingStep], rest: tuple[int, str]) -> Lines:
-    """A few short lines for each step, for a narrow terminal."""
+def _stacked(training: Training, steps: Sequence[TrainingStep], rest: tuple[int, str], width: int) -> Lines:
+    """A few short lines for each step, for a narrow terminal: the gradient of each parameter, and its update."""
     lines: Lines = []
     detailed = _detailed(training)
     for k, step in enumerate(steps):
@@ -152,14 +152,20 @@ def _stacked(training: Training, steps: Sequence[TrainingStep], rest: tuple[int,
             if k == rest[0] + 1:
                 lines.append((f"…   {rest[1]}", ""))
             continue
+        lines.append((f"step {step.step}   {step.verdict}", step.verdict))
         values = [f"{name} = {show(value)}" for name, value in step.parameters.items()]
-        head = f"step {step.step}:  {',  '.join(values)},  {training.objective} = {show(step.loss)}   {step.verdict}"
-        lines.append((head, step.verdict))
+        lines.append((f"  {',  '.join([*values, f'{training.objective} = {show(step.loss)}'])}", ""))
         if rest[0] < k:
             continue
-        for name in step.parameters:
+        for name, update in zip(step.update, _updates(training, step), strict=True):
             computed = show(step.backward[name]) or "none"
             both = f"backward(): {computed};  {name}.grad = {held(training, step, name)}"
             lines.append((f"  {both if detailed else f'{name}.grad = {computed}'}", ""))
-        lines += [(f"  {line}", "") for update in _updates(training, step) for line in update]
+            lines += [(part, "") for line in update for part in _broken(f"    {line}", width)]
     return lines
+
+
+def _broken(line: str, width: int) -> list[str]:
+    """A line of arithmetic, its result below it where it is too long."""
+    before, equals, result = line.rpartition(" = ")
+    return [line] if columns(line) <= width or not equals else [before, f"      = {result}"]

@@ -9,8 +9,9 @@ from gradexplain.explain.closer import CloserLook
 from gradexplain.explain.limits import settle
 from gradexplain.explain.notes import began
 from gradexplain.explain.problem import Problem
-from gradexplain.explain.verdicts import Judgement, judge
+from gradexplain.explain.verdicts import NOISE, Judgement, judge
 from gradexplain.readings import exact as exact_reading
+from gradexplain.readings.exact import Exact
 from gradexplain.readings.numbers import Witness
 from gradexplain.records import VERDICTS, Began
 from gradexplain.training.job import Close
@@ -37,20 +38,27 @@ def look(setup: Setup, close: Close, backward: Sequence[float | None] | None) ->
     problem = Problem(
         job.source, graph, setup.names, {}, given, sources, Fraction(1), 1.0, job.dtype, [], [], len(graph.nodes)
     )
-    judgement = judge(graph, exact, witness, job.dtype, CloserLook(problem, exact))
+    closer = CloserLook(problem, exact)
+    judgement = judge(graph, exact, witness, job.dtype, closer)
     settle(problem, exact, witness, judgement)
-    verdicts = {j: "agrees" if _cancels(judgement, j) else judgement.verdicts.get(j, "agrees") for j in sources}
+    verdicts = {j: judgement.verdicts.get(j, "agrees") for j in sources}
+    for j in sources:
+        if verdicts[j] == "precision" and _is_rounding(exact, witness, judgement, closer, j):
+            verdicts[j] = "agrees"
     worst = max(sources, key=lambda j: VERDICTS.index(verdicts[j]))
     return verdicts[worst], began(problem, exact, witness, judgement, worst)
 
 
-def _cancels(judgement: Judgement, j: int) -> bool:
-    """Whether all that was lost is what adding up contributions of either sign loses.
+def _is_rounding(exact: Exact, witness: Witness, judgement: Judgement, closer: CloserLook, j: int) -> bool:
+    """Whether what was lost is what a gradient loses on its way to 0, and no fault of autograd's.
 
-    On its way down a loss, a gradient passes through 0 where its contributions cancel; the sum is then as good as its
-    terms, which is all that the quick comparison of the other steps asks for, too.
+    That is where contributions cancel, or where moving the point by some roundings changes the gradient as much: a
+    parameter is itself the rounded result of the step before.
     """
-    return judgement.verdicts.get(j) == "precision" and judgement.began[j][1] == "sum"
+    if judgement.began[j][1] == "sum":
+        return True
+    error = abs(exact.walk.totals[j] - (witness.gradients.get(j) or 0.0))
+    return bool(error <= NOISE * closer.noise().get(j, 0))
 
 
 def trouble(setup: Setup, close: Close) -> str:
