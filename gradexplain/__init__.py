@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,16 +17,20 @@ if TYPE_CHECKING:
     from gradexplain.errors import FormulaError, GradexplainError, OptionError, PointError
     from gradexplain.language.rules import RULES, Rule
     from gradexplain.records import Derivation
+    from gradexplain.train import train
+    from gradexplain.training_records import Training
 
 __version__ = "0.1.0"
 __all__ = [
-    "RULES", "Derivation", "FormulaError", "GradexplainError", "OptionError", "PointError", "Rule", "__version__",
-    "derive",
+    "RULES", "Derivation", "FormulaError", "GradexplainError", "OptionError", "PointError", "Rule", "Training",
+    "__version__", "derive", "train",
 ]  # fmt: skip
 
 # Loaded on demand, so that `import gradexplain` costs nothing and no name here needs PyTorch or SymPy.
 _HOMES = {
     "derive": "gradexplain.derive",
+    "train": "gradexplain.train",
+    "Training": "gradexplain.training_records",
     "Derivation": "gradexplain.records",
     "RULES": "gradexplain.language.rules",
     "Rule": "gradexplain.language.rules",
@@ -38,10 +44,19 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    # The function takes the place of the submodule of the same name for good.
-    globals()[name] = value
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
+
+
+class _Package(ModuleType):
+    """This package: a function keeps its name where a submodule of the same name is imported, by whomever."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        shadowed = isinstance(value, ModuleType) and name in _HOMES
+        super().__setattr__(name, getattr(value, name) if shadowed else value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

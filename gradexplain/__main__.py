@@ -18,6 +18,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, AttributeError):
             stream.flush()
+    if worker := sys.modules.get("gradexplain.readings.worker"):
+        # It may still be loading PyTorch for a command that was refused meanwhile.
+        worker.TORCH.stop()
     # Taking SymPy apart object by object would cost more than the whole derivation of a small formula.
     os._exit(status)
 

@@ -61,7 +61,7 @@ def begin(
     point = read_point(at)
     graph = parse(expression, point)
     names = Names(graph)
-    notes = _check_point(graph, point)
+    notes = check_point(graph, point)
     inputs = {i: names.of[i] for i in graph.inputs}
     missing = [name for name in inputs.values() if name not in point]
     sources = _sources(graph, names, wrt)
@@ -74,7 +74,7 @@ def begin(
     if with_torch:
         # Everything that can be wrong has been looked at: from here on PyTorch is worth its time.
         TORCH.start()
-        TORCH.ask(program(graph, given, graph.inputs, _active(graph, sources), held_seed, dtype))
+        TORCH.ask_witness(program(graph, given, graph.inputs, _active(graph, sources), held_seed, dtype))
     from gradexplain.explain.build import finish, prepare
     from gradexplain.explain.problem import Problem
 
@@ -82,10 +82,10 @@ def begin(
         expression, graph, names, point, given, sources, seed, held_seed, dtype, missing, notes, len(graph.nodes)
     )
     prepared = prepare(problem)
-    return lambda: finish(prepared, TORCH.answer() if with_torch else None)
+    return lambda: finish(prepared, TORCH.witness() if with_torch else None)
 
 
-def _check_point(graph: Graph, point: dict[str, Given]) -> list[str]:
+def check_point(graph: Graph, point: dict[str, Given]) -> list[str]:
     """Notes about given names that the formula lacks; a name that it computes itself cannot be given."""
     known = {str(graph.nodes[i].value) for i in graph.inputs}
     computed = set(graph.names.values()) - known

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import gradexplain
-from gradexplain.cli import derive, rules
+from gradexplain.cli import derive, rules, train
 from gradexplain.cli.early import protect_formulas
 from gradexplain.cli.streams import discard_output, write_error
 from gradexplain.errors import GradexplainError, nearest
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("derive")(derive.command)
+app.command("train")(train.command)
 app.command("rules")(rules.command)
 
 
@@ -51,8 +52,11 @@ def run(arguments: list[str]) -> int:
     except GradexplainError as error:
         write_error(error)
         return USAGE_ERROR
-    except BrokenPipeError:
-        # The reader has seen enough; nothing more is to be written when Python closes the stream.
+    except (BrokenPipeError, SystemExit) as error:
+        # Typer ends with status 1 where the reader has seen enough and the pipe is closed.
+        if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        # Nothing more is to be written when Python closes the stream.
         discard_output()
         return 0
     except (KeyboardInterrupt, typer.Abort):

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from gradexplain.cli.options import Color, DTypeName, choose_format
 from gradexplain.cli.streams import encodes, read_input, use_color, write_file, write_note, write_result
-from gradexplain.errors import OptionError
 from gradexplain.records import FAILURES, Derivation
 
 
@@ -20,23 +20,6 @@ class Format(StrEnum):
     table = "table"
     json = "json"
     value = "value"
-
-
-class DTypeName(StrEnum):
-    """The floating-point formats of PyTorch."""
-
-    float64 = "float64"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    float16 = "float16"
-
-
-class Color(StrEnum):
-    """When to use colour."""
-
-    auto = "auto"
-    always = "always"
-    never = "never"
 
 
 SUFFIXES = {".json": Format.json, ".txt": Format.table}
@@ -75,7 +58,7 @@ def command(
     Exit status: 0 if all verdicts are fine, 1 if autograd lost precision, gave nan or inf, or disagrees,
     2 for bad input.
     """
-    chosen = _format(format, json, output)
+    chosen = choose_format(format, json, output, SUFFIXES, Format.json, Format.table)
     import gc
 
     # Nothing that a derivation makes becomes garbage before the process ends.
@@ -107,22 +90,6 @@ def command(
     for note in derivation.notes:
         write_note(note)
     return 1 if derivation.verdict in FAILURES else 0
-
-
-def _format(format: Format | None, json: bool, output: Path | None) -> Format:
-    """The format that the options ask for. Raises OptionError where they contradict each other."""
-    if json and format not in (None, Format.json):
-        raise OptionError(f"--json and --format {format.value} contradict each other" if format else "")
-    if json or format is not None:
-        return format or Format.json
-    if output is None:
-        return Format.table
-    found = SUFFIXES.get(output.suffix.lower())
-    if found is None:
-        raise OptionError(
-            f"no format has the suffix {output.suffix or '(none)'}", hint="use .json or .txt, or --format"
-        )
-    return found
 
 
 def _render(derivation: Derivation, format: Format, color: str, output: Path | None) -> str:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 
 _SHORT_OPTIONS = frozenset(("-h", "-o"))
-_TAKE_A_VALUE = frozenset(("-o", "--output", "--at", "--wrt", "--upstream", "--dtype", "--format", "--color"))
+_TAKE_A_VALUE = frozenset((
+    "-o", "--output", "--at", "--wrt", "--upstream", "--dtype", "--format", "--color", "--params", "--data",
+    "--reduction", "--optimizer", "--lr", "--momentum", "--weight-decay", "--betas", "--alpha", "--eps", "--steps",
+    "--epochs", "--batch-size", "--seed", "--accumulate", "--order", "--compare", "--until", "--every", "--plot",
+))  # fmt: skip
 
 
 def protect_formulas(arguments: list[str]) -> list[str]:
@@ -29,28 +33,32 @@ def _is_formula(argument: str) -> bool:
 
 
 def start_early(arguments: list[str]) -> None:
-    """Begin to load PyTorch where the arguments are a sound formula and a point with all its values.
+    """Begin to load PyTorch where the arguments are a sound formula and, for `derive`, a point with all its values.
 
     Whatever else there is to say is said later, by the command itself.
     """
+    command = arguments[:1]
+    if command not in (["derive"], ["train"]) or {"-h", "--help"} & set(arguments):
+        return
     from gradexplain.errors import GradexplainError
     from gradexplain.language.parse import parse, parse_point
     from gradexplain.readings.worker import TORCH
 
     formulas, points = _formula_and_points(arguments)
-    if arguments[:1] != ["derive"] or len(formulas) != 1:
+    if len(formulas) != 1 and (command == ["derive"] or formulas):
         return
     try:
         given = {name for point in points for name in parse_point(point)}
-        graph = parse(formulas[0], given)
+        graphs = [parse(text, given) for text in formulas]
     except GradexplainError:
         return
-    if given.issuperset(str(graph.nodes[i].value) for i in graph.inputs) and TORCH.installed():
+    complete = all(str(graph.nodes[i].value) in given for graph in graphs for i in graph.inputs)
+    if (complete or command == ["train"]) and TORCH.installed():
         TORCH.start()
 
 
 def _formula_and_points(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The arguments of `derive` that are no options, and the values of `--at`."""
+    """The arguments of a command that are no options, and the values of `--at`."""
     formulas: list[str] = []
     points: list[str] = []
     before = ""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import TextIO
 
 from gradexplain.errors import ASCII, GradexplainError, OptionError, printable
@@ -79,23 +82,117 @@ def write_file(path: Path, text: str) -> None:
 
     A link keeps pointing where it does; what is no regular file, such as a pipe, is written to as it is.
     """
-    try:
-        target = path.resolve()
-        if target.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """The same for data."""
+    with _reported(path):
+        target = _target(path)
         if target.exists() and not target.is_file():
-            target.write_text(text, encoding="utf-8", newline="\n")
+            target.write_bytes(data)
             return
-        _write_whole(target, text)
+        temporary = _beside(target)
+        with _removed_on_error(temporary):
+            temporary.write_bytes(data)
+            temporary.replace(target)
+
+
+def writable(path: Path) -> None:
+    """Raise OptionError where a file cannot be written, before work is put into what it is to hold."""
+    with _reported(path):
+        target = _target(path)
+        if target.exists() and not target.is_file():
+            return
+        temporary = _beside(target)
+        with _removed_on_error(temporary):
+            temporary.touch()
+            temporary.unlink()
+
+
+class Lines:
+    """Lines written one by one, to standard output or to a file, which takes its place when all of them are there.
+
+    A context manager. What was written until an interrupt is kept; where an error ends it, no file is left.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.target: Path | None = None
+        self.temporary: Path | None = None
+        self.waiting: list[str] = []
+        self.flushed = time.monotonic()
+        self.stream: TextIO | None = None
+
+    def __enter__(self) -> Lines:
+        if self.path is not None:
+            with _reported(self.path):
+                self.target = _target(self.path)
+                regular = not self.target.exists() or self.target.is_file()
+                self.temporary = _beside(self.target) if regular else None
+                self.stream = (self.temporary or self.target).open("w", encoding="utf-8", newline="\n")
+        return self
+
+    def write(self, line: str) -> None:
+        """Write a line; it is seen at once, or, where lines come in quick succession, with the next ones."""
+        self.waiting.append(line)
+        if len(self.waiting) >= 1_000 or time.monotonic() - self.flushed > 0.05:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        text, self.waiting = "".join(self.waiting), []
+        if self.stream is None:
+            write_result(text)
+        elif self.path is not None:
+            with _reported(self.path):
+                self.stream.write(text)
+                self.stream.flush()
+        self.flushed = time.monotonic()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.flush()
+        if self.stream is None or self.path is None:
+            return
+        with _reported(self.path):
+            self.stream.close()
+            if self.temporary is None:
+                return
+            if kind is None and self.target is not None:
+                self.temporary.replace(self.target)
+            else:
+                self.temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Say in one line what the system has against writing a file."""
+    try:
+        yield
     except OSError as error:
         raise OptionError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def _write_whole(target: Path, text: str) -> None:
-    temporary = target.with_name(f".{os.getpid()}.tmp")
+def _target(path: Path) -> Path:
+    """The file that a path leads to."""
+    target = path.resolve()
+    if target.is_dir():
+        raise IsADirectoryError(0, "it is a folder")
+    return target
+
+
+def _beside(target: Path) -> Path:
+    """Where a file is made before it takes its place."""
+    return target.with_name(f".{os.getpid()}.tmp")
+
+
+@contextlib.contextmanager
+def _removed_on_error(temporary: Path) -> Iterator[None]:
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(target)
+        yield
     except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -40,7 +40,7 @@ def short(value: Number | Value) -> str:
     if isinstance(value, (bool, str)):
         return str(value)
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
     return "0" if value is DEAD else digits_of(value, 6)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
@@ -49,6 +49,8 @@ def _operators(patterns: Mapping[str, str]) -> dict[str, Row]:
 _PLAIN = {rule: f"{{0}} {RULES[rule].symbol} {{1}}" for rule in PRECEDENCE}
 _PLAIN |= {"mul": "{0}*{1}", "div": "{0}/{1}", "pow": "{0}**{1}", "neg": "-{0}"}
 PLAIN = Style({**_operators(_PLAIN), "identity": Row("{0}", 1, (1,))}, str, str, "({0})", "{0}({1})", ", ")
+# The same with a raised dot for products, as in `1 - 0.1·(-8)`.
+TIMES = replace(PLAIN, rows={**PLAIN.rows, "mul": PLAIN.rows["mul"]._replace(pattern="{0}·{1}")})
 
 _OPERATOR_SIGNS = {
     "add": "+",

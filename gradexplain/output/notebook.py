@@ -13,13 +13,13 @@ MAX_ROWS = 200
 def render(derivation: Derivation) -> str:
     """The gradient with its closed forms, and the backward pass; long ones are cut after MAX_ROWS rows."""
     parts = [f"<p><code>{escape('; '.join(derivation.statements))}</code> {_point(derivation)}</p>"]
-    parts.append(_table(("gradient", "closed form", "exact", "autograd", "verdict"), [
-        (_code(entry.partial), _formula(entry.typeset, entry.symbolic),
+    parts.append(table(("gradient", "closed form", "exact", "autograd", "verdict"), [
+        (code(entry.partial), formula(entry.typeset, entry.symbolic),
          *_pair(entry.value, entry.autograd, entry.verdict),
          escape(entry.verdict))
         for entry in list(derivation.gradient.values())[:MAX_ROWS]
     ]))  # fmt: skip
-    parts.append(_table(("partial", "contribution", "numbers", "exact", "autograd", "verdict"), [
+    parts.append(table(("partial", "contribution", "numbers", "exact", "autograd", "verdict"), [
         _backward(row) for row in derivation.backward[:MAX_ROWS]
     ]))  # fmt: skip
     parts += [f"<p>{escape(note)}</p>" for note in derivation.notes]
@@ -33,13 +33,13 @@ def _point(derivation: Derivation) -> str:
 
 def _backward(row: BackwardRow) -> tuple[str, ...]:
     how = "<br>".join(
-        f"{escape(entry.title)} through {_code(entry.through)}: {_code(entry.local)}" for entry in row.contributions
+        f"{escape(entry.title)} through {code(entry.through)}: {code(entry.local)}" for entry in row.contributions
     )
     numbers = "<br>".join(
         f"{escape(show(entry.upstream) or '?')} · {escape(show(entry.local_value) or '?')}"
         for entry in row.contributions
     )
-    return _code(row.partial), how, numbers, *_pair(row.value, row.autograd, row.verdict), escape(row.verdict)
+    return code(row.partial), how, numbers, *_pair(row.value, row.autograd, row.verdict), escape(row.verdict)
 
 
 def _pair(exact: Value, autograd: Value, verdict: str) -> tuple[str, str]:
@@ -47,18 +47,20 @@ def _pair(exact: Value, autograd: Value, verdict: str) -> tuple[str, str]:
     return escape(one), escape(other)
 
 
-def _formula(typeset: str | None, text: str | None) -> str:
+def formula(typeset: str | None, text: str | None) -> str:
     """MathML where there is some, the formula itself as its plain form for copying."""
     if typeset is None:
-        return _code(text or "")
+        return code(text or "")
     return f'<math display="inline" title="{escape(text or "", quote=True)}">{typeset}</math>'
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
+    """Literal text in the letters of code."""
     return f"<code>{escape(text)}</code>"
 
 
-def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A table; the headings are text, the cells are HTML."""
     head = "".join(f'<th style="text-align:left">{escape(heading)}</th>' for heading in headings)
     body = "".join(
         "<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in row) + "</tr>" for row in rows

@@ -26,8 +26,7 @@ def render(derivation: Derivation, width: int | None = None, color: bool = False
 
     With `color` the text has ANSI escape sequences; what colour says is also said in words.
     """
-    if width is None:
-        width = shutil.get_terminal_size().columns if sys.stdout and sys.stdout.isatty() else UNLIMITED
+    width = terminal_width() if width is None else width
     parts: list[RenderableType] = [
         *_header(derivation, width),
         *_forward(derivation, width),
@@ -35,15 +34,21 @@ def render(derivation: Derivation, width: int | None = None, color: bool = False
         *_gradient(derivation, width),
         *_conclusion(derivation),
     ]
-    return _print(parts, width, color)
+    return print_parts(parts, width, color)
 
 
 def preload() -> None:
     """Import now what `render` needs."""
-    _print([table(("", "left"))], UNLIMITED, color=False)
+    print_parts([table(("", "left"))], UNLIMITED, color=False)
 
 
-def _print(parts: list[RenderableType], width: int, color: bool) -> str:
+def terminal_width() -> int:
+    """The columns of the terminal on standard output, or no limit in a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout and sys.stdout.isatty() else UNLIMITED
+
+
+def print_parts(parts: list[RenderableType], width: int, color: bool) -> str:
+    """What rich makes of the parts, one below the other, indented by one column; lines do not end with spaces."""
     from rich.console import Console
     from rich.padding import Padding
 

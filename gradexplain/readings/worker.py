@@ -1,6 +1,7 @@
 """PyTorch in a second process, so that it loads while SymPy and the exact arithmetic work in the first one.
 
-The process starts first, imports PyTorch with garbage collection off, then answers programs until its input ends.
+The process starts first, imports PyTorch with garbage collection off, then does tasks until its input ends. A task is
+the name of a function of ours and what it is called with; it answers as often as it likes.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import marshal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from importlib import import_module
 from typing import IO, Any
 
-from gradexplain.readings.numbers import Program, Witness, run
+from gradexplain.readings.numbers import Program, Witness
 
 _START = "import sys; sys.path[:] = {path!r}; from gradexplain.readings.worker import serve; serve()"
 
@@ -29,8 +32,18 @@ def _receive(stream: IO[bytes]) -> Any:
     return marshal.loads(stream.read(int.from_bytes(size, "little"))) if len(size) == 8 else None
 
 
+def run_task(task: str, payload: Any) -> Iterator[Any]:
+    """The answers of a task, `module:function`, which is called with the payload and returns an iterable.
+
+    >>> list(run_task("builtins:range", 3))
+    [0, 1, 2]
+    """
+    module, _, function = task.partition(":")
+    yield from getattr(import_module(module), function)(payload)
+
+
 def serve() -> None:
-    """What the second process does: read programs from standard input, write witnesses to standard output."""
+    """What the second process does: read tasks from standard input, write their answers to standard output."""
     import gc
     import os
     import signal
@@ -44,12 +57,15 @@ def serve() -> None:
     warnings.simplefilter("ignore")
     import torch
 
-    torch.set_num_threads(1)
+    threads = torch.get_num_threads()
     gc.freeze()
     try:
         while (message := _receive(sys.stdin.buffer)) is not None:
-            ticket, program = message
-            _send(answers, (ticket, tuple(run(Program(*program)))))
+            ticket, task, payload, alone = message
+            torch.set_num_threads(threads if alone else 1)
+            for answer in run_task(task, payload):
+                _send(answers, (ticket, answer))
+            _send(answers, (ticket, None))
             gc.enable()
     except BrokenPipeError:
         pass
@@ -58,7 +74,7 @@ def serve() -> None:
 
 
 class Worker:
-    """The second process, from this side. `ask` hands it a program, `answer` waits for the witness."""
+    """The second process, from this side. `ask` hands it a task, `answers` waits for what it says."""
 
     def __init__(self) -> None:
         start = _START.format(path=[entry for entry in sys.path if entry])
@@ -68,30 +84,33 @@ class Worker:
         )  # fmt: skip
         self.ticket = 0
 
-    def ask(self, program: Program) -> None:
-        """Send a program without waiting until the other side reads it."""
+    def ask(self, task: str, payload: Any, alone: bool) -> None:
+        """Send a task without waiting until the other side reads it; terms as in `Torch.ask`."""
         self.ticket += 1
-        message = (self.ticket, tuple(program))
+        message = (self.ticket, task, payload, alone)
 
         def send() -> None:
             try:
                 assert self.process.stdin is not None
                 _send(self.process.stdin, message)
             except (BrokenPipeError, ValueError):
-                pass  # The process has ended; `answer` finds out.
+                pass  # The process has ended; `answers` finds out.
 
         threading.Thread(target=send, daemon=True).start()
 
-    def answer(self) -> Witness:
-        """The witness for the program sent last. Raises WorkerStopped where the process ended without an answer.
+    def answers(self) -> Iterator[Any]:
+        """What the task sent last answers. Raises WorkerStopped where the process ended before the task did.
 
-        Answers to earlier programs, whose derivations were given up, are passed over.
+        Answers to earlier tasks, which were given up, are passed over.
         """
         assert self.process.stdout is not None
         while (message := _receive(self.process.stdout)) is not None:
-            ticket, witness = message
-            if ticket == self.ticket:
-                return Witness(*witness)
+            ticket, answer = message
+            if ticket != self.ticket:
+                continue
+            if answer is None:
+                return
+            yield answer
         raise WorkerStopped
 
     def stop(self) -> None:
@@ -108,7 +127,7 @@ class Torch:
 
     def __init__(self) -> None:
         self.worker: Worker | None = None
-        self.pending: Program | None = None
+        self.pending: tuple[str, Any] = ("", None)
 
     @staticmethod
     def installed() -> bool:
@@ -121,26 +140,51 @@ class Torch:
             self.worker = Worker()
             atexit.register(self.worker.stop)
 
-    def ask(self, program: Program) -> None:
-        """Hand over a program; `answer` returns its witness."""
-        self.pending = program
-        if self.worker:
-            self.worker.ask(program)
+    def ask(self, task: str, payload: Any, alone: bool = False) -> None:
+        """Hand over a task, `module:function` and plain data to call it with; `answers` has what it says.
 
-    def answer(self) -> Witness:
-        """The witness for the last program, from this process should the second one have failed."""
-        assert self.pending is not None
+        With `alone`, this process will do nothing meanwhile, and PyTorch may use all processors.
+        """
+        self.pending = task, payload
+        if self.worker:
+            self.worker.ask(task, payload, alone)
+
+    def answers(self) -> Iterator[Any]:
+        """What the last task answers, from this process should the second one have failed before it said anything.
+
+        Raises WorkerStopped where it ended in the middle. To stop reading is to stop the task.
+        """
+        silent = True
         if self.worker:
             try:
-                return self.worker.answer()
+                for answer in self.worker.answers():
+                    silent = False
+                    yield answer
+                return
             except WorkerStopped:
                 self.worker = None
+                if not silent:
+                    raise
             except BaseException:
                 # Interrupted in the middle of an answer: what follows in the pipe could not be trusted.
-                self.worker.stop()
-                self.worker = None
+                self.stop()
                 raise
-        return run(self.pending)
+        yield from run_task(*self.pending)
+
+    def ask_witness(self, program: Program) -> None:
+        """Hand over a program; `witness` returns what PyTorch found."""
+        self.ask("gradexplain.readings.numbers:answers", tuple(program))
+
+    def witness(self) -> Witness:
+        """The witness for the program handed over last."""
+        (fields,) = self.answers()
+        return Witness(*fields)
+
+    def stop(self) -> None:
+        """End the second process, if there is one, whatever it is doing."""
+        if self.worker:
+            self.worker.stop()
+            self.worker = None
 
 
 TORCH = Torch()

@@ -1,0 +1,259 @@
+"""`gradexplain train`: read the options, run, and write the steps as they come or the table at the end."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradexplain.cli.options import Color, DTypeName, choose_format
+from gradexplain.cli.progress import Progress
+from gradexplain.cli.streams import (
+    Lines,
+    encodes,
+    read_input,
+    use_color,
+    writable,
+    write_bytes,
+    write_file,
+    write_note,
+    write_result,
+)  # fmt: skip
+from gradexplain.errors import OptionError
+from gradexplain.records import FAILURES
+
+if TYPE_CHECKING:
+    from gradexplain.training.run import Run
+    from gradexplain.training_records import Training
+
+INTERRUPTED = 130
+
+
+class Format(StrEnum):
+    """The ways of writing a training run."""
+
+    table = "table"
+    json = "json"
+    ndjson = "ndjson"
+    csv = "csv"
+
+
+class OptimizerName(StrEnum):
+    """The optimizers."""
+
+    sgd = "sgd"
+    momentum = "momentum"
+    nesterov = "nesterov"
+    adam = "adam"
+    adamw = "adamw"
+    rmsprop = "rmsprop"
+    adagrad = "adagrad"
+
+
+class Reduction(StrEnum):
+    """How the losses of rows become one."""
+
+    mean = "mean"
+    sum = "sum"
+
+
+class Order(StrEnum):
+    """The order of the three calls."""
+
+    zero_backward_step = "zero-backward-step"
+    backward_step_zero = "backward-step-zero"
+    backward_zero_step = "backward-zero-step"
+
+
+class Comparison(StrEnum):
+    """What to run beside each other."""
+
+    zero_grad = "zero-grad"
+    order = "order"
+
+
+SUFFIXES = {".json": Format.json, ".ndjson": Format.ndjson, ".jsonl": Format.ndjson, ".csv": Format.csv,
+            ".txt": Format.table}  # fmt: skip
+STREAMED = (Format.ndjson, Format.csv)
+PLOTS = (".svg", ".png")
+
+
+def command(
+    expression: Annotated[
+        str | None,
+        typer.Argument(
+            help="The formula whose last statement is the loss, or - for standard input; "
+            "without it, a line through one point.",
+            show_default=False,
+        ),
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option("--at", metavar="NAME=VALUE,…", help="Where the parameters start, and the other inputs."),
+    ] = None,
+    params: Annotated[str | None, typer.Option(metavar="NAME,…", help="The inputs that are trained.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Columns for the other inputs: CSV, TSV, JSON lines or Parquet; - for CSV on standard input.",
+        ),
+    ] = None,
+    reduction: Annotated[Reduction, typer.Option(help="How the losses of the rows become one.")] = Reduction.mean,
+    optimizer: Annotated[OptimizerName, typer.Option(help="The update rule.")] = OptimizerName.sgd,
+    lr: Annotated[float | None, typer.Option(metavar="RATE", help="The learning rate (0.1 for SGD; PyTorch's own for the others).")] = None,
+    momentum: Annotated[float | None, typer.Option(metavar="NUMBER", help="The momentum of SGD or RMSprop.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(metavar="NUMBER", help="The weight decay.")] = None,
+    betas: Annotated[str | None, typer.Option(metavar="B1,B2", help="The betas of Adam.")] = None,
+    alpha: Annotated[float | None, typer.Option(metavar="NUMBER", help="The smoothing of RMSprop.")] = None,
+    eps: Annotated[float | None, typer.Option(metavar="NUMBER", help="What is added to a denominator.")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="How many steps to make (10 without it).")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="How often to go through the data.")] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="How many rows each backward() has.")] = None,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="A new order of the rows for every epoch.")] = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="What decides the order.")] = 0,
+    dtype: Annotated[
+        DTypeName, typer.Option(help="The floating-point format that PyTorch computes in.")
+    ] = DTypeName.float64,
+    no_zero_grad: Annotated[bool, typer.Option("--no-zero-grad", help="Never call zero_grad().")] = False,
+    accumulate: Annotated[int, typer.Option(metavar="K", help="How many backward() before each step().")] = 1,
+    order: Annotated[Order, typer.Option(help="The order of the calls.")] = Order.zero_backward_step,
+    compare: Annotated[
+        Comparison | None, typer.Option(help="Run with and without zero_grad(), or in all three orders.")
+    ] = None,
+    until: Annotated[float | None, typer.Option(metavar="LOSS", help="Stop at this loss.")] = None,
+    every: Annotated[int | None, typer.Option(metavar="K", help="Show every K-th step.")] = None,
+    all_steps: Annotated[bool, typer.Option("--all", help="Show every step.")] = False,
+    format: Annotated[
+        Format | None,
+        typer.Option(help="How to write the result; ndjson and csv a line for each step.", show_default=False),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its suffix is the format.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the loss and the parameters, .svg or .png.")
+    ] = None,
+    color: Annotated[Color, typer.Option(help="When to use colour.")] = Color.auto,
+) -> int:
+    """Train a formula as a loop of PyTorch does, and explain what backward(), zero_grad() and step() each did.
+
+    Exit status: 0 if all verdicts are fine, 1 if autograd lost precision, gave nan or inf, or disagrees with the chain
+    rule at some step, 2 for bad input, 130 for Ctrl-C.
+    """
+    chosen = choose_format(format, json, output, SUFFIXES, Format.json, Format.table)
+    if every is not None and all_steps:
+        raise OptionError("--every and --all contradict each other", hint="keep one of them")
+    if plot is not None and plot.suffix.lower() not in PLOTS:
+        raise OptionError(f"no plot has the suffix {plot.suffix or '(none)'}", hint="use .svg or .png")
+    if compare is not None and chosen in STREAMED:
+        raise OptionError(f"--compare cannot be written as {chosen.value}", hint="use --format table or json")
+    if data == "-" and expression is not None and expression.strip() == "-":
+        raise OptionError("the formula and the data cannot both be standard input", hint="give one of them as a file")
+    for path in (output, plot):
+        if path is not None:
+            writable(path)
+    import gc
+
+    # What a run makes in this process is kept, or is freed without a search for cycles.
+    gc.disable()
+    from gradexplain.training.options import Request
+    from gradexplain.training.run import Run
+
+    if all_steps or (every is None and chosen is not Format.table):
+        every = 1
+    first, second = _betas(betas)
+    settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "beta1": first, "beta2": second,
+                "alpha": alpha, "eps": eps}  # fmt: skip
+    formula = expression
+    if expression is not None:
+        formula = read_input() if expression.strip() == "-" else expression.removeprefix(" ")
+    request = Request(
+        expression=formula, at=at, params=params, data=data, reduction=reduction.value, optimizer=optimizer.value,
+        settings=settings, steps=steps, epochs=epochs, batch_size=batch_size, shuffle=shuffle, seed=seed,
+        dtype=dtype.value, zero_grad=not no_zero_grad, accumulate=accumulate, order=order.value, until=until,
+        every=every,
+    )  # fmt: skip
+    run = Run(request, compare.value if compare is not None else None)
+    with Progress(run.setup.job.steps) as progress:
+        run.progress = progress.to
+        training = _stream(run, chosen, output) if chosen in STREAMED else _whole(run, chosen)
+    if chosen not in STREAMED:
+        _write(training, chosen, output, color.value, all_steps or request.every is not None)
+    if plot is not None:
+        _plot(run, training, plot)
+    for note in training.notes:
+        write_note(note)
+    if chosen in STREAMED:
+        for entry in training.diagnosis:
+            write_note(f"{entry.name}: {entry.text}")
+    if training.interrupted:
+        return INTERRUPTED
+    return 1 if training.verdict in FAILURES else 0
+
+
+def _betas(betas: str | None) -> tuple[float | None, float | None]:
+    if betas is None:
+        return None, None
+    try:
+        first, second = map(float, betas.split(","))
+    except ValueError:
+        raise OptionError(f"the betas are {betas}, and must be two numbers", hint="such as --betas 0.9,0.999") from None
+    return first, second
+
+
+def _whole(run: Run, format: Format) -> Training:
+    if format is Format.table:
+        # What the table needs loads while PyTorch does.
+        from gradexplain.output import training
+
+        training.preload()
+    return run.finish()
+
+
+def _stream(run: Run, format: Format, output: Path | None) -> Training:
+    """Write a line for each step as it comes; what was written stays where the run is interrupted."""
+    from gradexplain.output import training_lines
+
+    start, line = training_lines.FORMATS[format.value]
+    with Lines(output) as lines:
+        for text in start(run.setup.parameters):
+            lines.write(text)
+        for step in run.steps():
+            lines.write(line(step))
+    return run.record()
+
+
+def _write(training: Training, format: Format, output: Path | None, color: str, every: bool) -> None:
+    if format is Format.json:
+        from gradexplain.output import training_lines
+
+        text = training_lines.whole(training)
+        if output is None and sys.stdout is not None and not encodes(sys.stdout, text):
+            text = training_lines.whole(training, ascii_only=True)
+    else:
+        from gradexplain.output import table
+        from gradexplain.output import training as output_training
+
+        width = table.UNLIMITED if output is not None else None
+        plain = output is None and sys.stdout is not None and not encodes(sys.stdout, "⣿●│")
+        colored = color == "always" if output is not None else use_color(sys.stdout, color)
+        text = output_training.render(training, width, colored, plain, every)
+    if output is not None:
+        write_file(output, text)
+    else:
+        write_result(text)
+
+
+def _plot(run: Run, training: Training, path: Path) -> None:
+    from gradexplain.output import plot
+
+    contours = None
+    if len(training.parameters) == 2 and not training.interrupted:
+        points = [values for part in (training, *training.comparison) for *_, values in part.curve]
+        contours = run.contours([x for x, _ in points], [y for _, y in points])
+    write_bytes(path, plot.render(training, contours, path.suffix.lower()))

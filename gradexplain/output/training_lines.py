@@ -1,0 +1,45 @@
+"""A training run for programs: one JSON object, or a line for each step as JSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from gradexplain.records import plain
+from gradexplain.training_records import Training, TrainingStep
+
+
+def whole(training: Training, ascii_only: bool = False) -> str:
+    """The object of `docs/output.md` on one line; with `ascii_only`, other characters are escaped."""
+    return json.dumps(training.to_dict(), ensure_ascii=ascii_only, allow_nan=False) + "\n"
+
+
+def _object(step: TrainingStep) -> str:
+    return json.dumps(plain(step), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _heading(parameters: Sequence[str]) -> Iterable[str]:
+    kinds = ("", "backward:", "grad:", "after:")
+    yield _row(["step", "loss", *[f"{kind}{name}" for kind in kinds for name in parameters], "verdict"])
+
+
+def _cells(step: TrainingStep) -> str:
+    found: list[Any] = [step.step, step.loss, *step.parameters.values()]
+    found += [*step.backward.values(), *step.grad.values(), *[update.after for update in step.update.values()]]
+    return _row([*["" if cell is None else repr(cell) for cell in found], step.verdict])
+
+
+def _row(cells: Sequence[str]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerow(cells)
+    return stream.getvalue()
+
+
+# For each format what comes first, and a step as a line.
+FORMATS: dict[str, tuple[Callable[[Sequence[str]], Iterable[str]], Callable[[TrainingStep], str]]] = {
+    "ndjson": (lambda parameters: (), _object),
+    "csv": (_heading, _cells),
+}

@@ -1,0 +1,35 @@
+"""Which rows make which step: batches of an epoch after the other, the last one of an epoch perhaps smaller."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+
+def steps_in_epoch(rows: int, batch_size: int, accumulate: int) -> int:
+    """How many steps go once through the data.
+
+    >>> steps_in_epoch(10, 4, 1), steps_in_epoch(10, 4, 2), steps_in_epoch(10, 10, 1)
+    (3, 2, 1)
+    """
+    batches = math.ceil(rows / batch_size)
+    return math.ceil(batches / accumulate)
+
+
+def groups(torch: Any, rows: int, batch_size: int, accumulate: int, shuffle: bool, seed: int) -> Iterator[list[Any]]:
+    """For every step its batches, without end: each the numbers of its rows as a tensor, None for all rows in order.
+
+    Rows are counted from 0. With `shuffle` every epoch has an order of its own, which `seed` decides.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    whole = batch_size >= rows and not shuffle
+    while True:
+        if whole:
+            # A single batch has all rows: several of them in one step are the same batch again.
+            yield [None] * accumulate
+            continue
+        order = torch.randperm(rows, generator=generator) if shuffle else torch.arange(rows)
+        batches = list(order.split(batch_size))
+        for first in range(0, len(batches), accumulate):
+            yield batches[first : first + accumulate]

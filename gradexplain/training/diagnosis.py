@@ -1,0 +1,129 @@
+"""What there is to say about a run: named, in words, with numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from gradexplain.explain.notes import listed, short
+from gradexplain.training.curvature import largest_rate
+from gradexplain.training.setup import Setup
+from gradexplain.training.watch import Stale, Watch
+from gradexplain.training_records import Diagnosis
+
+# So many of the last changes of a parameter must turn back for an oscillation, of at least so many.
+OFTEN, ENOUGH = 0.75, 4
+
+
+def diagnose(setup: Setup, watch: Watch, final: float, curvature: Callable[[], float | None]) -> list[Diagnosis]:
+    """The diagnoses, the most important first. `final` is the loss after the last step; `curvature` asks PyTorch."""
+    if not watch.steps:
+        return [Diagnosis("done", f"the loss is {short(final)} at the start, which is small enough", 0, final)]
+    found = _without_gradient(setup, watch)
+    found += _stale(setup, watch)
+    broken = _broken(setup, watch)
+    diverging = _diverging(setup, watch, final, curvature)
+    found += [*broken, *diverging]
+    found += _oscillating(setup, watch)
+    if not broken and not diverging:
+        found += _converged(watch, final)
+    if {entry.name for entry in found} <= {"no gradient"} and watch.moved:
+        found += _course(watch, final)
+    return found
+
+
+def _without_gradient(setup: Setup, watch: Watch) -> list[Diagnosis]:
+    if setup.job.order == "backward-zero-step":
+        text = ("zero_grad() came between backward() and step(): step() found no .grad at any step, "
+                "and the parameters never moved")  # fmt: skip
+        return [Diagnosis("no gradient", text, 1)]
+    names = [name for name, ever in zip(setup.parameters, watch.ever, strict=True) if not ever]
+    if not names:
+        return []
+    objective = setup.names.of[setup.graph.objective]
+    has = "has no .grad" if len(names) == 1 else "have no .grad"
+    return [Diagnosis("no gradient", f"{listed(names)} {has} at any step: nothing flows back from {objective}", 1)]
+
+
+def _stale(setup: Setup, watch: Watch) -> list[Diagnosis]:
+    stale = watch.stale
+    if stale is None:
+        return []
+    earlier = "step 1" if stale.step == 2 else f"steps 1 to {stale.step - 1}"
+    rose = f"and the loss rose from {short(stale.loss)} to {short(stale.after)}"
+    if not any(stale.backward):
+        text = (f"step {stale.step}: the loss was already {short(stale.loss)}, and the stale gradient of {earlier} "
+                "pushed the parameters away from the minimum")  # fmt: skip
+    else:
+        text = f"step {stale.step}: {_held(setup, stale)} from {earlier}, {rose}"
+    return [Diagnosis("stale gradient", text, stale.step, stale.after)]
+
+
+def _held(setup: Setup, stale: Stale) -> str:
+    """The parameter whose held gradient is the largest beside what backward() computed, in words."""
+    entries = zip(setup.parameters, stale.backward, stale.held, strict=True)
+    name, backward, held = max(entries, key=lambda entry: abs(entry[2] or 0.0))
+    return f"backward() computed {short(backward)} for {name}, and {name}.grad still held {short(held)}"
+
+
+def _broken(setup: Setup, watch: Watch) -> list[Diagnosis]:
+    if not watch.broken_step:
+        return []
+    began = watch.broken_began
+    where = f"; it began at {began.node}: {began.reason}" if began else ""
+    return [Diagnosis("nan", f"the loss or a gradient is not finite from step {watch.broken_step} on{where}",
+                      watch.broken_step)]  # fmt: skip
+
+
+def _diverging(setup: Setup, watch: Watch, final: float, curvature: Callable[[], float | None]) -> list[Diagnosis]:
+    rising = not math.isfinite(final) or (final > watch.first_loss and final > watch.recent[0])
+    if not rising or not watch.moved or watch.steps < 2:
+        return []
+    job = setup.job
+    where = "out of range" if not math.isfinite(final) else short(final)
+    text = f"the loss grew from {short(watch.first_loss)} to {where}"
+    if watch.best_step > 1:
+        text += f" (the least was {short(watch.best_loss)} at step {watch.best_step})"
+    limit = None
+    if job.zero_grad:
+        eigenvalue = curvature()
+        limit = None if eigenvalue is None else largest_rate(job.optimizer, job.settings, eigenvalue)
+    if limit is not None and eigenvalue is not None:
+        text += (f"; the loss is quadratic with a largest curvature of {short(eigenvalue)}, so {job.optimizer} is "
+                 f"stable below lr = {short(limit)}, and lr is {short(job.settings['lr'])}")  # fmt: skip
+    elif job.zero_grad:
+        text += f"; a learning rate below {short(job.settings['lr'])} may help"
+    return [Diagnosis("diverging", text, None, limit)]
+
+
+def _oscillating(setup: Setup, watch: Watch) -> list[Diagnosis]:
+    names = [
+        name for name, flips in zip(setup.parameters, watch.flips, strict=True)
+        if len(flips) > ENOUGH and sum(flips) >= OFTEN * len(flips)
+    ]  # fmt: skip
+    if not names:
+        return []
+    turns, looked = max((sum(flips), len(flips)) for flips in watch.flips)
+    text = f"{listed(names)} turned back at {turns} of the last {looked} steps: each step jumps across the minimum"
+    return [Diagnosis("oscillating", text, None, float(turns))]
+
+
+def _converged(watch: Watch, final: float) -> list[Diagnosis]:
+    if watch.zero_since == 1:
+        return [Diagnosis("zero gradient", "every gradient is 0 from the first step on, so no parameter moves", 1)]
+    if watch.zero_since:
+        text = f"since step {watch.zero_since} every gradient is 0, and the loss stays {short(final)}"
+        return [Diagnosis("converged", text, watch.zero_since, final)]
+    if watch.rest_since > 1:
+        text = (f"since step {watch.rest_since} every gradient is below a millionth of its largest value, "
+                f"and the loss is {short(final)}")  # fmt: skip
+        return [Diagnosis("converged", text, watch.rest_since, final)]
+    return []
+
+
+def _course(watch: Watch, final: float) -> list[Diagnosis]:
+    first = watch.first_loss
+    if final < first:
+        text = f"the loss fell from {short(first)} to {short(final)}, and is not at rest yet"
+        return [Diagnosis("decreasing", text, None, final)]
+    return [Diagnosis("undecided", f"the loss went from {short(first)} to {short(final)}", None, final)]

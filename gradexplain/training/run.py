@@ -1,0 +1,229 @@
+"""A training run in the making: the job goes to PyTorch, the steps come back, and at the end there is a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gradexplain.errors import OptionError, PointError
+from gradexplain.language.text import write
+from gradexplain.readings.worker import TORCH, WorkerStopped
+from gradexplain.records import VERDICTS
+from gradexplain.training.job import ORDERS, Chunk, Close
+from gradexplain.training.options import Request
+from gradexplain.training.schedule import spaced, wanted
+from gradexplain.training.setup import Setup, set_up
+from gradexplain.training_records import Contours, Data, Diagnosis, Final, Optimizer, Partial, Training, TrainingStep
+
+LOOP = "gradexplain.training.loop:run"
+CURVATURE = "gradexplain.training.curvature:curvature"
+GRID = "gradexplain.training.curvature:grid"
+GRID_SIZE = 60
+COMPARISONS = ("zero-grad", "order")
+
+
+class Run:
+    """A training run in the making: `steps` gives the steps as they come, `finish` the record.
+
+    Everything that can be wrong with the request is said when it is made, before PyTorch has loaded. `progress` is
+    called with the number of the last step as the run goes on.
+    """
+
+    def __init__(self, request: Request, compare: str | None = None) -> None:
+        if compare is not None and compare not in COMPARISONS:
+            raise OptionError(f"unknown comparison {compare}", hint="it is one of " + ", ".join(COMPARISONS))
+        if compare == "order" and not request.zero_grad:
+            raise OptionError("without zero_grad() there is no order to compare")
+        self.request = request
+        # Whoever chooses an order wants to know what it changes.
+        self.compare = compare or ("order" if request.order != ORDERS[0] else None)
+        self.setup: Setup = set_up(request)
+        if not TORCH.installed():
+            raise OptionError("training needs PyTorch, which is not installed", hint="pip install torch")
+        self.progress: Callable[[int], None] = lambda step: None
+        self.kept: list[TrainingStep] = []
+        self.interrupted = False
+        self.compares = True
+        TORCH.start()
+        self._ask(LOOP, tuple(self.setup.job))
+        # The rest of the work is done while PyTorch loads.
+        from gradexplain.explain.partials import partials
+        from gradexplain.training.history import History
+        from gradexplain.training.watch import Watch
+
+        job = self.setup.job
+        self.forms = partials(job.source, job.given, self.setup.parameters)
+        self.history = History(self.setup)
+        self.watch = Watch(len(self.setup.parameters), job.zero_grad)
+        self.start = dict(zip(self.setup.parameters, [value for _, value in job.parameters], strict=True))
+        self.final = Final(0, float("nan"), self.start)
+
+    def _ask(self, task: str, payload: Any) -> None:
+        TORCH.ask(task, payload, alone=self.setup.job.rows > 10_000)
+
+    def steps(self) -> Iterator[TrainingStep]:
+        """The steps that are to be shown, as they come; what is left out still counts in the record.
+
+        An interrupt ends them; the record then tells of the run so far.
+        """
+        every, shown = self.request.every, frozenset(spaced(self.setup.job.steps))
+        last: tuple[Chunk, int, Any] | None = None
+        try:
+            for kind, found in TORCH.answers():
+                if kind != "chunk":
+                    self._end(kind, found)
+                    continue
+                chunk = Chunk(*found)
+                verdicts = self.history.verdicts(chunk)
+                self.watch.feed(chunk, verdicts)
+                where = len(chunk.loss) - 1
+                if not wanted(self.watch.steps, every, shown):
+                    last = chunk, where, self.history.step(chunk, where, verdicts[where])
+                else:
+                    last = None
+                self.final = Final(
+                    self.watch.steps, float("nan"), dict(zip(self.setup.parameters, chunk.after, strict=True))
+                )
+                yield from self.history.steps(chunk, verdicts, lambda step: wanted(step, every, shown))
+                self.progress(self.watch.steps)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        except WorkerStopped:
+            raise OptionError("PyTorch's process ended in the middle of the run",
+                              hint="was there too little memory?") from None  # fmt: skip
+        if last is not None:
+            # The last step is shown wherever the run ended.
+            yield last[2]
+
+    def _end(self, kind: str, found: Any) -> None:
+        setup = self.setup
+        objective = setup.names.of[setup.graph.objective]
+        if kind == "end":
+            self.final = replace(self.final, loss=found[1])
+            self.watch.end(found[1], list(self.final.parameters.values()))
+        elif kind == "start":
+            from gradexplain.training.look import trouble
+
+            reason = trouble(setup, Close(*found))
+            raise PointError(f"{objective} is not finite at the start: {reason}", hint="start elsewhere, with --at")
+        elif kind == "nothing flows":
+            raise OptionError(f"no gradient flows from {objective} to a parameter", hint="PyTorch would refuse, too")
+        else:
+            raise OptionError(f"PyTorch refused: {found}")
+
+    def finish(self) -> Training:
+        """The record, after all steps that have not been asked for yet."""
+        self.kept += list(self.steps())
+        training = self.record()
+        if self.interrupted or not self.compares:
+            return training
+        return replace(training, comparison=tuple(self._others()))
+
+    def record(self) -> Training:
+        """The record of the steps so far."""
+        from gradexplain.training.diagnosis import diagnose
+
+        setup, job, watch = self.setup, self.setup.job, self.watch
+        final = self.final
+        if self.interrupted and watch.curve:
+            final = replace(final, loss=watch.recent[-1])
+        diagnosis: list[Diagnosis] = []
+        if not self.interrupted:
+            diagnosis = diagnose(setup, watch, final.loss, self._curvature)
+        names = setup.names
+        objective = names.of[setup.graph.objective]
+        counted = watch.verdicts
+        return Training(
+            source=job.source,
+            statements=statements(setup),
+            objective=objective,
+            dtype=job.dtype,
+            optimizer=Optimizer(job.optimizer, job.settings),
+            order=job.order,
+            zero_grad=job.zero_grad,
+            accumulate=job.accumulate,
+            inputs=setup.fixed,
+            data=self._data(),
+            parameters=self.start,
+            gradient={
+                name: Partial(f"∂{objective}/∂{name}", form.symbolic, form.typeset) for name, form in self.forms.items()
+            },
+            steps=tuple(self.kept),
+            planned=job.steps,
+            agreed=counted["agrees"],
+            checked=sum(counted.values()) - counted["unverified"],
+            verdict="disagrees" if self.history.differs else max(counted, key=VERDICTS.index, default="unverified"),
+            final=final,
+            diagnosis=tuple(diagnosis),
+            notes=(*setup.notes, *self._remarks()),
+            interrupted=self.interrupted,
+            curve=tuple(watch.curve),
+            label=self._label(),
+        )
+
+    def _label(self) -> str:
+        """What tells this run from those that it is compared with."""
+        if self.compare == "zero-grad":
+            return "with zero_grad()" if self.request.zero_grad else "without zero_grad()"
+        return self.request.order if self.compare == "order" else ""
+
+    def _remarks(self) -> Iterator[str]:
+        """Where a questionable verdict first came up, and why."""
+        if self.history.differs:
+            step, began = self.history.differs
+            yield f"disagrees: at step {step} {began.node} was not moved by its rule: {began.reason}"
+        for verdict, (step, first) in self.watch.first_of.items():
+            count = self.watch.verdicts[verdict]
+            if verdict not in ("agrees", "unverified"):
+                where = f": {first.node}: {first.reason}" if first else ""
+                yield f"{verdict} at {count:,} {'step' if count == 1 else 'steps'}, first at step {step}{where}"
+
+    def _data(self) -> Data | None:
+        columns, job = self.setup.columns, self.setup.job
+        if columns is None:
+            return None
+        return Data(
+            columns.source, job.rows, self.setup.used_columns, job.reduction, job.batch_size, job.shuffle, job.seed
+        )
+
+    def _curvature(self) -> float | None:
+        self._ask(CURVATURE, tuple(self.setup.job))
+        (found,) = TORCH.answers()
+        return None if found is None else float(found)
+
+    def _others(self) -> Iterator[Training]:
+        """The runs to compare with, from the same start: they differ in which calls are made, or in their order."""
+        if self.compare == "zero-grad":
+            changes: list[dict[str, Any]] = [{"zero_grad": not self.request.zero_grad, "order": ORDERS[0]}]
+        elif self.compare == "order":
+            changes = [{"order": order} for order in ORDERS if order != self.request.order]
+        else:
+            changes = []
+        for change in changes:
+            other = Run(replace(self.request, **change), self.compare)
+            other.compares = False
+            yield other.finish()
+
+    def contours(self, xs: Sequence[float], ys: Sequence[float]) -> Contours | None:
+        """The loss on a grid that holds the given values of the two parameters; None for another number of them."""
+        if len(self.setup.parameters) != 2:
+            return None
+        x, y = _spread(xs), _spread(ys)
+        self._ask(GRID, (tuple(self.setup.job), x, y))
+        (rows,) = TORCH.answers()
+        first, second = self.setup.parameters
+        return Contours((first, second), tuple(x), tuple(y), tuple(map(tuple, rows)))
+
+
+def _spread(values: Sequence[float]) -> list[float]:
+    """Evenly spaced values that reach a quarter beyond the given ones on either side."""
+    low, high = min(values), max(values)
+    margin = (high - low) / 4 or max(abs(low), 1.0) / 2
+    return [low - margin + (high - low + 2 * margin) * k / (GRID_SIZE - 1) for k in range(GRID_SIZE)]
+
+
+def statements(setup: Setup) -> tuple[str, ...]:
+    """The formula as gradexplain reads it, a statement each."""
+    named = dict(setup.graph.names)
+    return tuple(f"{name} = {write(setup.graph, i, named)}" for i, name in named.items())

@@ -1,0 +1,106 @@
+"""PyTorch's own optimizers, in their functional forms: those of `torch.optim` without a second of further imports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gradexplain.training.optimizers import OPTIMIZERS, state_of
+
+
+class Stepper:
+    """What `optimizer.step()` does to `parameters`: PyTorch's code for one optimizer, and the numbers that it keeps.
+
+    `state` has by name (as in the rule) one tensor for each parameter, None before the first step.
+    """
+
+    def __init__(self, torch: Any, name: str, settings: Mapping[str, float], parameters: Sequence[Any]) -> None:
+        self.torch, self.name, self.settings, self.parameters = torch, name, settings, list(parameters)
+        names = state_of(OPTIMIZERS[name], settings)
+        self.state: dict[str, list[Any]] = {key: [None] * len(self.parameters) for key in names}
+        self.counts = [torch.tensor(0.0) for _ in self.parameters]
+        self._step = _STEPS[name]
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        used = [k for k, parameter in enumerate(self.parameters) if parameter.grad is not None]
+        if used:
+            with self.torch.no_grad():
+                self._step(self, used)
+
+    def values(self, key: str) -> list[float]:
+        """The numbers kept under one name, by parameter, 0 where there is none yet."""
+        return [0.0 if tensor is None else tensor.item() for tensor in self.state[key]]
+
+    def _lists(self, used: Sequence[int], *names: str) -> list[list[Any]]:
+        """The parameters, their gradients, and the kept tensors under each name, made where they are not there yet."""
+        for name in names:
+            for k in used:
+                if self.state[name][k] is None:
+                    self.state[name][k] = self.torch.zeros_like(self.parameters[k])
+        parameters = [self.parameters[k] for k in used]
+        kept = [[self.state[name][k] for k in used] for name in names]
+        return [parameters, [parameter.grad for parameter in parameters], *kept]
+
+
+def _sgd(self: Stepper, used: Sequence[int]) -> None:
+    from torch.optim.sgd import sgd
+
+    settings, buffers = self.settings, self.state.get("buffer")
+    parameters, gradients = self._lists(used)
+    # Without a buffer PyTorch makes one that begins with the first gradient.
+    kept = [buffers[k] for k in used] if buffers is not None else [None] * len(used)
+    sgd(
+        parameters, gradients, kept, foreach=False, weight_decay=settings["weight_decay"],
+        momentum=settings.get("momentum", 0.0), lr=settings["lr"], dampening=0.0,
+        nesterov=self.name == "nesterov", maximize=False,
+    )  # fmt: skip
+    if buffers is not None:
+        for k, buffer in zip(used, kept, strict=True):
+            buffers[k] = buffer
+
+
+def _adam(self: Stepper, used: Sequence[int], decoupled: bool = False) -> None:
+    from torch.optim.adam import adam
+
+    settings = self.settings
+    parameters, gradients, first, second = self._lists(used, "m", "v")
+    adam(
+        parameters, gradients, first, second, [], [self.counts[k] for k in used], foreach=False, fused=False,
+        decoupled_weight_decay=decoupled, amsgrad=False, beta1=settings["beta1"], beta2=settings["beta2"],
+        lr=settings["lr"], weight_decay=settings["weight_decay"], eps=settings["eps"], maximize=False,
+    )  # fmt: skip
+
+
+def _adamw(self: Stepper, used: Sequence[int]) -> None:
+    _adam(self, used, decoupled=True)
+
+
+def _rmsprop(self: Stepper, used: Sequence[int]) -> None:
+    from torch.optim.rmsprop import rmsprop
+
+    settings = self.settings
+    names = [name for name in ("v", "buffer") if name in self.state]
+    parameters, gradients, squares, *buffers = self._lists(used, *names)
+    rmsprop(
+        parameters, gradients, squares, [], buffers[0] if buffers else [], [self.counts[k] for k in used],
+        foreach=False, lr=settings["lr"], alpha=settings["alpha"], eps=settings["eps"],
+        weight_decay=settings["weight_decay"], momentum=settings["momentum"], centered=False,
+    )  # fmt: skip
+
+
+def _adagrad(self: Stepper, used: Sequence[int]) -> None:
+    from torch.optim.adagrad import adagrad
+
+    settings = self.settings
+    parameters, gradients, totals = self._lists(used, "total")
+    adagrad(
+        parameters, gradients, totals, [self.counts[k] for k in used], fused=False, foreach=False, lr=settings["lr"],
+        weight_decay=settings["weight_decay"], lr_decay=0.0, eps=settings["eps"], maximize=False,
+    )  # fmt: skip
+
+
+_STEPS: dict[str, Callable[[Stepper, Sequence[int]], None]] = {
+    "sgd": _sgd, "momentum": _sgd, "nesterov": _sgd, "adam": _adam, "adamw": _adamw, "rmsprop": _rmsprop,
+    "adagrad": _adagrad,
+}  # fmt: skip

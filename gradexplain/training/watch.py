@@ -1,0 +1,145 @@
+"""What happens in the course of a run, gathered chunk by chunk in bounded memory; `diagnosis.py` puts it into words."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gradexplain.records import Began
+from gradexplain.training.job import Chunk
+from gradexplain.training.look import Verdict
+
+# A gradient this much smaller than the largest one of its parameter counts as come to rest.
+REST = 1e-6
+RECENT = 20
+CURVE_POINTS = 2_000
+
+
+@dataclass(slots=True)
+class Stale:
+    """The first step at which what .grad still held from earlier steps did harm."""
+
+    step: int
+    loss: float
+    after: float
+    backward: tuple[float | None, ...]
+    held: tuple[float | None, ...]
+
+
+@dataclass(slots=True)
+class Watch:
+    """The state of watching; `feed` takes the chunks in order. Lists are by parameter."""
+
+    count: int
+    zero_grad: bool
+    steps: int = 0
+    first_loss: float = math.nan
+    best_loss: float = math.inf
+    best_step: int = 0
+    broken_step: int = 0
+    broken_began: Began | None = None
+    zero_since: int = 0
+    rest_since: int = 0
+    ever: list[bool] = field(default_factory=list)
+    moved: bool = False
+    stale: Stale | None = None
+    verdicts: Counter[str] = field(default_factory=Counter)
+    first_of: dict[str, tuple[int, Began | None]] = field(default_factory=dict)
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    flips: list[deque[bool]] = field(default_factory=list)
+    curve: list[tuple[int, float, tuple[float, ...]]] = field(default_factory=list)
+    _stride: int = 1
+    _largest: list[float] = field(default_factory=list)
+    _changes: list[float] = field(default_factory=list)
+    _waiting: Stale | None = None
+
+    def __post_init__(self) -> None:
+        self.ever = [False] * self.count
+        self.flips = [deque(maxlen=RECENT) for _ in range(self.count)]
+        self._largest = [0.0] * self.count
+        self._changes = [0.0] * self.count
+
+    def feed(self, chunk: Chunk, verdicts: Sequence[Verdict]) -> None:
+        """Take the next chunk with the verdicts of its steps."""
+        if chunk.start == 1:
+            self.first_loss = chunk.loss[0]
+        held: tuple[float | None, ...] = ()
+        for k, loss in enumerate(chunk.loss):
+            step = chunk.start + k
+            before = [row[k] for row in chunk.parameters]
+            gradient = [row[k] for row in chunk.backward]
+            grad = [row[k] for row in chunk.grad]
+            self.recent.append(loss)
+            if loss < self.best_loss:
+                self.best_loss, self.best_step = loss, step
+            self._gradients(step, gradient, grad)
+            verdict, began = verdicts[k]
+            self.verdicts[verdict] += 1
+            if verdict not in self.first_of:
+                self.first_of[verdict] = step, began
+            broken = not math.isfinite(loss) or any(g is not None and not math.isfinite(g) for g in gradient)
+            if broken and not self.broken_step:
+                self.broken_step, self.broken_began = step, began
+            if not self.zero_grad and self.stale is None:
+                self._look_for_harm(step, loss, gradient, grad, held)
+            held = tuple(grad)
+            self._sample(step, loss, before)
+            after = chunk.after if k + 1 == len(chunk.loss) else [row[k + 1] for row in chunk.parameters]
+            self._movement(before, after)
+        self.steps = chunk.start + len(chunk.loss) - 1
+
+    def end(self, loss: float, parameters: Sequence[float]) -> None:
+        """The loss and the parameters after the last step."""
+        if self._waiting is not None:
+            self._judge_harm(loss)
+        self.curve.append((self.steps, loss, tuple(parameters)))
+
+    def _gradients(self, step: int, backward: Sequence[float | None], grad: Sequence[float | None]) -> None:
+        zero = rest = True
+        for n, value in enumerate(backward):
+            if value is None:
+                continue
+            self.ever[n] = self.ever[n] or grad[n] is not None
+            size = abs(value)
+            if size > self._largest[n]:
+                self._largest[n] = size
+            zero = zero and value == 0
+            rest = rest and size <= REST * self._largest[n]
+        self.zero_since = (self.zero_since or step) if zero else 0
+        self.rest_since = (self.rest_since or step) if rest else 0
+
+    def _movement(self, before: Sequence[float], after: Sequence[float]) -> None:
+        for n in range(self.count):
+            change = after[n] - before[n]
+            if change:
+                self.moved = True
+            self.flips[n].append(change * self._changes[n] < 0)
+            self._changes[n] = change
+
+    def _look_for_harm(
+        self, step: int, loss: float, backward: Sequence[float | None], grad: Sequence[float | None],
+        held: tuple[float | None, ...],
+    ) -> None:  # fmt: skip
+        if self._waiting is not None:
+            self._judge_harm(loss)
+        if self.stale is None and any(value for value in held):
+            self._waiting = Stale(step, loss, math.nan, tuple(backward), held)
+
+    def _judge_harm(self, after: float) -> None:
+        """Whether the loss rose after the waiting step."""
+        found, self._waiting = self._waiting, None
+        if found is not None and after > found.loss:
+            found.after = after
+            self.stale = found
+
+    def _sample(self, step: int, loss: float, parameters: Sequence[float]) -> None:
+        """Keep some points of the curve, evenly spaced; with each doubling of the spacing half of them go."""
+        made = step - 1
+        if made % self._stride:
+            return
+        self.curve.append((made, loss, tuple(parameters)))
+        if len(self.curve) > CURVE_POINTS:
+            self.curve = self.curve[::2]
+            self._stride *= 2

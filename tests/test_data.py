@@ -1,0 +1,499 @@
+"""The columns of data files: every format read, and one clear message for everything that can be wrong in one."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import marshal
+import math
+import os
+import sys
+from array import array
+from collections.abc import Callable
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gradexplain.errors import OptionError
+from gradexplain.training import data, delimited, json_lines, parquet
+from gradexplain.training.data import Columns, read_columns
+
+TABLE = {"x": [1.0, -2.5, 3e-7], "y": [0.1, 0.0, 1e22]}
+NAMED = 'name,x,y\n"a, ""b""",1,0.1\n"c\nd",-2.5,0\ne,3e-7,1e22\n'
+
+
+def parquet_of(columns: dict[str, Any]) -> bytes:
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), sink)
+    return sink.getvalue()
+
+
+def listed(columns: Columns) -> dict[str, list[float]]:
+    assert all(view.nbytes == 8 * columns.rows and view.readonly for view in columns.values.values())
+    assert all(marshal.loads(marshal.dumps(view)) == view for view in columns.values.values())
+    return {name: view.cast("d").tolist() for name, view in columns.values.items()}
+
+
+GOOD = {
+    "csv": ("a.csv", "x,y\n1,0.1\n-2.5,0\n3e-7,1e22\n"),
+    "no-last-newline": ("a.csv", "x,y\n1,0.1\n-2.5,0\n3e-7,1e22"),
+    "crlf": ("a.csv", "x,y\r\n1,0.1\r\n-2.5,0\r\n3e-7,1e22\r\n"),
+    "cr": ("a.csv", "x,y\r1,0.1\r-2.5,0\r3e-7,1e22\r"),
+    "bom": ("a.csv", "\ufeffx,y\n1,0.1\n-2.5,0\n3e-7,1e22\n"),
+    "blank-lines-at-the-end": ("a.csv", "x,y\n1,0.1\n-2.5,0\n3e-7,1e22\n\n\r\n  \n"),
+    "blank-lines-elsewhere": ("a.csv", "\n\nx,y\n1,0.1\n\n-2.5,0\n3e-7,1e22\n"),
+    "spaces": ("a.csv", " x , y\n1, 0.1\n -2.5 ,0\t\n3e-7,  1e22\n"),
+    "quoted": ("a.csv", '"x","y"\n"1","0.1"\n"-2.5","0"\n"3e-7","1e22"\n'),
+    "quoted-after-a-space": ("a.csv", 'x, "y"\n1, "0.1"\n-2.5, "0"\n3e-7, "1e22"\n'),
+    "spellings": ("a.csv", "x,y\n+1.,.1\n-2.5E0,-0e5\n0.0000003,10000000000000000000000\n"),
+    "other-columns": ("a.csv", NAMED),
+    "lone-quote-in-a-cell": ("a.csv", 'x,y,size\n1,0.1,5" wide\n-2.5,0,\n3e-7,1e22,\n'),
+    "header-on-two-lines": ("a.csv", 'x,"a\n1,2",y\n1,,0.1\n-2.5,,0\n3e-7,,1e22\n'),
+    "other-column-twice": ("a.csv", "a,x,a,y\nq,1,,0.1\nq,-2.5,,0\nq,3e-7,,1e22\n"),
+    "not-utf-8-elsewhere": ("a.csv", b"name,x,y\n\xff,1,0.1\n\xe9,-2.5,0\n,3e-7,1e22\n"),
+    "suffix-in-capitals": ("a.CSV", "x,y\n1,0.1\n-2.5,0\n3e-7,1e22\n"),
+    "gz": ("a.csv.gz", gzip.compress(NAMED.encode())),
+    "tsv": ("a.tsv", "x\tname\ty\n1\ta,b\t0.1\n-2.5\t\t0\n3e-7\tc\t1e22\n"),
+    "tab": ("a.tab", "x\ty\n1\t0.1\n-2.5\t0\n3e-7\t1e22\n"),
+    "tsv-gz": ("a.tsv.gz", gzip.compress(b"x\ty\n1\t0.1\n-2.5\t0\n3e-7\t1e22\n")),
+    "jsonl": ("a.jsonl", '{"x": 1, "y": 0.1, "n": "a"}\n{"n": [1, {}], "y": 0, "x": -2.5}\n{"x": 3e-7, "y": 1e22}\n'),
+    "jsonl-crlf": ("a.ndjson", '\ufeff{"x":1,"y":0.1}\r\n\r\n{"x":-2.5,"y":0}\r\n{"x":3e-7,"y":1e22}'),
+    "jsonl-gz": ("a.jsonl.gz", gzip.compress(b'{"x":1,"y":0.1}\n{"x":-2.5,"y":0}\n{"x":3e-7,"y":1e22}\n')),
+    "parquet": ("a.parquet", parquet_of({"name": ["a", "b", None], **TABLE})),
+    "pq": ("a.pq", parquet_of({"d": [date(2020, 1, 1)] * 3, **TABLE})),
+    "mapping": ("data", TABLE | {"name": ["a", "b"]}),
+    "array": ("data", {name: array("d", column) for name, column in TABLE.items()}),
+    "tuple": ("data", {"x": (1, Fraction(-5, 2), 3e-7), "y": (0.1, False, 10**22)}),
+    "tensor": ("data", {n: torch.tensor(c, dtype=torch.float64, requires_grad=True) for n, c in TABLE.items()}),
+    "pyarrow": ("data", {name: pyarrow.array(column) for name, column in TABLE.items()}),
+}
+
+
+def put(folder: Path, name: str, content: Any) -> Any:
+    """What `read_columns` is given: a file of this content, its relative name being `name`, or a mapping itself."""
+    if not isinstance(content, str | bytes):
+        return content
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return name
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "content"), GOOD.values(), ids=GOOD)
+def test_good_data(name: str, content: Any, tmp_path: Path) -> None:
+    columns = read_columns(put(tmp_path, name, content), ["x", "y", "not_there"])
+    assert listed(columns) == TABLE
+    assert (columns.source, columns.rows) == (name, 3)
+    assert [column for column in columns.names if column in TABLE] == ["x", "y"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_truths_and_integers_become_numbers(name: str, tmp_path: Path) -> None:
+    table = {"x": [True, False, True], "y": [2**53 + 1, 0, -7]}
+    rows = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+    content: dict[str, Any] = {
+        "a.csv": "x,y\n" + "".join(f"{row['x']},{row['y']}\n" for row in rows),
+        "a.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+        "a.parquet": parquet_of(table),
+    }
+    columns = read_columns(put(tmp_path, name, content[name]), {"x", "y"})
+    assert listed(columns) == {"x": [1, 0, 1], "y": [2.0**53, 0, -7]}
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "int8", "uint64", "decimal128(9, 4)"])
+def test_types_of_parquet(kind: str, tmp_path: Path) -> None:
+    exact = pyarrow.decimal128(9, 4) if "decimal" in kind else pyarrow.type_for_alias(kind)
+    column = pyarrow.array([1.0, 2.0]).cast(exact)
+    assert listed(read_columns(put(tmp_path, "a.pq", parquet_of({"x": column})), ["x"])) == {"x": [1, 2]}
+
+
+def test_names(tmp_path: Path) -> None:
+    put(tmp_path, "a.csv", "y\u0302, x ,,x\n1,2,3,4\n")
+    columns = read_columns(Path("a.csv"), {"ŷ", "w"})
+    assert columns.names == ("ŷ", "x", "", "x")
+    assert listed(columns) == {"ŷ": [1]}
+    assert read_columns("a.csv", {"w"}) == Columns("a.csv", 0, columns.names, {})
+
+
+def test_standard_input_is_csv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(NAMED.encode())))
+    columns = read_columns("-", {"x", "y"})
+    assert columns.source == "standard input"
+    assert listed(columns) == TABLE
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a pipe with a name")
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    if os.fork() == 0:
+        (tmp_path / "a.csv").write_text(NAMED)
+        os._exit(0)
+    assert listed(read_columns("a.csv", {"x", "y"})) == TABLE
+    os.wait()
+
+
+LATE = "x,name,y\n" + '1,"two\nlines",2\n' * 70_000
+HINT = "write a number there or leave the row out"
+FILL = "fill it or leave the row out"
+FINITE = "write a finite number there or leave the row out"
+CELLS = "give every row as many cells as the header"
+QUOTES = 'close every quote; inside of a quoted cell, write it twice: ""'
+OBJECT = 'write one object on every line, such as {"x": 1, "y": 2}'
+SEQUENCE = "give a sequence with one number for every row"
+
+
+class Bad(NamedTuple):
+    """A file, or a mapping, and the whole message; `hint` is without the line it names, and `line` is that line."""
+
+    id: str
+    name: str
+    content: Any
+    message: str
+    hint: str = ""
+    line: int = 0
+
+
+BAD = [
+    Bad("text", "a.csv", "x,y\n1,2\n1,3\n1,abc\n1,def\n", 'column y has no number in row 3: "abc"', HINT, 4),
+    Bad("first-row", "a.csv", "x,y\nb,a\n", 'column x has no number in row 1: "b"', HINT, 2),
+    Bad("long", "a.csv", f"x\n{'a' * 99}\n", f'column x has no number in row 1: "{"a" * 40}…"', HINT, 2),
+    Bad("control", "a.csv", "x\n\x1b[31m\n", r'column x has no number in row 1: "\x1b[31m"', HINT, 2),
+    Bad("undecodable", "a.csv", b"x\n1\n\xff\n", r'column x has no number in row 2: "\udcff"', HINT, 3),
+    Bad("unusual-digits", "a.csv", "x\n१\n", 'column x has no number in row 1: "१"', HINT, 2),
+    Bad("underscore", "a.csv", "x\n1_000\n", 'column x has no number in row 1: "1_000"', HINT, 2),
+    Bad("date", "a.csv", "x\n2020-01-01\n", 'column x has no number in row 1: "2020-01-01"', HINT, 2),
+    Bad("after-blank", "a.csv", "x,y\n\n1,2\n\n1,a\n", 'column y has no number in row 2: "a"', HINT, 5),
+    Bad("late", "a.csv", LATE + "1,2,a\n", 'column y has no number in row 70,001: "a"', HINT, 140_002),
+    Bad("late-gap", "a.csv", LATE + "1,2,\n", "column y has a gap in row 70,001", FILL, 140_002),
+    Bad("late-width", "a.csv", LATE + "1,2\n", "row 70,001 has 2 cells, the header has 3", CELLS, 140_002),
+    Bad("gap", "a.csv", "x,y\n1,2\n1,\n", "column y has a gap in row 2", FILL, 3),
+    Bad("gap-of-spaces", "a.csv", "x,y\n1,  \n", "column y has a gap in row 1", FILL, 2),
+    Bad("gap-in-one-column", "a.csv", " \nx\n1\n \n2\n", "column x has a gap in row 2", FILL, 4),
+    Bad("gap-quoted", "a.csv", 'x\n1\n""\n2\n', "column x has a gap in row 2", FILL, 3),
+    *(Bad(w, "a.csv", f"x\n1\n{w}\n", "column x has a gap in row 2", FILL, 3) for w in ("NA", "NaN", "null", " n/a")),
+    *(
+        Bad(w, "a.csv", f"x\n1\n{w}\n", f'column x has no finite number in row 2: "{w}"', FINITE, 3)
+        for w in ("inf", "-Infinity", "1e999", "-1e999")
+    ),
+    Bad("wide", "a.csv", "x,y\n1,2\n1,2,a\n", "row 2 has 3 cells, the header has 2", CELLS, 3),
+    Bad("narrow", "a.csv", "x,y\n1\n1,2\n", "row 1 has 1 cell, the header has 2", CELLS, 2),
+    Bad("width-later", "a.csv", "x,y\n1,a\n1\n", 'column y has no number in row 1: "a"', HINT, 2),
+    Bad(
+        "comma-quoted",
+        "a.csv",
+        'x\n"1,5"\n',
+        'column x has no number in row 1: "1,5"',
+        "write decimals with a point, and thousands without a comma",
+        2,
+    ),
+    Bad(
+        "comma",
+        "a.csv",
+        "x,y\n1,5,2,5\n",
+        "row 1 has 4 cells, the header has 2",
+        "write decimals with a point, 1.5 and not 1,5",
+        2,
+    ),
+    Bad(
+        "semicolons",
+        "a.csv",
+        "x;y\n1,5;2,5\n",
+        "the columns of a.csv are separated by semicolons",
+        "separate them with commas, and write decimals with a point",
+    ),
+    Bad(
+        "tabs",
+        "a.csv",
+        "x\ty\n1\t2\n",
+        "the columns of a.csv are separated by tabs",
+        "separate them with commas, or let its name end with .tsv",
+    ),
+    Bad(
+        "commas",
+        "a.tsv",
+        "x,y\n1,2\n",
+        "the columns of a.tsv are separated by commas",
+        "separate them with tabs, or let its name end with .csv",
+    ),
+    Bad("twice", "a.csv", "x,y, x\n1,2,3\n", "column x is 2 times in a.csv", "rename all but one"),
+    Bad(
+        "mixed",
+        "a.csv",
+        "x\ntrue\n1\n",
+        'column x mixes true and false with numbers in row 2: "1"',
+        "write 1 for true and 0 for false",
+        3,
+    ),
+    Bad(
+        "open-quote",
+        "a.csv",
+        'x,y\n1,2\n1,"2\n1,2\n',
+        "the quotes do not match in the row that begins in line 3 of a.csv",
+        QUOTES,
+    ),
+    Bad(
+        "open-quote-elsewhere",
+        "a.csv",
+        'x,n\n1,"a\n2,b\n',
+        "the quotes do not match in the row that begins in line 2 of a.csv",
+        QUOTES,
+    ),
+    Bad(
+        "open-quotes",
+        "a.csv",
+        'x,n\n1,"a\n2,"b\n3,\n',
+        "the quotes do not match in the row that begins in line 2 of a.csv",
+        QUOTES,
+    ),
+    Bad("before-an-open-quote", "a.csv", 'x,n\na,1\n1,"2\n', 'column x has no number in row 1: "a"', HINT, 2),
+    Bad("empty", "a.csv", "", "a.csv is empty", "its first line names the columns"),
+    Bad("blank", "a.csv", "\n \n", "a.csv is empty", "its first line names the columns"),
+    Bad("no-rows", "a.csv", "x,y\n", "a.csv has no rows", "training takes at least one"),
+    Bad("no-rows-no-newline", "a.csv", "x,y", "a.csv has no rows", "training takes at least one"),
+    Bad("latin-1", "a.csv", "x,größe\n1,2\n".encode("latin-1"), "a.csv is not UTF-8 text", "save it as UTF-8"),
+    Bad("utf-16", "a.csv", "x,y\n1,2\n".encode("utf-16"), "a.csv is not UTF-8 text", "save it as UTF-8"),
+    Bad("utf-16-bare", "a.csv", "x,y\n1,2\n".encode("utf-16-le"), "a.csv is not UTF-8 text", "save it as UTF-8"),
+    Bad(
+        "endless-line",
+        "a.csv",
+        "x," * 600_000,
+        "the first line of a.csv has more than 1,000,000 characters",
+        "it names the columns",
+    ),
+    Bad("no-gzip", "a.csv.gz", "x,y\n1,2\n", "cannot read a.csv.gz: it is not a gzip file, or a broken one"),
+    Bad(
+        "half-gzip",
+        "a.csv.gz",
+        gzip.compress(LATE.encode())[:-30],
+        "cannot read a.csv.gz: it is not a gzip file, or a broken one",
+    ),
+    Bad(
+        "json", "a.jsonl", '{"x": 1}\n\n{"x": two}\n', 'line 3 of a.jsonl is not JSON\n  {"x": two}\n        ^', OBJECT
+    ),
+    Bad("json-array", "a.jsonl", '[{"x": 1}]', "line 1 of a.jsonl is not an object", OBJECT),
+    Bad("json-later", "a.jsonl", '{"x": 1}\n3\n', "line 2 of a.jsonl is not an object", OBJECT),
+    Bad("json-empty", "a.jsonl", "\n", "a.jsonl is empty", OBJECT),
+    Bad("json-text", "a.jsonl", '{"x":1}\n{"x":"abc"}\n', 'column x has no number in row 2: "abc"', HINT, 2),
+    Bad(
+        "json-quoted",
+        "a.jsonl",
+        '{"x":1}\n{"x":"2"}\n',
+        'column x has no number in row 2: "2"',
+        "write the number without quotes",
+        2,
+    ),
+    Bad(
+        "json-list",
+        "a.jsonl",
+        '{"x":1}\n\n{"x":[1]}\n',
+        "column x has a list in row 2, not a number",
+        "give one number for every row",
+        3,
+    ),
+    Bad(
+        "json-object",
+        "a.jsonl",
+        '{"x":{"a":1}}',
+        "column x has an object in row 1, not a number",
+        "give one number for every row",
+        1,
+    ),
+    Bad("json-null", "a.jsonl", '{"x":1}\n{"x":null}\n', "column x has a gap in row 2", FILL, 2),
+    Bad("json-missing", "a.jsonl", '{"x":1}\n{"y":1}\n', "column x has a gap in row 2", FILL, 2),
+    Bad("json-late-key", "a.jsonl", '{"x":1}\n{"x":1,"y":1}\n', "column y has a gap in row 1", FILL, 1),
+    Bad("json-late-text", "a.jsonl", '{"x":1}\n{"x":1,"y":"a"}\n', "column y has a gap in row 1", FILL, 1),
+    Bad("json-nan", "a.jsonl", '{"x":1}\n{"x":NaN}\n', "column x has no finite number in row 2: nan", FINITE, 2),
+    Bad("json-huge", "a.jsonl", '{"x":-1e999}', "column x has no finite number in row 1: -inf", FINITE, 1),
+    Bad("json-digits", "a.jsonl", f'{{"x":{"9" * 5000}}}', "column x has no finite number in row 1: inf", FINITE, 1),
+    Bad(
+        "json-deep",
+        "a.jsonl",
+        '{"x":1}\n{"x":' + "[" * 200_000 + "}",
+        "line 2 of a.jsonl has too many brackets inside of each other",
+    ),
+    Bad(
+        "json-twice", "a.jsonl", '{"x":1}\n{"x":1,"x":2}\n', "line 2 of a.jsonl has a key twice", "write every key once"
+    ),
+    Bad("json-latin-1", "a.jsonl", b'{"x":1,"\xff":2}', "line 1 of a.jsonl is not UTF-8", "save the file as UTF-8"),
+    Bad(
+        "json-mixed",
+        "a.jsonl",
+        '{"x":true}\n{"x":2}\n',
+        'column x mixes true and false with numbers in row 2: "2.0"',
+        "write 1 for true and 0 for false",
+        2,
+    ),
+    Bad("parquet", "a.parquet", "abc", "cannot read a.parquet: it is not a Parquet file, or a broken one"),
+    Bad("parquet-empty", "a.parquet", "", "cannot read a.parquet: it is not a Parquet file, or a broken one"),
+    Bad(
+        "parquet-broken",
+        "a.pq",
+        parquet_of(TABLE)[:-60] + bytes(52) + parquet_of(TABLE)[-8:],
+        "cannot read a.pq: it is not a Parquet file, or a broken one",
+    ),
+    Bad("parquet-text", "a.pq", parquet_of({"x": ["1"]}), "column x holds text, not numbers", "store it as numbers"),
+    Bad(
+        "parquet-date",
+        "a.pq",
+        parquet_of({"x": [date(2020, 1, 1)]}),
+        "column x holds dates or times, not numbers",
+        "store it as numbers",
+    ),
+    Bad(
+        "parquet-list",
+        "a.pq",
+        parquet_of({"x": [[1]]}),
+        "column x holds list<element: int64>, not numbers",
+        "store it as numbers",
+    ),
+    Bad("parquet-gap", "a.pq", parquet_of({"x": [1] * 70_000 + [None]}), "column x has a gap in row 70,001", FILL),
+    Bad(
+        "parquet-nan", "a.pq", parquet_of({"x": [1.0, math.nan]}), "column x has no finite number in row 2: nan", FINITE
+    ),
+    Bad("parquet-nulls", "a.pq", parquet_of({"x": [None]}), "column x has a gap in row 1", FILL),
+    Bad(
+        "parquet-no-rows",
+        "a.pq",
+        parquet_of({"x": pyarrow.array([], pyarrow.float64())}),
+        "a.pq has no rows",
+        "training takes at least one",
+    ),
+    Bad(
+        "suffix",
+        "a.xlsx",
+        "",
+        "the name of a.xlsx does not end with a known suffix",
+        "use a file with one of .csv, .tsv, .tab, .jsonl, .ndjson, .parquet, .pq; or - for CSV from standard input",
+    ),
+    Bad("list-text", "data", {"x": [1, "abc"]}, 'column x has no number in row 2: "abc"', HINT),
+    Bad("list-gap", "data", {"x": [1, None]}, "column x has a gap in row 2", FILL),
+    Bad("list-nan", "data", {"x": [1, math.nan]}, "column x has no finite number in row 2: nan", FINITE),
+    Bad("list-huge", "data", {"x": [1, 10**400]}, "column x has no finite number in row 2: inf", FINITE),
+    Bad(
+        "list-nested",
+        "data",
+        {"x": [[1], [2]]},
+        "column x has a list in row 1, not a number",
+        "give one number for every row",
+    ),
+    Bad("list-complex", "data", {"x": [1j]}, 'column x has no number in row 1: "1j"', HINT),
+    Bad("list-empty", "data", {"x": []}, "data has no rows", "training takes at least one"),
+    Bad(
+        "lengths",
+        "data",
+        {"x": [1, 2], "y": [1]},
+        "column x has 2 rows and column y has 1",
+        "give every column the same number of rows",
+    ),
+    Bad("matrix", "data", {"x": torch.ones(2, 2)}, "column x has 2 dimensions", SEQUENCE),
+    Bad("number", "data", {"x": 1.5}, "column x is a float", SEQUENCE),
+    Bad("string", "data", {"x": "12"}, "column x is a str", SEQUENCE),
+    Bad("sparse", "data", {"x": torch.ones(2).to_sparse()}, "column x is a Tensor that gives no list", SEQUENCE),
+    Bad(
+        "neither",
+        "data",
+        [1, 2],
+        "no columns can be read from a list",
+        "give the name of a file, or a mapping from names to sequences of numbers",
+    ),
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=[bad.id for bad in BAD])
+def test_bad_data(bad: Bad, tmp_path: Path) -> None:
+    with pytest.raises(OptionError) as refused:
+        read_columns(put(tmp_path, bad.name, bad.content), {"x", "y"})
+    hint = f"line {bad.line:,} of {bad.name}: {bad.hint}" if bad.line else bad.hint
+    assert str(refused.value) == bad.message + (f"\n  {hint}" if hint else "")
+
+
+def test_bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    put(tmp_path, "secret.csv", "x\n1\n")
+    monkeypatch.setattr(sys, "stdin", None)
+    refused = {
+        "no.csv": "there is no file no.csv",
+        "folder.csv": "folder.csv is a folder, not a file",
+        "": "the name of the data file is empty",
+        "a\0.csv": "cannot read a\\x00.csv: ",
+        "secret.csv/a.csv": "cannot read secret.csv/a.csv: Not a directory",
+        "-": "standard input is closed",
+    }
+    for name, message in refused.items():
+        with pytest.raises(OptionError) as error:
+            read_columns(name, {"x"})
+        assert str(error.value).startswith(message)
+    (tmp_path / "secret.csv").chmod(0)
+    if not os.access("secret.csv", os.R_OK):
+        with pytest.raises(OptionError, match=r"cannot read secret\.csv: Permission denied"):
+            read_columns("secret.csv", {"x"})
+
+
+FINITE_FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(FINITE_FLOATS, st.text(max_size=8), FINITE_FLOATS), min_size=1, max_size=50))
+def test_every_float_comes_back(tmp_path: Path, rows: list[tuple[float, str, float]]) -> None:
+    """Bit for bit, from each format and beside any text, from the fast and from the careful reading."""
+    rows = [(x, text.replace("\0", "").encode("utf-8", "ignore").decode(), y) for x, text, y in rows]
+    cells = [(repr(x), '"' + text.replace('"', '""') + '"', repr(y)) for x, text, y in rows]
+    content: dict[str, Any] = {
+        "a.csv": "x,text,y\n" + "".join(",".join(row) + "\n" for row in cells),
+        "a.tsv": "x\ttext\ty\r\n" + "".join("\t".join(row) + "\r\n" for row in cells),
+        "a.jsonl": "".join(json.dumps({"x": x, "text": text, "y": y}) + "\n" for x, text, y in rows),
+        "a.parquet": parquet_of(dict(zip(("x", "text", "y"), zip(*rows, strict=True), strict=True))),
+    }
+    content["data"] = {"x": [row[0] for row in rows], "y": [row[2] for row in rows]}
+    expected = {name: array("d", column).tobytes() for name, column in content["data"].items()}
+    for name in content:
+        assert read_columns(put(tmp_path, name, content[name]), {"x", "y"}).values == expected, name
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
+def test_both_readings_agree(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content: dict[str, Any] = {
+        "a.csv": "x,n,y\n1,a,0.1\n-2.5,b,0\n3e-7,c,1e22\n",
+        "a.tsv": GOOD["tsv"][1],
+        "a.jsonl": GOOD["jsonl"][1],
+        "a.parquet": GOOD["parquet"][1],
+    }
+    put(tmp_path, name, content[name])
+    module = {".csv": delimited, ".tsv": delimited, ".jsonl": json_lines, ".parquet": parquet}[Path(name).suffix]
+    careful: list[Any] = []
+    original: Callable[..., Any] = module._careful
+    monkeypatch.setattr(module, "_careful", lambda *given: careful.append(given) or original(*given))
+    fast = read_columns(name, {"x", "y"})
+    assert not careful, "good data is read by PyArrow alone"
+    monkeypatch.setattr(module, "float64_views" if module is parquet else "_fast", lambda *given: None)
+    assert read_columns(name, {"x", "y"}) == fast
+    assert careful
+
+
+def test_a_wide_sum_is_no_infinity(tmp_path: Path) -> None:
+    """The check for infinities adds the numbers up; where that alone overflows, they are read with care."""
+    put(tmp_path, "a.csv", "x\n1e308\n1e308\n")
+    assert listed(read_columns("a.csv", {"x"})) == {"x": [1e308, 1e308]}
+
+
+@pytest.mark.parametrize("last", ["2", "+2", " 2 "])
+def test_line_breaks_in_many_cells(last: str, tmp_path: Path) -> None:
+    """What PyArrow does not read is read many rows at a time, and each row once."""
+    put(tmp_path, "a.csv", LATE + f'1,"two\nlines",{last}\n')
+    assert listed(read_columns("a.csv", {"x", "y"})) == {"x": [1] * 70_001, "y": [2] * 70_001}
+
+
+def test_every_suffix_is_known() -> None:
+    assert {Path(name).suffix for name, _ in GOOD.values()} >= data.READERS.keys()

@@ -1,0 +1,87 @@
+"""The rule table on tensors: every row against autograd, in two dtypes, and what the comparison of a step rests on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from gradexplain.language.parse import parse
+from gradexplain.language.rules import RULES, Rule
+from gradexplain.point import held_constants
+from gradexplain.readings.tensors import Elementwise, at_kink, chain_rule, plan
+
+GRID = [0.3, 0.7, 1.6, 2.4]
+DIFFERENTIABLE = [rule for rule in RULES.values() if not rule.boolean]
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+
+def formula(rule: Rule) -> str:
+    """A formula that uses the rule in two variables, or its own example."""
+    if rule.example:
+        return rule.example
+    if rule.symbol:
+        return "-w*x" if rule.name == "neg" else f"w {rule.symbol} x"
+    return f"{rule.name}(w*x)" if sum(map(bool, rule.partials)) == 1 else f"{rule.name}(w, x)"
+
+
+def read(text: str, values: list[float], dtype: Any = torch.float64) -> tuple[Any, dict[int, Any], list[Any], Any]:
+    """The graph of a formula, its inputs as leaves with these values, the values of all nodes, and the rule table."""
+    graph = parse(text)
+    leaves = {i: torch.tensor(values, dtype=dtype, requires_grad=True) for i in graph.inputs}
+    steps = plan(torch, graph, held_constants(graph, text, str(dtype).removeprefix("torch.")), dtype)
+    return graph, leaves, steps.run(leaves), Elementwise(torch, dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("rule", DIFFERENTIABLE, ids=lambda rule: rule.name)
+def test_every_rule_on_tensors_is_what_autograd_has(rule: Rule, dtype: Any) -> None:
+    graph, leaves, values, table = read(formula(rule), GRID, dtype)
+    objective = values[graph.objective]
+    found = torch.autograd.grad(objective.sum(), list(leaves.values()), allow_unused=True)
+    totals = chain_rule(table, graph, graph.inputs, [v.detach() if hasattr(v, "detach") else v for v in values])
+    for i, autograd in zip(leaves, found, strict=True):
+        expected = torch.zeros(len(GRID), dtype=dtype) if autograd is None else autograd
+        total = totals.get(i)
+        ours = torch.zeros_like(expected) if total is None else torch.as_tensor(total.value).expand(len(GRID))
+        # PyTorch holds the 1/6 of hardsigmoid as a float32.
+        tolerance = 1e-4 if rule.name == "hardsigmoid" else TOLERANCES[dtype]
+        assert torch.allclose(ours.to(dtype), expected, rtol=tolerance, atol=tolerance, equal_nan=True)
+        if total is not None:
+            value, size = (torch.as_tensor(part).detach().nan_to_num() for part in total)
+            assert bool((size * (1 + tolerance) >= value.abs()).all())
+
+
+def test_the_objective_alone_is_the_same_as_with_all_values() -> None:
+    text = "a = w*x; L = a*sin(a) + relu(a) - 2**w"
+    graph, leaves, values, _ = read(text, GRID)
+    steps = plan(torch, graph, held_constants(graph, text, "float64"), torch.float64)
+    assert torch.equal(steps.result(leaves), values[graph.objective])
+    alone = parse("w")
+    assert plan(torch, alone, {}, torch.float64).result({alone.inputs[0]: torch.ones(1)}) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "expected"),
+    [
+        ("relu(w)", [0.0, 1.0, -1.0], [True, False, False]),
+        ("max(w, 2)", [2.0, 1.0], [True, False]),
+        ("where(w > 1, w**2, w)", [1.0, 2.0], [True, False]),
+        ("abs(w - 3)*w", [3.0, 0.0], [True, False]),
+        ("w**2", [0.0, 1.0], [False, False]),
+    ],
+)
+def test_kinks_are_found_elementwise(text: str, values: list[float], expected: list[bool]) -> None:
+    graph, _, found, table = read(text, values)
+    assert torch.as_tensor(at_kink(table, graph, found)).expand(len(values)).tolist() == expected
+
+
+def test_sizes_see_what_cancels() -> None:
+    """At the minimum of a sum of two terms the gradient is 0, and its size is that of the terms."""
+    graph, _, values, table = read("(w - 1)**2 + (w - 3)**2", [2.0])
+    values = [value.detach() if hasattr(value, "detach") else value for value in values]
+    total = chain_rule(table, graph, graph.inputs, values)[graph.inputs[0]]
+    assert (float(total.value), float(total.size)) == (0.0, 4.0)
+    bare = chain_rule(table, graph, graph.inputs, values, sized=False)[graph.inputs[0]]
+    assert float(bare.size) == 0.0
