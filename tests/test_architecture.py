@@ -33,7 +33,7 @@ HOMES = {
         "output/training.py",
         "cli/progress.py",
     },
-    "orjson": {"output/json.py"},
+    "orjson": {"output/json.py", "output/training_json.py"},
     "typer": {"cli/app.py", "cli/derive.py", "cli/rules.py", "cli/train.py"},
     "matplotlib": {"output/plot.py", "output/axes.py", "output/path.py"},
     "numpy": {"output/path.py"},

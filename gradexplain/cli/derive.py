@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gradexplain.cli.options import Color, DTypeName, choose_format
-from gradexplain.cli.streams import encodes, read_input, use_color, write_file, write_note, write_result
-from gradexplain.records import FAILURES, Derivation
-
-
-class Format(StrEnum):
-    """The ways of writing a derivation."""
-
-    table = "table"
-    json = "json"
-    value = "value"
-
-
-SUFFIXES = {".json": Format.json, ".txt": Format.table}
+from gradexplain.cli.options import Color, DTypeName, complete_from, look_for
+from gradexplain.cli.streams import read_input, write_file, write_note, write_result
+from gradexplain.output.formats import DERIVATION, choose, preload, writer
+from gradexplain.records import FAILURES
 
 
 def command(
@@ -44,12 +32,17 @@ def command(
         DTypeName, typer.Option(help="The floating-point format that PyTorch computes in.")
     ] = DTypeName.float64,
     format: Annotated[
-        Format | None,
-        typer.Option(help="How to write the result; table, unless -o has another suffix.", show_default=False),
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"How to write the result: {', '.join(DERIVATION)}.",
+            autocompletion=complete_from(DERIVATION),
+            show_default=False,
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file, .json or .txt.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its suffix is the format.")
     ] = None,
     color: Annotated[Color, typer.Option(help="When to use colour.")] = Color.auto,
 ) -> int:
@@ -58,7 +51,7 @@ def command(
     Exit status: 0 if all verdicts are fine, 1 if autograd lost precision, gave nan or inf, or disagrees,
     2 for bad input.
     """
-    chosen = choose_format(format, json, output, SUFFIXES, Format.json, Format.table)
+    chosen = choose(format, json, output, DERIVATION)
     import gc
 
     # Nothing that a derivation makes becomes garbage before the process ends.
@@ -68,21 +61,14 @@ def command(
     formula = read_input() if expression.strip() == "-" else expression.removeprefix(" ")
     finish = begin(formula, at, wrt=wrt, upstream=upstream, dtype=dtype.value)
     # What the output needs loads while PyTorch does.
-    if chosen is Format.table:
-        from gradexplain.output import table
-
-        table.preload()
-    elif chosen is Format.json:
-        from gradexplain.output import json as json_output
-
-        json_output.preload()
+    preload(DERIVATION[chosen])
     derivation = finish()
-    text = _render(derivation, chosen, color.value, output)
+    text = writer(DERIVATION[chosen])(derivation, look_for(chosen, output, color.value))
     if output is not None:
         write_file(output, text)
     else:
         write_result(text)
-    if chosen is Format.value:
+    if chosen == "value":
         from gradexplain.output import table
 
         for origin in table.origins(derivation):
@@ -90,21 +76,3 @@ def command(
     for note in derivation.notes:
         write_note(note)
     return 1 if derivation.verdict in FAILURES else 0
-
-
-def _render(derivation: Derivation, format: Format, color: str, output: Path | None) -> str:
-    if format is Format.json:
-        from gradexplain.output import json
-
-        text = json.render(derivation)
-        plain = output is not None or sys.stdout is None or encodes(sys.stdout, text)
-        return text if plain else json.render(derivation, ascii_only=True)
-    if format is Format.value:
-        from gradexplain.output import value
-
-        return value.render(derivation)
-    from gradexplain.output import table
-
-    if output is not None:
-        return table.render(derivation, table.UNLIMITED, color == "always")
-    return table.render(derivation, None, use_color(sys.stdout, color))

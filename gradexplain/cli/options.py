@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
 
-from gradexplain.errors import OptionError
+from gradexplain.cli.streams import encodes, use_color
+from gradexplain.output.formats import Look
 
-F = TypeVar("F", bound=StrEnum)
+# In a file nothing is folded or cut.
+UNLIMITED = 100_000
+# Some of the characters of tables and curves.
+_SYMBOLS = "∂·←⣿●│…"
 
 
 class DTypeName(StrEnum):
@@ -28,18 +33,14 @@ class Color(StrEnum):
     never = "never"
 
 
-def choose_format(
-    format: F | None, json: bool, output: Path | None, suffixes: dict[str, F], json_format: F, default: F
-) -> F:
-    """The format that the options ask for. Raises OptionError where they contradict each other."""
-    if json and format not in (None, json_format):
-        raise OptionError(f"--json and --format {format.value} contradict each other" if format else "")
-    if json or format is not None:
-        return format or json_format
-    if output is None:
-        return default
-    found = suffixes.get(output.suffix.lower())
-    if found is None:
-        known = ", ".join(list(suffixes)[:-1]) + f" or {list(suffixes)[-1]}"
-        raise OptionError(f"no format has the suffix {output.suffix or '(none)'}", hint=f"use {known}, or --format")
-    return found
+def look_for(name: str, output: Path | None, color: str, standalone: bool = False, every: bool = False) -> Look:
+    """How a result is to look, by where it goes: to a file, or to what standard output is."""
+    if output is not None:
+        return Look(UNLIMITED, color == "always", False, standalone, every)
+    ascii_only = sys.stdout is not None and not encodes(sys.stdout, _SYMBOLS)
+    return Look(None, name == "table" and use_color(sys.stdout, color), ascii_only, standalone, every)
+
+
+def complete_from(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """A completion for an option that takes one of some names."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradexplain.cli.options import Color, DTypeName, choose_format
+from gradexplain.cli.options import Color, DTypeName, complete_from, look_for
 from gradexplain.cli.progress import Progress
 from gradexplain.cli.streams import (
     Lines,
-    encodes,
     read_input,
-    use_color,
     writable,
     write_bytes,
     write_file,
@@ -23,6 +20,7 @@ from gradexplain.cli.streams import (
     write_result,
 )  # fmt: skip
 from gradexplain.errors import OptionError
+from gradexplain.output.formats import TRAINING, Format, choose, preload, writer
 from gradexplain.records import FAILURES
 
 if TYPE_CHECKING:
@@ -30,15 +28,6 @@ if TYPE_CHECKING:
     from gradexplain.training_records import Training
 
 INTERRUPTED = 130
-
-
-class Format(StrEnum):
-    """The ways of writing a training run."""
-
-    table = "table"
-    json = "json"
-    ndjson = "ndjson"
-    csv = "csv"
 
 
 class OptimizerName(StrEnum):
@@ -75,9 +64,12 @@ class Comparison(StrEnum):
     order = "order"
 
 
-SUFFIXES = {".json": Format.json, ".ndjson": Format.ndjson, ".jsonl": Format.ndjson, ".csv": Format.csv,
-            ".txt": Format.table}  # fmt: skip
-STREAMED = (Format.ndjson, Format.csv)
+# Written as the run goes on; all other formats when it is over.
+STREAMED = {
+    "ndjson": Format("training_lines", (".ndjson", ".jsonl"), "a JSON object for each step, as it is made"),
+    "csv": Format("training_lines", (".csv",), "a line for each step, as it is made"),
+}
+FORMATS = {**TRAINING, **STREAMED}
 PLOTS = (".svg", ".png")
 
 
@@ -104,7 +96,7 @@ def command(
     ] = None,
     reduction: Annotated[Reduction, typer.Option(help="How the losses of the rows become one.")] = Reduction.mean,
     optimizer: Annotated[OptimizerName, typer.Option(help="The update rule.")] = OptimizerName.sgd,
-    lr: Annotated[float | None, typer.Option(metavar="RATE", help="The learning rate (0.1 for SGD; PyTorch's own for the others).")] = None,
+    lr: Annotated[float | None, typer.Option(metavar="RATE", help="The learning rate, 0.1 for SGD.")] = None,
     momentum: Annotated[float | None, typer.Option(metavar="NUMBER", help="The momentum of SGD or RMSprop.")] = None,
     weight_decay: Annotated[float | None, typer.Option(metavar="NUMBER", help="The weight decay.")] = None,
     betas: Annotated[str | None, typer.Option(metavar="B1,B2", help="The betas of Adam.")] = None,
@@ -128,8 +120,13 @@ def command(
     every: Annotated[int | None, typer.Option(metavar="K", help="Show every K-th step.")] = None,
     all_steps: Annotated[bool, typer.Option("--all", help="Show every step.")] = False,
     format: Annotated[
-        Format | None,
-        typer.Option(help="How to write the result; ndjson and csv a line for each step.", show_default=False),
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"How to write the result: {', '.join(FORMATS)}; the last two a line for each step.",
+            autocompletion=complete_from(FORMATS),
+            show_default=False,
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
     output: Annotated[
@@ -145,13 +142,13 @@ def command(
     Exit status: 0 if all verdicts are fine, 1 if autograd lost precision, gave nan or inf, or disagrees with the chain
     rule at some step, 2 for bad input, 130 for Ctrl-C.
     """
-    chosen = choose_format(format, json, output, SUFFIXES, Format.json, Format.table)
+    chosen = choose(format, json, output, FORMATS)
     if every is not None and all_steps:
         raise OptionError("--every and --all contradict each other", hint="keep one of them")
     if plot is not None and plot.suffix.lower() not in PLOTS:
         raise OptionError(f"no plot has the suffix {plot.suffix or '(none)'}", hint="use .svg or .png")
     if compare is not None and chosen in STREAMED:
-        raise OptionError(f"--compare cannot be written as {chosen.value}", hint="use --format table or json")
+        raise OptionError(f"--compare cannot be written as {chosen}", hint="use --format table or json")
     if data == "-" and expression is not None and expression.strip() == "-":
         raise OptionError("the formula and the data cannot both be standard input", hint="give one of them as a file")
     for path in (output, plot):
@@ -164,7 +161,7 @@ def command(
     from gradexplain.training.options import Request
     from gradexplain.training.run import Run
 
-    if all_steps or (every is None and chosen is not Format.table):
+    if all_steps or (every is None and chosen != "table"):
         every = 1
     first, second = _betas(betas)
     settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "beta1": first, "beta2": second,
@@ -183,7 +180,12 @@ def command(
         run.progress = progress.to
         training = _stream(run, chosen, output) if chosen in STREAMED else _whole(run, chosen)
     if chosen not in STREAMED:
-        _write(training, chosen, output, color.value, all_steps or request.every is not None)
+        every_one = all_steps or request.every is not None
+        text = writer(TRAINING[chosen])(training, look_for(chosen, output, color.value, every=every_one))
+        if output is not None:
+            write_file(output, text)
+        else:
+            write_result(text)
     if plot is not None:
         _plot(run, training, plot)
     for note in training.notes:
@@ -206,47 +208,23 @@ def _betas(betas: str | None) -> tuple[float | None, float | None]:
     return first, second
 
 
-def _whole(run: Run, format: Format) -> Training:
-    if format is Format.table:
-        # What the table needs loads while PyTorch does.
-        from gradexplain.output import training
-
-        training.preload()
+def _whole(run: Run, format: str) -> Training:
+    # What the output needs loads while PyTorch does.
+    preload(TRAINING[format])
     return run.finish()
 
 
-def _stream(run: Run, format: Format, output: Path | None) -> Training:
+def _stream(run: Run, format: str, output: Path | None) -> Training:
     """Write a line for each step as it comes; what was written stays where the run is interrupted."""
     from gradexplain.output import training_lines
 
-    start, line = training_lines.FORMATS[format.value]
+    start, line = training_lines.FORMATS[format]
     with Lines(output) as lines:
         for text in start(run.setup.parameters):
             lines.write(text)
         for step in run.steps():
             lines.write(line(step))
     return run.record()
-
-
-def _write(training: Training, format: Format, output: Path | None, color: str, every: bool) -> None:
-    if format is Format.json:
-        from gradexplain.output import training_lines
-
-        text = training_lines.whole(training)
-        if output is None and sys.stdout is not None and not encodes(sys.stdout, text):
-            text = training_lines.whole(training, ascii_only=True)
-    else:
-        from gradexplain.output import table
-        from gradexplain.output import training as output_training
-
-        width = table.UNLIMITED if output is not None else None
-        plain = output is None and sys.stdout is not None and not encodes(sys.stdout, "⣿●│")
-        colored = color == "always" if output is not None else use_color(sys.stdout, color)
-        text = output_training.render(training, width, colored, plain, every)
-    if output is not None:
-        write_file(output, text)
-    else:
-        write_result(text)
 
 
 def _plot(run: Run, training: Training, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+from gradexplain.output.formats import Look
 from gradexplain.records import SCHEMA, Derivation, fields_of
 
 # The ends of the fields with a number. Where orjson has null for one, it may stand for a number that is not finite.
@@ -17,6 +18,11 @@ def render(derivation: Derivation, ascii_only: bool = False, indent: int | None 
         return text
     separators = (",", ":") if indent is None else None
     return json.dumps(derivation.to_dict(), ensure_ascii=ascii_only, indent=indent, separators=separators) + "\n"
+
+
+def write(derivation: Derivation, look: Look) -> str:
+    """The object on one line."""
+    return render(derivation, look.ascii_only)
 
 
 def _fast(derivation: Derivation) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gradexplain.errors import columns
 from gradexplain.output.backward import backward
 from gradexplain.output.cells import KEPT_ROWS, MAX_ROWS, elided, more, table, text
+from gradexplain.output.formats import Look
 from gradexplain.output.numbers import show
 from gradexplain.records import Derivation, Gradient
 
@@ -35,6 +36,11 @@ def render(derivation: Derivation, width: int | None = None, color: bool = False
         *_conclusion(derivation),
     ]
     return print_parts(parts, width, color)
+
+
+def write(derivation: Derivation, look: Look) -> str:
+    """The table, in the width and colours of the place where it goes."""
+    return render(derivation, look.width, look.color)
 
 
 def preload() -> None:

@@ -10,6 +10,7 @@ from gradexplain.output import curve
 from gradexplain.output.batches import explain_batches
 from gradexplain.output.cells import VERDICT_STYLES, text
 from gradexplain.output.comparison import compare
+from gradexplain.output.formats import Look
 from gradexplain.output.grid import styled
 from gradexplain.output.numbers import show
 from gradexplain.output.steps import step_lines
@@ -44,6 +45,11 @@ def render(
         parts += [text(""), *[text(line) for line in curve.render(training, min(inner, 80), 8, ascii_only)]]
     parts += [text(""), *_conclusion(training)]
     return print_parts(parts, width, color)
+
+
+def write(training: Training, look: Look) -> str:
+    """The table, in the width and colours of the place where it goes."""
+    return render(training, look.width, look.color, look.ascii_only, look.every)
 
 
 def preload() -> None:

@@ -1,4 +1,4 @@
-"""A training run for programs: one JSON object, or a line for each step as JSON or CSV."""
+"""A training run for programs, a line for each step as it is made: JSON or CSV."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from gradexplain.output.training_json import fast
 from gradexplain.records import plain
-from gradexplain.training_records import Training, TrainingStep
-
-
-def whole(training: Training, ascii_only: bool = False) -> str:
-    """The object of `docs/output.md` on one line; with `ascii_only`, other characters are escaped."""
-    return json.dumps(training.to_dict(), ensure_ascii=ascii_only, allow_nan=False) + "\n"
+from gradexplain.training_records import TrainingStep
 
 
 def _object(step: TrainingStep) -> str:
-    return json.dumps(plain(step), ensure_ascii=False, allow_nan=False) + "\n"
+    found = plain(step)
+    return fast(found) or json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _heading(parameters: Sequence[str]) -> Iterable[str]:

@@ -24,7 +24,8 @@ def diagnose(setup: Setup, watch: Watch, final: float, curvature: Callable[[], f
     broken = _broken(setup, watch)
     diverging = _diverging(setup, watch, final, curvature)
     found += [*broken, *diverging]
-    found += _oscillating(setup, watch)
+    if not watch.rest_since:
+        found += _oscillating(setup, watch)
     if not broken and not diverging:
         found += _converged(watch, final)
     if {entry.name for entry in found} <= {"no gradient"} and watch.moved:

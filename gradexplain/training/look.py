@@ -46,7 +46,8 @@ def look(setup: Setup, close: Close, backward: Sequence[float | None] | None) ->
         if verdicts[j] == "precision" and _is_rounding(exact, witness, judgement, closer, j):
             verdicts[j] = "agrees"
     worst = max(sources, key=lambda j: VERDICTS.index(verdicts[j]))
-    return verdicts[worst], began(problem, exact, witness, judgement, worst)
+    known = worst in judgement.began and verdicts[worst] != "agrees"
+    return verdicts[worst], began(problem, exact, witness, judgement, worst) if known else None
 
 
 def _is_rounding(exact: Exact, witness: Witness, judgement: Judgement, closer: CloserLook, j: int) -> bool:

@@ -1,0 +1,91 @@
+"""The formats: one line each that registers the file which writes it.
+
+A format is a module of `gradexplain.output` with a function `write(record, look)` that returns the text, and where it
+has heavy imports a function `preload()` that makes them while PyTorch loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gradexplain.errors import OptionError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a format may need to know of the place where its text goes.
+
+    `width` is in columns, None for that of the terminal (no limit in a pipe); `color` asks for ANSI escape sequences;
+    with `ascii_only` the place has no other characters; `standalone` asks for a whole document in place of a fragment;
+    `every` for every step of a record of training.
+    """
+
+    width: int | None = None
+    color: bool = False
+    ascii_only: bool = False
+    standalone: bool = False
+    every: bool = False
+
+
+class Format(NamedTuple):
+    """A format: the module that writes it, the suffixes that ask for it, and what it is in a few words."""
+
+    module: str
+    suffixes: tuple[str, ...]
+    about: str
+
+
+DERIVATION: dict[str, Format] = {
+    "table": Format("table", (".txt",), "the explanation, as wide as the terminal"),
+    "json": Format("json", (".json",), "one object on one line"),
+    "value": Format("value", (), "the bare numbers, a line for each input"),
+}
+TRAINING: dict[str, Format] = {
+    "table": Format("training", (".txt",), "the explanation, as wide as the terminal"),
+    "json": Format("training_json", (".json",), "one object with every step"),
+}
+
+
+def writer(format: Format) -> Callable[[Any, Look], str]:
+    """The function that writes a record in a format."""
+    return import_module(f"gradexplain.output.{format.module}").write  # type: ignore[no-any-return]
+
+
+def preload(format: Format) -> None:
+    """Make the imports of a format now."""
+    module = import_module(f"gradexplain.output.{format.module}")
+    if hasattr(module, "preload"):
+        module.preload()
+
+
+def by_suffix(path: Path, formats: Mapping[str, Format]) -> str:
+    """The name of the format that a file's suffix asks for. Raises OptionError where there is none.
+
+    >>> by_suffix(Path("a.json"), DERIVATION)
+    'json'
+    """
+    suffixes = {suffix: name for name, row in formats.items() for suffix in row.suffixes}
+    found = suffixes.get(path.suffix.lower())
+    if found is None:
+        hint = nearest(path.suffix, suffixes) or f"use {', '.join(suffixes)}, or --format"
+        raise OptionError(f"no format has the suffix {path.suffix or '(none)'}", hint=hint)
+    return found
+
+
+def choose(name: str | None, json: bool, output: Path | None, formats: Mapping[str, Format]) -> str:
+    """The name of the format that the options ask for, the table where none does.
+
+    Raises OptionError where `--format` and `--json` contradict each other, or the suffix of `output` says nothing.
+    """
+    if name is not None and name not in formats:
+        hint = nearest(name, formats) or "it is one of " + ", ".join(formats)
+        raise OptionError(f"unknown format {name}", hint=hint)
+    if json and name not in (None, "json"):
+        raise OptionError(f"--json and --format {name} contradict each other", hint="keep one of them")
+    if json or name is not None:
+        return name or "json"
+    return "table" if output is None else by_suffix(output, formats)
