@@ -71,10 +71,11 @@ def begin(
         i: held_value(name, point[name], dtype) if name in point else None for i, name in inputs.items()
     }
     given |= held_constants(graph, expression, dtype)
+    asked = None
     if with_torch:
         # Everything that can be wrong has been looked at: from here on PyTorch is worth its time.
         TORCH.start()
-        TORCH.ask_witness(program(graph, given, graph.inputs, _active(graph, sources), held_seed, dtype))
+        asked = TORCH.ask_witness(program(graph, given, graph.inputs, _active(graph, sources), held_seed, dtype))
     from gradexplain.explain.build import finish, prepare
     from gradexplain.explain.problem import Problem
 
@@ -82,7 +83,7 @@ def begin(
         expression, graph, names, point, given, sources, seed, held_seed, dtype, missing, notes, len(graph.nodes)
     )
     prepared = prepare(problem)
-    return lambda: finish(prepared, TORCH.witness() if with_torch else None)
+    return lambda: finish(prepared, TORCH.witness(asked) if asked else None)
 
 
 def check_point(graph: Graph, point: dict[str, Given]) -> list[str]:

@@ -73,6 +73,12 @@ def run(program: Program) -> Witness:
     """Run a program: forward, then autograd with respect to all wanted nodes. PyTorch's refusals end in `error`."""
     import torch
 
+    # The caller may have switched gradients off for work of their own.
+    with torch.inference_mode(False), torch.enable_grad():
+        return _run(torch, program)
+
+
+def _run(torch: Any, program: Program) -> Witness:
     dtype = getattr(torch, program.dtype)
     calls: dict[str, Callable[..., Any]] = {
         # PyTorch has no derivative for the step. That of the sign is 0, and lets the step take part in autograd.

@@ -7,14 +7,16 @@ the name of a function of ours and what it is called with; it answers as often a
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import marshal
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from importlib import import_module
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from gradexplain.readings.numbers import Program, Witness
 
@@ -64,8 +66,8 @@ def serve() -> None:
             ticket, task, payload, alone = message
             torch.set_num_threads(threads if alone else 1)
             for answer in run_task(task, payload):
-                _send(answers, (ticket, answer))
-            _send(answers, (ticket, None))
+                _send(answers, (ticket, False, answer))
+            _send(answers, (ticket, True, None))
             gc.enable()
     except BrokenPipeError:
         pass
@@ -74,7 +76,7 @@ def serve() -> None:
 
 
 class Worker:
-    """The second process, from this side. `ask` hands it a task, `answers` waits for what it says."""
+    """The second process, from this side. `ask` hands it a task, `answers` waits for what that task says."""
 
     def __init__(self) -> None:
         start = _START.format(path=[entry for entry in sys.path if entry])
@@ -83,11 +85,17 @@ class Worker:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self.ticket = 0
+        self.lock = threading.Lock()
+        # What was read while the answer to another task was looked for.
+        self.waiting: dict[int, deque[tuple[bool, Any]]] = {}
 
-    def ask(self, task: str, payload: Any, alone: bool) -> None:
-        """Send a task without waiting until the other side reads it; terms as in `Torch.ask`."""
-        self.ticket += 1
-        message = (self.ticket, task, payload, alone)
+    def ask(self, task: str, payload: Any, alone: bool) -> int:
+        """Send a task without waiting until the other side reads it; returns its ticket. Terms as in `Torch.ask`."""
+        with self.lock:
+            self.ticket += 1
+            ticket = self.ticket
+            self.waiting[ticket] = deque()
+        message = (ticket, task, payload, alone)
 
         def send() -> None:
             try:
@@ -97,29 +105,51 @@ class Worker:
                 pass  # The process has ended; `answers` finds out.
 
         threading.Thread(target=send, daemon=True).start()
+        return ticket
 
-    def answers(self) -> Iterator[Any]:
-        """What the task sent last answers. Raises WorkerStopped where the process ended before the task did.
-
-        Answers to earlier tasks, which were given up, are passed over.
-        """
-        assert self.process.stdout is not None
-        while (message := _receive(self.process.stdout)) is not None:
-            ticket, answer = message
-            if ticket != self.ticket:
-                continue
-            if answer is None:
+    def answers(self, ticket: int) -> Iterator[Any]:
+        """What the task with this ticket answers. Raises WorkerStopped where the process ended before the task did."""
+        while True:
+            is_end, answer = self._next(ticket)
+            if is_end:
+                del self.waiting[ticket]
                 return
             yield answer
-        raise WorkerStopped
+
+    def _next(self, ticket: int) -> tuple[bool, Any]:
+        assert self.process.stdout is not None
+        with self.lock:
+            while not self.waiting[ticket]:
+                message = _receive(self.process.stdout)
+                if message is None:
+                    raise WorkerStopped
+                found, is_end, answer = message
+                if found in self.waiting:
+                    self.waiting[found].append((is_end, answer))
+            return self.waiting[ticket].popleft()
 
     def stop(self) -> None:
         """End the process without waiting for what it is doing."""
+        atexit.unregister(self.stop)
         self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
 
 
 class WorkerStopped(Exception):
     """The second process ended before it answered."""
+
+
+class Asked(NamedTuple):
+    """A task that was handed over: to whom (None for this process), under which ticket, and the task itself."""
+
+    worker: Worker | None
+    ticket: int
+    task: str
+    payload: Any
 
 
 class Torch:
@@ -127,7 +157,6 @@ class Torch:
 
     def __init__(self) -> None:
         self.worker: Worker | None = None
-        self.pending: tuple[str, Any] = ("", None)
 
     @staticmethod
     def installed() -> bool:
@@ -140,50 +169,53 @@ class Torch:
             self.worker = Worker()
             atexit.register(self.worker.stop)
 
-    def ask(self, task: str, payload: Any, alone: bool = False) -> None:
+    def ask(self, task: str, payload: Any, alone: bool = False) -> Asked:
         """Hand over a task, `module:function` and plain data to call it with; `answers` has what it says.
 
         With `alone`, this process will do nothing meanwhile, and PyTorch may use all processors.
         """
-        self.pending = task, payload
-        if self.worker:
-            self.worker.ask(task, payload, alone)
+        worker = self.worker
+        return Asked(worker, worker.ask(task, payload, alone) if worker else 0, task, payload)
 
-    def answers(self) -> Iterator[Any]:
-        """What the last task answers, from this process should the second one have failed before it said anything.
+    def answers(self, asked: Asked) -> Iterator[Any]:
+        """What a task answers, from this process should the second one have failed before it said anything.
 
         Raises WorkerStopped where it ended in the middle. To stop reading is to stop the task.
         """
         silent = True
-        if self.worker:
+        if asked.worker:
             try:
-                for answer in self.worker.answers():
+                for answer in asked.worker.answers(asked.ticket):
                     silent = False
                     yield answer
                 return
             except WorkerStopped:
-                self.worker = None
+                self._forget(asked.worker)
                 if not silent:
                     raise
             except BaseException:
                 # Interrupted in the middle of an answer: what follows in the pipe could not be trusted.
-                self.stop()
+                self._forget(asked.worker)
                 raise
-        yield from run_task(*self.pending)
+        yield from run_task(asked.task, asked.payload)
 
-    def ask_witness(self, program: Program) -> None:
+    def ask_witness(self, program: Program) -> Asked:
         """Hand over a program; `witness` returns what PyTorch found."""
-        self.ask("gradexplain.readings.numbers:answers", tuple(program))
+        return self.ask("gradexplain.readings.numbers:answers", tuple(program))
 
-    def witness(self) -> Witness:
-        """The witness for the program handed over last."""
-        (fields,) = self.answers()
+    def witness(self, asked: Asked) -> Witness:
+        """The witness for a program that was handed over."""
+        (fields,) = self.answers(asked)
         return Witness(*fields)
 
     def stop(self) -> None:
         """End the second process, if there is one, whatever it is doing."""
         if self.worker:
-            self.worker.stop()
+            self._forget(self.worker)
+
+    def _forget(self, worker: Worker) -> None:
+        worker.stop()
+        if self.worker is worker:
             self.worker = None
 
 
