@@ -165,9 +165,7 @@ class _Rows:
     def _compared(self, j: int, value: Value) -> _Compared:
         # Autograd's gradient is 0 where PyTorch left it None.
         autograd = (self.witness.gradients.get(j) or 0.0) if self.witness.values else None
-        origin = None
-        if j in self.judgement.began:
-            origin = began(self.problem, self.exact, self.witness, self.judgement, j)
+        origin = began(self.problem, self.exact, self.witness, self.judgement, j)
         return _Compared(self.problem.partial(j), value, autograd, error(value, autograd), self.verdict(j), origin)
 
     def backward(self, j: int) -> BackwardRow:

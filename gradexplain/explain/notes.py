@@ -96,8 +96,10 @@ def _trivial(at_kink: str) -> bool:
     return at_kink == "PyTorch takes 0"
 
 
-def began(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement, j: int) -> Began:
-    """Where the verdict of node `j` began, with the reason in words."""
+def began(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement, j: int) -> Began | None:
+    """Where the verdict of node `j` began, with the reason in words; None where it is fine."""
+    if j not in judgement.began:
+        return None
     node, kind = judgement.began[j]
     what = f"{problem.name(node)} = {problem.names.expression(node)}" if node in problem.graph.names or _inner(
         problem, node) else problem.name(node)  # fmt: skip
