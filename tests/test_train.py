@@ -234,7 +234,7 @@ def test_a_rule_that_does_not_describe_the_optimizer_is_caught(monkeypatch: pyte
     found = gradexplain.train(steps=1, params="w")
     assert found.verdict == found.steps[0].verdict == "disagrees"
     assert found.steps[0].began is not None
-    assert "the rule gives 0.2, PyTorch 1.8" in found.steps[0].began.reason
+    assert "by the rule the new value is 0.2, and PyTorch has 1.8" in found.steps[0].began.reason
     assert "was not moved by its rule" in found.notes[0]
 
 

@@ -18,13 +18,14 @@ OFTEN, ENOUGH = 0.75, 4
 def diagnose(setup: Setup, watch: Watch, final: float, curvature: Callable[[], float | None]) -> list[Diagnosis]:
     """The diagnoses, the most important first. `final` is the loss after the last step; `curvature` asks PyTorch."""
     if not watch.steps:
-        return [Diagnosis("done", f"the loss is {short(final)} at the start, which is small enough", 0, final)]
+        where = "at the start" if watch.whole else "in the first batch"
+        return [Diagnosis("done", f"the loss is {short(watch.small_enough)} {where}, which is small enough", 0, final)]
     found = _without_gradient(setup, watch)
     found += _stale(setup, watch)
     broken = _broken(setup, watch)
     diverging = _diverging(setup, watch, final, curvature)
     found += [*broken, *diverging]
-    if not watch.rest_since:
+    if watch.whole and not watch.rest_since:
         found += _oscillating(setup, watch)
     if not broken and not diverging:
         found += _converged(watch, final)
@@ -77,16 +78,16 @@ def _broken(setup: Setup, watch: Watch) -> list[Diagnosis]:
 
 
 def _diverging(setup: Setup, watch: Watch, final: float, curvature: Callable[[], float | None]) -> list[Diagnosis]:
-    rising = not math.isfinite(final) or (final > watch.first_loss and final > watch.recent[0])
+    rising = not math.isfinite(final) or (final > watch.first_loss and (not watch.whole or final > watch.recent[0]))
     if not rising or not watch.moved or watch.steps < 2:
         return []
     job = setup.job
     where = "out of range" if not math.isfinite(final) else short(final)
     text = f"the loss grew from {short(watch.first_loss)} to {where}"
-    if watch.best_step > 1:
+    if watch.whole and watch.best_step > 1:
         text += f" (the least was {short(watch.best_loss)} at step {watch.best_step})"
     limit = None
-    if job.zero_grad:
+    if job.zero_grad and watch.whole:
         eigenvalue = curvature()
         limit = None if eigenvalue is None else largest_rate(job.optimizer, job.settings, eigenvalue)
     if limit is not None and eigenvalue is not None:
@@ -110,14 +111,14 @@ def _oscillating(setup: Setup, watch: Watch) -> list[Diagnosis]:
 
 
 def _converged(watch: Watch, final: float) -> list[Diagnosis]:
-    if watch.zero_since == 1:
+    if watch.flat and not watch.moved:
         return [Diagnosis("zero gradient", "every gradient is 0 from the first step on, so no parameter moves", 1)]
     if watch.zero_since:
         text = f"since step {watch.zero_since} every gradient is 0, and the loss stays {short(final)}"
         return [Diagnosis("converged", text, watch.zero_since, final)]
     if watch.rest_since > 1:
-        text = (f"since step {watch.rest_since} every gradient is below a millionth of its largest value, "
-                f"and the loss is {short(final)}")  # fmt: skip
+        text = (f"since step {watch.rest_since} every gradient, and every change of a parameter, is below a millionth "
+                f"of its largest, and the loss is {short(final)}")  # fmt: skip
         return [Diagnosis("converged", text, watch.rest_since, final)]
     return []
 
@@ -125,6 +126,7 @@ def _converged(watch: Watch, final: float) -> list[Diagnosis]:
 def _course(watch: Watch, final: float) -> list[Diagnosis]:
     first = watch.first_loss
     if final < first:
-        text = f"the loss fell from {short(first)} to {short(final)}, and is not at rest yet"
+        rest = "the last step moved nothing any more" if watch.still else "is not at rest yet"
+        text = f"the loss fell from {short(first)} to {short(final)}, and {rest}"
         return [Diagnosis("decreasing", text, None, final)]
     return [Diagnosis("undecided", f"the loss went from {short(first)} to {short(final)}", None, final)]

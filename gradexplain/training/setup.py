@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -72,6 +73,10 @@ def set_up(request: Request) -> Setup:
     _check_flow(graph, names, [by_name[name] for name in parameters])
     rows = columns.rows if columns else 0
     batch_size = min(request.batch_size or rows, rows) if rows else 0
+    if rows and request.accumulate > math.ceil(rows / batch_size):
+        found = f"{rows:,} rows in batches of {batch_size:,} are {math.ceil(rows / batch_size):,} of them"
+        raise OptionError(f"there are no {request.accumulate} batches to accumulate: {found}",
+                          hint="take a smaller batch size, such as --batch-size 1")  # fmt: skip
     steps = _steps(request, rows, batch_size)
     fixed = {name: value for name, value in held.items() if name not in parameters}
     job = Job(
@@ -171,7 +176,7 @@ def _check_flow(graph: Graph, names: Names, parameters: list[int]) -> None:
 
 def _steps(request: Request, rows: int, batch_size: int) -> int:
     if request.epochs is None:
-        return request.steps or DEFAULT_STEPS
+        return DEFAULT_STEPS if request.steps is None else int(request.steps)
     steps = request.epochs * steps_in_epoch(rows, batch_size, request.accumulate)
     check_whole(steps, "the number of steps")
     return steps
