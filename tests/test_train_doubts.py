@@ -208,12 +208,70 @@ def test_values_of_the_wrong_type_are_refused_in_words(options: dict[str, Any]) 
         gradexplain.train(**options)
 
 
+def test_where_nothing_moves_any_more_that_is_said() -> None:
+    decay = gradexplain.train("(w - 1)**2", {"w": 4}, weight_decay=0.5, steps=300)
+    assert names(decay) == {"converged"}
+    assert "the weight decay balances the gradient" in decay.diagnosis[0].text
+    stuck = gradexplain.train("(w - 3)**2", {"w": 200}, dtype="float16", steps=100)
+    assert names(stuck) == {"converged"}
+    assert "lost in the rounding of float16" in stuck.diagnosis[0].text
+    small = gradexplain.train("(w - 1)**2", {"w": 1}, weight_decay=0.1, steps=3)
+    assert "diverging" not in names(small)
+
+
+def test_pieces_of_a_loss_have_no_common_curvature() -> None:
+    found = gradexplain.train("where(w > 0, w**2, 100*w**2)", {"w": 1000}, lr=0.9, steps=40)
+    assert all("stable" not in entry.text for entry in found.diagnosis)
+
+
+@pytest.mark.parametrize(
+    ("options", "step", "words"),
+    [
+        ({"lr": 1e300, "steps": 5}, 2, "loss = v2**2 is inf at v2 = "),
+        ({"expression": "log(w)", "at": "w=1", "lr": 0.4, "steps": 5}, 3, "L = log(w) has no finite value here: nan"),
+        ({"expression": "w*log(w)", "at": "w=0.5", "lr": 3.0, "steps": 3}, 2, "log(w)"),
+    ],
+)
+def test_where_the_first_number_that_is_not_finite_began(options: dict[str, Any], step: int, words: str) -> None:
+    found = gradexplain.train(**options)
+    broken = next(entry for entry in found.diagnosis if entry.name == "nan")
+    assert (broken.step, words in broken.text) == (step, True), broken.text
+
+
+def test_a_loss_without_end_is_no_growth() -> None:
+    found = gradexplain.train("w**3", {"w": -1}, lr=1.0, steps=30)
+    assert any("without end" in entry.text for entry in found.diagnosis)
+
+
+def test_until_says_that_it_was_reached_and_looks_for_long_enough() -> None:
+    found = gradexplain.train(lr=0.005, until=1e-9, every=None)
+    assert found.diagnosis[0].name == "done"
+    assert 10 < found.final.step < 10_000
+    assert found.final.loss <= 1e-9
+
+
+def test_half_precision_says_that_its_arithmetic_is_rounded() -> None:
+    assert "rounds every number to float16" in render(gradexplain.train(steps=2, dtype="float16"))
+
+
 # Through the real command, where PyTorch runs in a second process.
 
 
 def test_a_loss_that_diverges_and_is_not_quadratic() -> None:
     found = command("w**4", "--at", "w=3", "--lr", "0.1", "--steps", "4")
     assert found["diagnosis"][0]["name"] == "diverging"
+
+
+def test_nan_is_an_exit_status_of_its_own() -> None:
+    done = subprocess.run([*COMMAND, "--lr", "1e300", "--steps", "5"], capture_output=True)
+    assert done.returncode == 1
+
+
+def test_parameters_may_have_the_names_of_columns() -> None:
+    arguments = ["(loss*2 - step)**2", "--at", "loss=1.5,step=2", "--params", "loss,step", "--format", "csv"]
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True)
+    head = done.stdout.splitlines()[0].split(",")
+    assert len(head) == len(set(head)) == 11
 
 
 def test_a_plot_of_a_run_that_leaves_every_range(tmp_path: Any) -> None:

@@ -50,7 +50,7 @@ def _batch(training: Training, step: TrainingStep, batch: Batch, number: int) ->
     for name, symbol in zip(names, symbols, strict=True):
         spread = batch.spread[name] if batch.spread else None
         if spread is not None:
-            times = "" if share == 1 else f", times {show(share)}"
+            times = "" if share == 1 else f", times {show(share)} = {show(batch.gradient[name])}"
             found.append(f"{symbol} of a row is between {show(spread.smallest)} and {show(spread.largest)}, "
-                         f"mean {show(spread.mean)}{times} = {show(batch.gradient[name])}")  # fmt: skip
+                         f"mean {show(spread.mean)}{times}")  # fmt: skip
     return found

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gradexplain.language.parse import parse
+from gradexplain.language.rules import RULES
 from gradexplain.readings.tensors import plan
 from gradexplain.training.job import Job
 from gradexplain.training.problem_tensors import Tensors
@@ -15,13 +16,15 @@ from gradexplain.training.problem_tensors import Tensors
 # At so many points a quadratic loss has one curvature: the start, and others around it.
 POINTS = 4
 SAME = 1e-6
+# What has a kink or a choice is made of pieces, of which some points may all lie in one.
+_PIECEWISE = frozenset(row.name for row in RULES.values() if row.name == "where" or (row.kink and row.name != "pow"))
 # How many numbers one tensor has while the grid is filled, and how many rows, evenly spaced, stand for all of them.
 ELEMENTS = 4_000_000
 GRID_ROWS = 10_000
 
 
 def curvature(payload: tuple[Any, ...]) -> Iterator[float | None]:
-    """A task: the largest eigenvalue of the Hessian of a job's loss, where the loss is a quadratic bowl.
+    """A task: the largest eigenvalue of the Hessian of a job's loss, where the loss is a quadratic bowl in one piece.
 
     None where it is not quadratic (the Hessian differs between some points), where it falls in some direction for ever
     (an eigenvalue is negative), or where PyTorch cannot differentiate twice.
@@ -30,6 +33,9 @@ def curvature(payload: tuple[Any, ...]) -> Iterator[float | None]:
 
     job = Job(*payload)._replace(dtype="float64")
     tensors = _tensors(torch, job)
+    if any(node.rule in _PIECEWISE for node in tensors.graph.nodes):
+        yield None
+        return
     generator = random.Random(POINTS)
     start = [value for _, value in job.parameters]
     around = [[value + generator.uniform(-2, 2) for value in start] for _ in range(POINTS - 1)]

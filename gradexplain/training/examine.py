@@ -89,7 +89,8 @@ class Examiner:
             for first in range(0, len(steps), at_once):
                 part = steps[first : first + at_once]
                 for k, agrees in zip(part, self._agree(part, parameters, backward, batches), strict=True):
-                    found[k] = AGREES if agrees else LOOK
+                    # A loss that is not finite may have a gradient that is.
+                    found[k] = AGREES if agrees and all(map(math.isfinite, batches[k][2])) else LOOK
         return found
 
     def _agree(

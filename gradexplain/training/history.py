@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from gradexplain.readings.alone import ALONE
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.records import Began
 from gradexplain.training.job import AGREES, LOOK, SAME, Chunk, Close
-from gradexplain.training.look import Verdict, look, worse
+from gradexplain.training.look import Verdict, look, trouble, worse
 from gradexplain.training.optimizers import OPTIMIZERS, evaluate, lines_of, state_of
 from gradexplain.training.setup import Setup
 from gradexplain.training_records import Batch, Spread, TrainingStep, Update
@@ -38,6 +39,8 @@ class History:
             verdict: Verdict = ("agrees" if check == AGREES else "unverified", None)
             if close is not None and check in (AGREES, LOOK):
                 verdict = self._look(Close(*close), [row[k] for row in chunk.backward])
+                if verdict[1] is None and not math.isfinite(chunk.loss[k]):
+                    verdict = verdict[0], trouble(self.setup, Close(*close))
                 self.last = verdict if check == LOOK else self.last
             elif check == SAME:
                 verdict = self.last
@@ -48,7 +51,8 @@ class History:
         """The verdict of a closer look; only the last one is remembered: a run that has come to rest stays there."""
         seen = repr((close.points, close.reference, backward))
         if self.seen != seen:
-            self.seen, self.seen_verdict = seen, look(self.setup, close, backward)
+            with ALONE:
+                self.seen, self.seen_verdict = seen, look(self.setup, close, backward)
         return self.seen_verdict
 
     def steps(self, chunk: Chunk, verdicts: list[Verdict], wanted: Callable[[int], bool]) -> Iterator[TrainingStep]:

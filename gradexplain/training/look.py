@@ -101,8 +101,8 @@ def _of_sum(setup: Setup, close: Close, backward: Sequence[float | None]) -> Ver
     return found
 
 
-def trouble(setup: Setup, close: Close) -> str:
-    """Why the loss at this point is not finite: the first value that is not, in words."""
+def trouble(setup: Setup, close: Close) -> Began | None:
+    """The first value that is not finite at a point of a closer look, in words; None where all are."""
     graph, names = setup.graph, setup.names
     for fields in close.points:
         point = Point(*fields)
@@ -111,8 +111,8 @@ def trouble(setup: Setup, close: Close) -> str:
             if isinstance(value, float) and not math.isfinite(value):
                 what = names.of.get(i, "a constant")
                 inputs = ", ".join(
-                    f"{names.of[j]} = {values[j]:.6g}" for j in dict.fromkeys(graph.nodes[i].inputs) if j in names.of
+                    f"{names.of[j]} = {short(values[j])}" for j in dict.fromkeys(graph.nodes[i].inputs) if j in names.of
                 )
                 row = f" in row {point.row}" if point.row else ""
-                return f"{what} = {names.expression(i)} is {value} at {inputs}{row}"
-    return f"the {setup.job.reduction} over the rows is out of the range of {setup.job.dtype}"
+                return Began(what, f"{what} = {names.expression(i)} is {value} at {inputs}{row}")
+    return None

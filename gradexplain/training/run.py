@@ -8,6 +8,7 @@ from typing import Any
 
 from gradexplain.errors import OptionError, PointError
 from gradexplain.language.text import write
+from gradexplain.readings.alone import ALONE
 from gradexplain.readings.worker import TORCH, Asked, WorkerStopped
 from gradexplain.records import VERDICTS
 from gradexplain.training.job import ORDERS, Chunk, Close
@@ -40,7 +41,8 @@ class Run:
         self.request = request
         # Whoever chooses an order wants to know what it changes.
         self.compare = compare or ("order" if request.order != ORDERS[0] else None)
-        self.setup: Setup = set_up(request)
+        with ALONE:
+            self.setup: Setup = set_up(request)
         if not TORCH.installed():
             raise OptionError("training needs PyTorch, which is not installed", hint="pip install torch")
         self.progress: Callable[[int], None] = lambda step: None
@@ -55,7 +57,8 @@ class Run:
         from gradexplain.training.watch import Watch
 
         job = self.setup.job
-        self.forms = partials(job.source, job.given, self.setup.parameters)
+        with ALONE:
+            self.forms = partials(job.source, job.given, self.setup.parameters)
         self.history = History(self.setup)
         self.watch = Watch(len(self.setup.parameters), job.zero_grad, job.batch_size >= job.rows)
         self.start = self.after = self._named([value for _, value in job.parameters])
@@ -79,6 +82,7 @@ class Run:
                     ends.append((kind, found))
                     if kind == "begin":
                         self.watch.first_loss = found
+                        self.final = Final(0, found, self.start)
                     continue
                 chunk = Chunk(*found)
                 verdicts = self.history.verdicts(chunk)
@@ -119,7 +123,9 @@ class Run:
         elif kind == "start":
             from gradexplain.training.look import trouble
 
-            reason = trouble(setup, Close(*found))
+            began = trouble(setup, Close(*found))
+            out = f"the {setup.job.reduction} over the rows is out of the range of {setup.job.dtype}"
+            reason = began.reason if began else out
             raise PointError(f"{objective} is not finite at the start: {reason}", hint="start elsewhere, with --at")
         elif kind == "nothing flows":
             raise OptionError(f"no gradient flows from {objective} to a parameter", hint="PyTorch would refuse, too")

@@ -34,7 +34,8 @@ class Watch:
 
     `whole` says that every step has all rows, so that the losses of two steps can be compared; `first_loss` is that of
     all rows at the start. `rest_since` is the step since which no gradient and no change of a parameter was more than
-    a millionth of its largest, `zero_since` that since which both are 0 (0 for never).
+    a millionth of its largest, `still_since` that since which this holds for the changes alone, `zero_since` that since
+    which both are 0 (0 for never).
     """
 
     count: int
@@ -49,6 +50,7 @@ class Watch:
     broken_began: Began | None = None
     zero_since: int = 0
     rest_since: int = 0
+    still_since: int = 0
     flat: bool = True
     ever: list[bool] = field(default_factory=list)
     moved: bool = False
@@ -105,7 +107,7 @@ class Watch:
         self, step: int, backward: Sequence[float | None], grad: Sequence[float | None], changes: Sequence[float]
     ) -> None:
         """Whether the run has come to rest, and whether its parameters turn back."""
-        zero = rest = True
+        zero = rest = still = True
         for n, change in enumerate(changes):
             size = abs(backward[n] or 0.0)
             self.ever[n] = self.ever[n] or grad[n] is not None
@@ -114,16 +116,13 @@ class Watch:
             self._gradients[n] = max(self._gradients[n], size)
             self._changes[n] = max(self._changes[n], abs(change))
             zero = zero and size == 0 and change == 0
-            rest = rest and size <= REST * self._gradients[n] and abs(change) <= REST * self._changes[n]
+            still = still and abs(change) <= REST * self._changes[n]
+            rest = rest and still and size <= REST * self._gradients[n]
             self.flips[n].append(change * self._last_changes[n] < 0)
             self._last_changes[n] = change
         self.zero_since = (self.zero_since or step) if zero else 0
         self.rest_since = (self.rest_since or step) if rest else 0
-
-    @property
-    def still(self) -> bool:
-        """Whether the last step moved nothing."""
-        return not any(self._last_changes)
+        self.still_since = (self.still_since or step) if still else 0
 
     def _look_for_harm(
         self, step: int, loss: float, backward: Sequence[float | None], grad: Sequence[float | None],
