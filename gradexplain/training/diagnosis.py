@@ -13,6 +13,8 @@ from gradexplain.training_records import Diagnosis
 
 # So many of the last changes of a parameter must turn back for an oscillation, of at least so many.
 OFTEN, ENOUGH = 0.75, 4
+# A run that stands still for fewer steps, with a gradient that is not 0, may be passing a turning point.
+FEW = 3
 
 
 def diagnose(setup: Setup, watch: Watch, final: float, curvature: Callable[[], float | None]) -> list[Diagnosis]:
@@ -134,7 +136,7 @@ def _converged(setup: Setup, watch: Watch, final: float) -> list[Diagnosis]:
         text = (f"since step {watch.rest_since} every gradient, and every change of a parameter, is below a millionth "
                 f"of its largest, and the loss is {short(final)}")  # fmt: skip
         return [Diagnosis("converged", text, watch.rest_since, final)]
-    if watch.moved and watch.still_since > 1:
+    if watch.moved and watch.zero_grad and 1 < watch.still_since <= watch.steps - FEW:
         why = (
             "the weight decay balances the gradient"
             if setup.job.settings.get("weight_decay")
