@@ -15,6 +15,7 @@ from gradexplain.output.grid import styled
 from gradexplain.output.numbers import show
 from gradexplain.output.steps import step_lines
 from gradexplain.output.table import UNLIMITED, print_parts, terminal_width
+from gradexplain.output.training_words import conclusion, final, setting
 from gradexplain.output.updates import rule, title
 from gradexplain.training_records import Training
 
@@ -40,7 +41,7 @@ def render(
     parts += [styled(line, verdict, VERDICT_STYLES.get(verdict, "bold red")) for line, verdict in lines]
     parts += [text(line) for line in explain_batches(training, inner)]
     parts += [text(line) for line in compare(training, inner)]
-    parts += [text(""), text(_final(training), "bold")]
+    parts += [text(""), text(final(training), "bold")]
     if len(training.curve) > 2:
         parts += [text(""), *[text(line) for line in curve.render(training, min(inner, 80), 8, ascii_only)]]
     parts += [text(""), *_conclusion(training)]
@@ -65,35 +66,8 @@ def _header(training: Training, width: int) -> list[RenderableType]:
         settings += f"   {training.dtype}"
     statements = list(training.statements)
     lines = [*statements[:-1], *_beside([(statements[-1], settings)], width)]
-    if training.data is not None:
-        data = training.data
-        lines.append(f"{training.objective} is the {data.reduction} over {_rows(training)} of {data.source} "
-                     f"(columns {', '.join(data.columns)})")  # fmt: skip
-        if data.batch_size < data.rows:
-            lines.append(f"each backward() has {data.batch_size:,} of the {data.rows:,} rows, "
-                         f"{'shuffled with seed ' + str(data.seed) if data.shuffle else 'in their order'}")  # fmt: skip
-    lines += [line for line in [_calls(training)] if line]
+    lines += setting(training)
     return [text(line) for line in [*lines, "", *_formulas(training, width)]]
-
-
-def _rows(training: Training) -> str:
-    count = training.data.rows if training.data else 1
-    return f"{count:,} row" + "s" * (count != 1)
-
-
-def _calls(training: Training) -> str:
-    """Which calls make a step, where that is not the usual."""
-    if training.accumulate > 1:
-        share = "" if training.data and training.data.reduction == "sum" else ", each weighted by its share of the rows"
-        if not training.data:
-            share = f", each with 1/{training.accumulate} of the loss"
-        return f"each step: zero_grad(), {training.accumulate} times backward(){share}, then step()"
-    if not training.zero_grad:
-        return "each step: backward(), step(), and no zero_grad()"
-    if training.order != "zero-backward-step":
-        names = {"zero": "zero_grad()", "backward": "backward()", "step": "step()"}
-        return "each step: " + ", ".join(names[part] for part in training.order.split("-"))
-    return ""
 
 
 def _formulas(training: Training, width: int) -> list[str]:
@@ -122,38 +96,5 @@ def _beside(pairs: Sequence[tuple[str, str]], width: int) -> list[str]:
     return [line for left, right in pairs for line in (left, f"  {right}")]
 
 
-def _final(training: Training) -> str:
-    values = [f"{name} = {show(value)}" for name, value in training.final.parameters.items()]
-    final = training.final
-    after = f"after {final.step:,} step" + "s" * (final.step != 1)
-    return "   ".join([*values, f"{training.objective} = {show(final.loss)}", f"({after})"])
-
-
 def _conclusion(training: Training) -> list[RenderableType]:
-    found: list[RenderableType] = []
-    if training.interrupted:
-        found.append(text(f"interrupted after {training.final.step:,} of {training.planned:,} steps", "yellow"))
-    found += [text(_sentence(entry.name, entry.text)) for entry in training.diagnosis]
-    if not training.zero_grad:
-        found.append(text("zero_grad() was not called, so every backward() added to what .grad already held."))
-    steps = training.final.step
-    if not steps:
-        return found
-    count = f"all {steps:,} steps" if steps > 1 else "the step"
-    if training.agreed == steps:
-        found.append(text(f"backward() agreed with the chain rule at {count}."))
-    elif training.agreed == training.checked:
-        found.append(text(f"backward() agreed with the chain rule at all {training.checked:,} steps that were compared "
-                          f"({steps - training.checked:,} were not: there are many rows)."))  # fmt: skip
-    else:
-        found.append(text(f"backward() agreed with the chain rule at {training.agreed:,} of "
-                          f"{training.checked:,} steps.", "yellow"))  # fmt: skip
-    return found
-
-
-# What a diagnosis is called where its own words do not say it.
-_SHOWN_NAMES = frozenset(("converged", "diverging", "oscillating", "nan"))
-
-
-def _sentence(name: str, words: str) -> str:
-    return f"{name}: {words}." if name in _SHOWN_NAMES else f"{words}."
+    return [text(line, "yellow" if doubt else "") for line, doubt in conclusion(training)]
