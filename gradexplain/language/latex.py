@@ -12,12 +12,34 @@ from collections.abc import Iterable
 
 from gradexplain.language.text import ATOM, Row, Style, operators
 
-_GREEK_WORDS = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi "
-    "psi omega"
-).split()
+_GREEK_WORDS = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "omicron",
+    "pi",
+    "rho",
+    "sigma",
+    "tau",
+    "upsilon",
+    "phi",
+    "chi",
+    "psi",
+    "omega",
+]
 # The letters that look like Latin ones have no command of their own.
-_OWN_CAPITALS = frozenset("Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split())
+_OWN_CAPITALS = frozenset(["Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"])
 _GREEK_COMMANDS = {word: f"\\{word}" for word in (*_GREEK_WORDS, *_OWN_CAPITALS) if word != "omicron"}
 _SYMBOLS = {
     "∂": r"\partial", "·": r"\cdot", "⋅": r"\cdot", "←": r"\leftarrow", "→": r"\rightarrow", "…": r"\ldots", "−": "-",
@@ -68,7 +90,7 @@ def _letter(c: str) -> str:
         return _SYMBOLS.get(c) or greek
     if c in _ESCAPES or c in _LATIN or c.isascii():
         return rf"\text{{{_text_letter(c)}}}"
-    base, *marks = unicodedata.normalize("NFD", c)
+    base, *marks = list(unicodedata.normalize("NFD", c))
     if marks and (base.isascii() or _greek(base)) and all(mark in _ACCENTS for mark in marks):
         found = _letter(base)
         for mark in marks:
@@ -175,7 +197,22 @@ def _inside(text: str) -> str:
 
 
 def _functions() -> dict[str, str]:
-    known = "sin cos tan sinh cosh tanh exp log ln min max arcsin arccos arctan".split()
+    known = [
+        "sin",
+        "cos",
+        "tan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "exp",
+        "log",
+        "ln",
+        "min",
+        "max",
+        "arcsin",
+        "arccos",
+        "arctan",
+    ]
     found = {name: f"\\{name}" for name in known}
     found |= {"asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan", "maximum": r"\max", "minimum": r"\min"}
     return found | {"log2": r"\log_{2}", "log10": r"\log_{10}"}

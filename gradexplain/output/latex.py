@@ -126,7 +126,7 @@ def _cells(derivation: Derivation, row: BackwardRow, names: Collection[str]) -> 
         found.append((
             f"${tex.partials(partial, small=True)}$" if partial else "",
             f"${tex.partials(chain, small=True)}$" if chain else "", how,
-            f"${tex.partials(numbers, small=True)}$" if numbers else "",
+            f"${tex.product(numbers, names)}$" if numbers else "",
             tex.number(exact), tex.number(autograd), latex_text(verdict),
         ))  # fmt: skip
     return found

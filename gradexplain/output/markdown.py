@@ -114,7 +114,16 @@ def _backward(derivation: Derivation) -> list[str]:
     def row(i: int) -> list[Sequence[str]]:
         lines = contribution_lines(derivation, derivation.backward[i])
         return [
-            (code_cell(partial), code_cell(chain), title, code_cell(local), code_cell(numbers), exact, autograd, verdict)
+            (
+                code_cell(partial),
+                code_cell(chain),
+                title,
+                code_cell(local),
+                code_cell(numbers),
+                exact,
+                autograd,
+                verdict,
+            )
             for partial, chain, title, local, numbers, exact, autograd, verdict in lines
         ]
 

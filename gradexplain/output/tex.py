@@ -6,7 +6,8 @@ A fragment needs the packages amsmath, array and longtable, and compiles with ev
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from gradexplain.errors import GradexplainError
 from gradexplain.language.expression import ExpressionParser
@@ -17,7 +18,6 @@ from gradexplain.language.text import write
 # A formula of more characters is broken into lines.
 LONGEST = 60
 PACKAGES = r"""\documentclass{article}
-\usepackage[T1]{fontenc}
 \usepackage[margin=2cm]{geometry}
 \usepackage{amsmath, array, longtable}
 \setlength{\parindent}{0pt}
@@ -39,10 +39,11 @@ def legend(names: Iterable[str]) -> str:
     return "".join(f"% {name} is written {latex_name(name)}\n" for name in dict.fromkeys(names) if is_spelled(name))
 
 
-def formula(text: str, names: Collection[str], lines: bool = False) -> str:
+def formula(text: str, names: Collection[str], lines: bool = False, typeset: Mapping[str, str] | None = None) -> str:
     r"""A formula of the language, typeset; `names` are those that it may use, so that `e` can be a variable.
 
-    With `lines` it can be broken into lines. What is no formula stands as text.
+    With `lines` it can be broken into lines; `typeset` has names that are written in some other way. What is no formula
+    stands as text.
 
     >>> print(formula("-2*x*(y - y_pred)**2/3", ()))
     \frac{-2 \cdot x \cdot \left(y - y_{\text{pred}}\right)^{2}}{3}
@@ -54,7 +55,10 @@ def formula(text: str, names: Collection[str], lines: bool = False) -> str:
         root = parser.expression("").node
     except GradexplainError:
         return rf"\text{{{latex_text(text)}}}"
-    return write(graph, root, {}, LATEX_LINES if lines else LATEX)
+    style = LATEX_LINES if lines else LATEX
+    if typeset is not None:
+        style = replace(style, name=lambda name: typeset.get(name) or latex_name(name))
+    return write(graph, root, {}, style)
 
 
 def statement(text: str, names: Collection[str], align: str = "") -> str:
@@ -97,6 +101,27 @@ def _between(text: str) -> str:
         part if part.isspace() or not part else words.get(part) or latex_number(part)
         for part in re.split(r"( +|\([^()]*\))", text)
     )
+
+
+def product(text: str, names: Collection[str]) -> str:
+    r"""What is multiplied, or added up, in numbers; the symbol or the formula for what is not known.
+
+    >>> print(product("-4 · -1", ()), product("∂L/∂v · 2*v", ()), product("4 - 1", ()))
+    -4 \cdot (-1) \partial L/\partial v \cdot 2 \cdot v 4 - 1
+    """
+    pieces = text.split(" · ")
+    if len(pieces) == 1:
+        return partials(text, small=True)
+    found = []
+    for piece in pieces:
+        if piece.startswith("∂"):
+            found.append(partials(piece, small=True))
+        elif latex_number(piece).startswith(r"\text") and piece != "nan":
+            found.append(formula(piece, names, lines=True))
+        else:
+            found.append(latex_number(piece))
+    later = [f"({piece})" if piece.startswith("-") else piece for piece in found[1:]]
+    return r" \cdot ".join([found[0], *later])
 
 
 def number(text: str) -> str:

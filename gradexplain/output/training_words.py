@@ -11,10 +11,10 @@ from gradexplain.training_records import Training
 _SHOWN_NAMES = frozenset(("converged", "diverging", "oscillating", "nan"))
 
 
-def setting(training: Training, mark: Callable[[str], str] = str) -> list[str]:
+def setting(training: Training, mark: Callable[[str], str] = str, plain: Callable[[str], str] = str) -> list[str]:
     """Where the data come from, and which calls make a step where that is not the usual.
 
-    `mark` writes the names in it: those of the formula, of columns, of the file.
+    `mark` writes the names in it (of the objective, of columns, of the file), `plain` the words around calls.
     """
     lines = []
     if training.data is not None:
@@ -24,7 +24,7 @@ def setting(training: Training, mark: Callable[[str], str] = str) -> list[str]:
         if data.batch_size < data.rows:
             lines.append(f"each backward() has {data.batch_size:,} of the {data.rows:,} rows, "
                          f"{'shuffled with seed ' + str(data.seed) if data.shuffle else 'in their order'}")  # fmt: skip
-    return [*lines, *_calls(training)]
+    return [*lines, *map(plain, _calls(training))]
 
 
 def _rows(count: int) -> str:
