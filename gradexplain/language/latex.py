@@ -12,35 +12,11 @@ from collections.abc import Iterable
 
 from gradexplain.language.text import ATOM, Row, Style, operators
 
-_GREEK_WORDS = [
-    "alpha",
-    "beta",
-    "gamma",
-    "delta",
-    "epsilon",
-    "zeta",
-    "eta",
-    "theta",
-    "iota",
-    "kappa",
-    "lambda",
-    "mu",
-    "nu",
-    "xi",
-    "omicron",
-    "pi",
-    "rho",
-    "sigma",
-    "tau",
-    "upsilon",
-    "phi",
-    "chi",
-    "psi",
-    "omega",
-]
 # The letters that look like Latin ones have no command of their own.
-_OWN_CAPITALS = frozenset(["Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"])
-_GREEK_COMMANDS = {word: f"\\{word}" for word in (*_GREEK_WORDS, *_OWN_CAPITALS) if word != "omicron"}
+_CAPITALS = "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+_GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu"
+_GREEK += " xi pi rho sigma tau upsilon phi chi psi omega "
+_GREEK_COMMANDS = {word: f"\\{word}" for word in (_GREEK + _CAPITALS).split()}
 _SYMBOLS = {
     "∂": r"\partial", "·": r"\cdot", "⋅": r"\cdot", "←": r"\leftarrow", "→": r"\rightarrow", "…": r"\ldots", "−": "-",
     "×": r"\times", "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "∞": r"\infty", "ς": r"\varsigma", "<": "<", ">": ">",
@@ -170,7 +146,7 @@ def _word(name: str) -> str:
         return letters[0]
     # A command must not swallow the letter after it; letters that are spelled out stand apart.
     parts = [f"{{{part}}}" if len(part) > 1 else part for part in letters]
-    return rf"\mathit{{{''.join(parts)}}}".replace(r"}}{\text", r"}}\,{\text")
+    return "\\mathit{" + "".join(parts).replace("}}{\\text", "}}\\,{\\text") + "}"
 
 
 def latex_number(text: str) -> str:
@@ -196,29 +172,11 @@ def _inside(text: str) -> str:
     return rf"\left({found}\right)" if "10^" in found else found
 
 
-def _functions() -> dict[str, str]:
-    known = [
-        "sin",
-        "cos",
-        "tan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "exp",
-        "log",
-        "ln",
-        "min",
-        "max",
-        "arcsin",
-        "arccos",
-        "arctan",
-    ]
-    found = {name: f"\\{name}" for name in known}
-    found |= {"asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan", "maximum": r"\max", "minimum": r"\min"}
-    return found | {"log2": r"\log_{2}", "log10": r"\log_{10}"}
-
-
-_FUNCTIONS = _functions()
+# Functions that TeX knows; others are set in the same letters.
+_KNOWN = "sin cos tan sinh cosh tanh exp log ln min max arcsin arccos arctan"
+_FUNCTIONS = {name: f"\\{name}" for name in _KNOWN.split()}
+_FUNCTIONS |= {"asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan", "maximum": r"\max", "minimum": r"\min"}
+_FUNCTIONS |= {"log2": r"\log_{2}", "log10": r"\log_{10}"}
 
 
 def latex_function(name: str) -> str:

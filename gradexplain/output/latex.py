@@ -26,7 +26,7 @@ def write(derivation: Derivation, look: Look) -> str:
     fragment = "\n".join([
         tex.HEAD + tex.legend(names), aligned(derivation.statements, names), _point(derivation),
         *_gradients(derivation, names), _backward(derivation, names),
-        tex.sentences([*doubts, *words, *derivation.notes]),
+        tex.sentences([*doubts, *words, *derivation.notes, *tex.twins(names)]),
     ])  # fmt: skip
     return tex.document(fragment) if look.standalone else fragment
 

@@ -39,6 +39,22 @@ def legend(names: Iterable[str]) -> str:
     return "".join(f"% {name} is written {latex_name(name)}\n" for name in dict.fromkeys(names) if is_spelled(name))
 
 
+def twins(names: Iterable[str]) -> list[str]:
+    """A sentence for each two names that look the same once they are typeset.
+
+    >>> twins(["v1", "w", "v_1"])
+    ['v1 and v_1 are two names that look the same in this document.']
+    """
+    seen: dict[str, str] = {}
+    found = []
+    for name in dict.fromkeys(names):
+        # What is upright is not told from what is not.
+        other = seen.setdefault(re.sub(r"\\text\{([0-9]+)\}", r"\1", latex_name(name)), name)
+        if other != name:
+            found.append(f"{other} and {name} are two names that look the same in this document.")
+    return found
+
+
 def formula(text: str, names: Collection[str], lines: bool = False, typeset: Mapping[str, str] | None = None) -> str:
     r"""A formula of the language, typeset; `names` are those that it may use, so that `e` can be a variable.
 

@@ -19,8 +19,8 @@ from gradexplain.training_records import Training
 
 # How wide the tables of rows and runs may be, which stand as they are.
 WIDTH = 90
-# The width of the column with the updates, as a share of the page.
-UPDATE = 0.34
+# The width of the column with the updates, as a share of the page; less where there are many columns.
+UPDATE, UPDATE_BESIDE_MANY, MANY = 0.34, 0.25, 9
 _SIGNS = {"←": r"\leftarrow", "=": "="}
 # The parameter where there are several lines, what is computed, how, the result, and a remark.
 _ARITHMETIC = re.compile(r"(?:(\S+): +)?(\S+) (←|=) (.+?)(?: = (\S+))?(?: (\(no \.grad\)))?")
@@ -37,7 +37,7 @@ def write(training: Training, look: Look) -> str:
         f"{', '.join([latex_text(title(training.optimizer)), *values, training.dtype])}\\par\n{words}",
         *_formulas(training, names), _steps(training, look.every, names),
         tex.verbatim(explain_batches(training, WIDTH)), tex.verbatim(compare(training, WIDTH)), _end(training),
-        tex.sentences([*[line for line, _ in conclusion(training)], *training.notes]),
+        tex.sentences([*[line for line, _ in conclusion(training)], *training.notes, *tex.twins(names)]),
     ])  # fmt: skip
     return tex.document(fragment) if look.standalone else fragment
 
@@ -89,8 +89,14 @@ def _steps(training: Training, every: bool, names: Collection[str]) -> str:
         *numbers, update, verdict = row
         lines = [f"${_update(line, names)}$" for line in update.split("\n") if line]
         rows.append([*map(_cell, numbers), r"\newline ".join(lines), latex_text(verdict)])
-    columns = "r" * (len(heads) - 2) + tex.wide(UPDATE) + "l"
-    return tex.table([latex_text(head) for head in heads], columns, rows)
+    columns = "r" * (len(heads) - 2) + tex.wide(UPDATE if len(heads) < MANY else UPDATE_BESIDE_MANY) + "l"
+    return tex.table([_heading(head) for head in heads], columns, rows)
+
+
+def _heading(text: str) -> str:
+    """A heading, on two lines where it has several words."""
+    first, _, second = text.partition(" ")
+    return rf"\shortstack[r]{{{latex_text(first)}\\{latex_text(second)}}}" if second else latex_text(first)
 
 
 def _cell(text: str) -> str:
