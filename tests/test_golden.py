@@ -1,7 +1,6 @@
 """Every format of a few derivations and runs, as files in `golden/`; run as a script, this writes them anew.
 
-A file is called NAME.FORMAT. A format of which there are no files is not compared, so that a new one is added by writing
-them: `python tests/test_golden.py`.
+A file is called NAME.FORMAT. What has no file is not compared: a new format is added by writing its files.
 """
 
 from __future__ import annotations
@@ -40,7 +39,6 @@ DERIVATIONS = {
     "names": ("損失 = (λ - ŷ)**2", "λ=1,ŷ=2"),
 }
 RUNS = {"steps": {"steps": 100}, "no_zero_grad": {"steps": 3, "zero_grad": False}}
-
 
 
 def cases() -> dict[str, tuple[Format, Callable[[], object]]]:

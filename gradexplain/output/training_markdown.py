@@ -56,11 +56,10 @@ def _steps(training: Training, every: bool) -> list[str]:
     rows: list[Sequence[str]] = []
     for row in cells(training, every):
         if isinstance(row, str):
-            rows.append((row.strip(), *[""] * (len(heads) - 1)))
+            rows.append((" ".join(row.split()), *[""] * (len(heads) - 1)))
         else:
             *numbers, update, verdict = row
-            shown = f"**{verdict}**" if verdict != "agrees" else verdict
-            rows.append((*map(escaped, numbers), code_cell(update), shown))
+            rows.append((*map(escaped, numbers), code_cell(update), verdict))
     return table([*map(escaped, heads)], "r" * (len(heads) - 2) + "ll", rows)
 
 
