@@ -1,6 +1,6 @@
 r"""What all LaTeX outputs share: formulas typeset from their text, tables that go over pages, the document around them.
 
-A fragment needs the packages amsmath, array and longtable, and compiles with every engine.
+A fragment needs the packages amsmath, array and longtable, and compiles with pdflatex and lualatex.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PACKAGES = r"""\documentclass{article}
 \begin{document}
 """
 _PARTIAL = re.compile(r"∂([^\s/∂]+)/∂([^\s/∂]+)")
-HEAD = "% Needs \\usepackage{amsmath, array, longtable}; compiles with pdflatex, lualatex and xelatex.\n"
+HEAD = "% Needs \\usepackage{amsmath, array, longtable}; compiles with pdflatex and lualatex.\n"
 
 
 def document(fragment: str) -> str:
