@@ -44,6 +44,9 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its suffix is the format.")
     ] = None,
+    standalone: Annotated[
+        bool, typer.Option("--standalone", help="A whole document in place of a part of one, where a format has both.")
+    ] = False,
     color: Annotated[Color, typer.Option(help="When to use colour.")] = Color.auto,
 ) -> int:
     """Differentiate a formula by the chain rule and compare every step with PyTorch's autograd.
@@ -63,15 +66,15 @@ def command(
     # What the output needs loads while PyTorch does.
     preload(DERIVATION[chosen])
     derivation = finish()
-    text = writer(DERIVATION[chosen])(derivation, look_for(chosen, output, color.value))
+    text = writer(DERIVATION[chosen])(derivation, look_for(chosen, output, color.value, standalone))
     if output is not None:
         write_file(output, text)
     else:
         write_result(text)
     if chosen == "value":
-        from gradexplain.output import table
+        from gradexplain.output import words
 
-        for origin in table.origins(derivation):
+        for origin in words.origins(derivation):
             write_note(origin)
     for note in derivation.notes:
         write_note(note)

@@ -66,8 +66,8 @@ class Comparison(StrEnum):
 
 # Written as the run goes on; all other formats when it is over.
 STREAMED = {
-    "ndjson": Format("training_lines", (".ndjson", ".jsonl"), "a JSON object for each step, as it is made"),
-    "csv": Format("training_lines", (".csv",), "a line for each step, as it is made"),
+    "ndjson": Format("training_lines", (".ndjson", ".jsonl"), "a JSON object for each step, as it is made", True),
+    "csv": Format("training_lines", (".csv",), "a line for each step, as it is made", True),
 }
 FORMATS = {**TRAINING, **STREAMED}
 PLOTS = (".svg", ".png")
@@ -135,6 +135,9 @@ def command(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the loss and the parameters, .svg or .png.")
     ] = None,
+    standalone: Annotated[
+        bool, typer.Option("--standalone", help="A whole document in place of a part of one, where a format has both.")
+    ] = False,
     color: Annotated[Color, typer.Option(help="When to use colour.")] = Color.auto,
 ) -> int:
     """Train a formula as a loop of PyTorch does, and explain what backward(), zero_grad() and step() each did.
@@ -161,7 +164,7 @@ def command(
     from gradexplain.training.options import Request
     from gradexplain.training.run import Run
 
-    if all_steps or (every is None and chosen != "table"):
+    if all_steps or (every is None and FORMATS[chosen].every):
         every = 1
     first, second = _betas(betas)
     settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "beta1": first, "beta2": second,
@@ -181,7 +184,8 @@ def command(
         training = _stream(run, chosen, output) if chosen in STREAMED else _whole(run, chosen)
     if chosen not in STREAMED:
         every_one = all_steps or request.every is not None
-        text = writer(TRAINING[chosen])(training, look_for(chosen, output, color.value, every=every_one))
+        look = look_for(chosen, output, color.value, standalone, every_one)
+        text = writer(TRAINING[chosen])(training, look)
         if output is not None:
             write_file(output, text)
         else:

@@ -38,9 +38,10 @@ class Style:
     group: str
     call: str
     comma: str
+    function: Callable[[str], str] = str
 
 
-def _operators(patterns: Mapping[str, str]) -> dict[str, Row]:
+def operators(patterns: Mapping[str, str]) -> dict[str, Row]:
     """Rows for the operators: a right side binds more tightly than its operator, for powers the left side does."""
     sides = {1: (2, 2), 2: (2, 3), 3: (3, 5), 4: (5,), 5: (ATOM, 5)}
     return {rule: Row(patterns[rule], own, sides[own]) for rule, own in PRECEDENCE.items()}
@@ -48,7 +49,7 @@ def _operators(patterns: Mapping[str, str]) -> dict[str, Row]:
 
 _PLAIN = {rule: f"{{0}} {RULES[rule].symbol} {{1}}" for rule in PRECEDENCE}
 _PLAIN |= {"mul": "{0}*{1}", "div": "{0}/{1}", "pow": "{0}**{1}", "neg": "-{0}"}
-PLAIN = Style({**_operators(_PLAIN), "identity": Row("{0}", 1, (1,))}, str, str, "({0})", "{0}({1})", ", ")
+PLAIN = Style({**operators(_PLAIN), "identity": Row("{0}", 1, (1,))}, str, str, "({0})", "{0}({1})", ", ")
 # The same with a raised dot for products, as in `1 - 0.1·(-8)`.
 TIMES = replace(PLAIN, rows={**PLAIN.rows, "mul": PLAIN.rows["mul"]._replace(pattern="{0}·{1}")})
 
@@ -81,7 +82,7 @@ def mathml_name(name: str) -> str:
 
 MATHML = Style(
     {
-        **_operators(_MATHML),
+        **operators(_MATHML),
         "div": Row("<mfrac>{0}{1}</mfrac>", 3, (1, 1)),
         "pow": Row("<msup>{0}{1}</msup>", 5, (ATOM, 1)),
         "sqrt": Row("<msqrt>{0}</msqrt>", ATOM, (1,)),
@@ -196,7 +197,7 @@ def _parts(graph: Graph, i: int, style: Style) -> list[str | tuple[int, int]]:
     rule, inputs = graph.nodes[i].rule, _written_inputs(graph, i)
     row = style.rows.get(rule)
     if row is None:
-        begin, end = style.call.format(graph.spelling.get(i, rule), "{0}").split("{0}")
+        begin, end = style.call.format(style.function(graph.spelling.get(i, rule)), "{0}").split("{0}")
         parts: list[str | tuple[int, int]] = [begin]
         for slot, j in enumerate(inputs):
             parts += [style.comma, (slot, j)] if slot else [(slot, j)]

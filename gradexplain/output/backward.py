@@ -27,10 +27,10 @@ def backward(derivation: Derivation, width: int) -> list[RenderableType]:
     if not rows:
         return []
     first, last = elided(len(rows))
-    lines: list[Row] = [line for i in first for line in _backward_lines(derivation, rows[i])]
+    lines: list[Row] = [line for i in first for line in contribution_lines(derivation, rows[i])]
     if last:
         lines.append(("…", more(len(rows) - 2 * KEPT_ROWS), "", "", "", "", "", ""))
-        lines += [line for i in last for line in _backward_lines(derivation, rows[i])]
+        lines += [line for i in last for line in contribution_lines(derivation, rows[i])]
     title = text(f"Backward, from ∂{objective}/∂{objective} = {show(derivation.upstream)}", "bold")
     everything = [HEADINGS, WITNESSES, *lines]
     needs = [max(columns(line[k]) for line in everything) for k in range(len(HEADINGS))]
@@ -77,7 +77,7 @@ def _stacked(lines: list[Row]) -> list[RenderableType]:
     return parts
 
 
-def _backward_lines(derivation: Derivation, row: BackwardRow) -> list[Row]:
+def contribution_lines(derivation: Derivation, row: BackwardRow) -> list[Row]:
     """One line for a single contribution, else one for each and one for their sum."""
     exact, autograd = show_pair(row.value, row.autograd, row.verdict)
     lines: list[Row] = []

@@ -32,21 +32,32 @@ class Look:
 
 
 class Format(NamedTuple):
-    """A format: the module that writes it, the suffixes that ask for it, and what it is in a few words."""
+    """A format: the module that writes it, the suffixes that ask for it, and what it is in a few words.
+
+    `every` says that it has every step of a training run, where no option says which; others have a selection.
+    """
 
     module: str
     suffixes: tuple[str, ...]
     about: str
+    every: bool = False
 
 
 DERIVATION: dict[str, Format] = {
-    "table": Format("table", (".txt",), "the explanation, as wide as the terminal"),
+    "table": Format("table", (), "the explanation, as wide as the terminal"),
+    "text": Format("text", (".txt",), "the explanation in at most 78 columns, for mail and logs"),
+    "markdown": Format("markdown", (".md",), "tables for a forge, a wiki or a page"),
+    "latex": Format("latex", (".tex",), "the derivation typeset; a whole document with --standalone"),
+    "csv": Format("csv", (".csv",), "the backward pass, a line for each contribution and each sum"),
     "json": Format("json", (".json",), "one object on one line"),
     "value": Format("value", (), "the bare numbers, a line for each input"),
 }
 TRAINING: dict[str, Format] = {
-    "table": Format("training", (".txt",), "the explanation, as wide as the terminal"),
-    "json": Format("training_json", (".json",), "one object with every step"),
+    "table": Format("training", (), "the explanation, as wide as the terminal"),
+    "text": Format("training_text", (".txt",), "the explanation in at most 78 columns, for mail and logs"),
+    "markdown": Format("training_markdown", (".md",), "tables for a forge, a wiki or a page"),
+    "latex": Format("training_latex", (".tex",), "the run typeset; a whole document with --standalone"),
+    "json": Format("training_json", (".json",), "one object with every step", every=True),
 }
 
 

@@ -25,6 +25,21 @@ def shown(training: Training, every: bool) -> list[TrainingStep]:
     return [step for step in steps if step.step in numbers]
 
 
+def headings(training: Training) -> tuple[str, ...]:
+    """What stands above the columns of `cells`, for a table whose headings are a line each."""
+    names = list(training.parameters)
+    sums = "then holds" if training.order != "backward-zero-step" else "at step()"
+    both = [*[f"backward() by {name}" for name in names], *[f"{name}.grad {sums}" for name in names]]
+    grads = both if _detailed(training) else [f"{name}.grad" for name in names]
+    return ("step", *names, training.objective, *grads, "update", "verdict")
+
+
+def cells(training: Training, every: bool) -> list[Sequence[str] | str]:
+    """The steps to show, a row of cells each; updates below each other; a row that is a text goes across."""
+    steps = shown(training, every)
+    return _rows(training, steps, _at_rest(steps), "\n")[1:]
+
+
 def step_lines(training: Training, width: int, every: bool = False, ascii_only: bool = False) -> Lines:
     """The table of the steps, in lines of at most `width` columns where that can be.
 

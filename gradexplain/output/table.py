@@ -12,7 +12,8 @@ from gradexplain.output.backward import backward
 from gradexplain.output.cells import KEPT_ROWS, MAX_ROWS, elided, more, table, text
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import show
-from gradexplain.records import Derivation, Gradient
+from gradexplain.output.words import conclusion, steps
+from gradexplain.records import Derivation
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -112,7 +113,7 @@ def _gradient(derivation: Derivation, width: int) -> list[RenderableType]:
     entries = list(derivation.gradient.values())
     first, last = elided(len(entries))
     shown = [entries[i] for i in (*first, *last)]
-    lines = [_steps(entry) for entry in shown]
+    lines = [steps(entry) for entry in shown]
     count = max(len(line) for line in lines)
     widths = [max(columns(line[k]) if k < len(line) else 0 for line in lines) for k in range(count)]
     parts: list[RenderableType] = [text("Gradient", "bold")]
@@ -121,9 +122,9 @@ def _gradient(derivation: Derivation, width: int) -> list[RenderableType]:
         grid.padding = (0, 1, 0, 0)
         for line in lines:
             # The last step is the number, in a column of its own.
-            steps = [*line[:-1], *[""] * (count - len(line)), line[-1]]
-            cells = [steps[0]]
-            for step in steps[1:]:
+            padded = [*line[:-1], *[""] * (count - len(line)), line[-1]]
+            cells = [padded[0]]
+            for step in padded[1:]:
                 cells += ["=" if step else "", step]
             grid.add_row(*map(text, cells))
         parts.append(grid)
@@ -139,46 +140,6 @@ def _gradient(derivation: Derivation, width: int) -> list[RenderableType]:
     return [*parts, text("")]
 
 
-def _steps(entry: Gradient) -> list[str]:
-    """The partial, its chain, the factors, the closed form, and the number (or what is left of the closed form)."""
-    steps = [entry.partial]
-    if entry.chain != entry.partial:
-        steps.append(entry.chain)
-    product = " · ".join(entry.factors)
-    if product and product != entry.symbolic:
-        steps.append(product)
-    if entry.symbolic is not None:
-        steps.append(entry.symbolic)
-    result = show(entry.value) or (entry.filled or "")
-    if result != steps[-1] or entry.symbolic is None:
-        steps.append(result or "?")
-    return steps if len(steps) > 1 else [*steps, result or "?"]
-
-
-def origins(derivation: Derivation) -> list[str]:
-    """For each gradient with a questionable verdict, where that began and why; conventions have notes of their own."""
-    return [
-        f"{entry.partial}: {entry.verdict}, it began at {entry.began.node}: {entry.began.reason}"
-        for entry in derivation.gradient.values()
-        if entry.began is not None and entry.verdict != "convention"
-    ]
-
-
 def _conclusion(derivation: Derivation) -> list[RenderableType]:
-    entries = derivation.gradient.values()
-    parts: list[RenderableType] = []
-    parts += [text(line, "yellow") for line in origins(derivation)]
-    if len(parts) > KEPT_ROWS:
-        parts = [*parts[:KEPT_ROWS], text(more(len(parts) - KEPT_ROWS))]
-    if derivation.verdict == "unverified":
-        return parts
-    count, total = sum(entry.verdict == "agrees" for entry in entries), len(entries)
-    inputs = "input" if total == 1 else "inputs"
-    if count == total:
-        which = "the input" if total == 1 else f"all {total:,} inputs"
-        parts.append(text(f"PyTorch's .grad agrees with the chain rule at {which}."))
-        if all(isinstance(entry.sympy, float) and entry.sympy == entry.sympy for entry in entries):
-            parts.append(text("SymPy's derivative of the whole formula has the same value."))
-    else:
-        parts.append(text(f"PyTorch's .grad agrees with the chain rule at {count:,} of {total:,} {inputs}."))
-    return parts
+    doubts, sentences = conclusion(derivation)
+    return [*[text(line, "yellow") for line in doubts], *map(text, sentences)]

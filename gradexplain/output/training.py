@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from gradexplain.output.grid import styled
 from gradexplain.output.numbers import show
 from gradexplain.output.steps import step_lines
 from gradexplain.output.table import UNLIMITED, print_parts, terminal_width
+from gradexplain.output.training_words import conclusion, final, setting
 from gradexplain.output.updates import rule, title
 from gradexplain.training_records import Training
 
@@ -24,28 +24,32 @@ if TYPE_CHECKING:
 
 # A statement or a formula and what stands beside it.
 INDENT, BESIDE = 1, 52
-# With more rows than this in a batch, most steps are not compared, to save time.
-MANY = 4_096
 
 
 def render(
-    training: Training, width: int | None = None, color: bool = False, ascii_only: bool = False, every: bool = False
+    training: Training,
+    width: int | None = None,
+    color: bool = False,
+    ascii_only: bool = False,
+    every: bool = False,
+    plain_curve: bool = False,
 ) -> str:
     """The whole table as text. `width` is in columns; without it, that of the terminal, or no limit in a pipe.
 
     Of many steps some are shown, unless `every` one of the record is wanted. With `color` the text has ANSI escape
-    sequences; `ascii_only` draws the curve with characters that any stream has.
+    sequences; `ascii_only` is for places that have no other characters, `plain_curve` keeps to them for the curve.
     """
     width = terminal_width() if width is None else width
     inner = width - INDENT
     lines = step_lines(training, inner, every, ascii_only)
+    plain = ascii_only or plain_curve
     parts: list[RenderableType] = [*_header(training, inner), text("")]
     parts += [styled(line, verdict, VERDICT_STYLES.get(verdict, "bold red")) for line, verdict in lines]
     parts += [text(line) for line in explain_batches(training, inner)]
     parts += [text(line) for line in compare(training, inner)]
-    parts += [text(""), text(_final(training), "bold")]
+    parts += [text(""), text(final(training), "bold")]
     if len(training.curve) > 2:
-        parts += [text(""), *[text(line) for line in curve.render(training, min(inner, 80), 8, ascii_only)]]
+        parts += [text(""), *[text(line) for line in curve.render(training, min(inner, 80), 8, plain)]]
     parts += [text(""), *_conclusion(training)]
     return print_parts(parts, width, color)
 
@@ -68,38 +72,8 @@ def _header(training: Training, width: int) -> list[RenderableType]:
         settings += f"   {training.dtype}"
     statements = list(training.statements)
     lines = [*statements[:-1], *_beside([(statements[-1], settings)], width)]
-    if training.data is not None:
-        data = training.data
-        lines.append(f"{training.objective} is the {data.reduction} over {_rows(training)} of {data.source} "
-                     f"(columns {', '.join(data.columns)})")  # fmt: skip
-        if data.batch_size < data.rows:
-            lines.append(f"each backward() has {data.batch_size:,} of the {data.rows:,} rows, "
-                         f"{'shuffled with seed ' + str(data.seed) if data.shuffle else 'in their order'}")  # fmt: skip
-    lines += [line for line in [_calls(training)] if line]
+    lines += setting(training)
     return [text(line) for line in [*lines, "", *_formulas(training, width)]]
-
-
-def _rows(training: Training) -> str:
-    count = training.data.rows if training.data else 1
-    return f"{count:,} row" + "s" * (count != 1)
-
-
-def _calls(training: Training) -> str:
-    """Which calls make a step, where that is not the usual."""
-    many = training.accumulate > 1
-    if not many and training.zero_grad and training.order == "zero-backward-step":
-        return ""
-    share = ""
-    if many and not training.data:
-        share = f" of 1/{training.accumulate} of the loss"
-    elif many and training.data and training.data.reduction == "mean":
-        share = ", each batch weighted by its share of the rows"
-    data = training.data
-    up_to = "up to " if data and math.ceil(data.rows / data.batch_size) % training.accumulate else ""
-    backward = f"{up_to}{training.accumulate} times backward(){share}" if many else "backward()"
-    names = {"zero": "zero_grad()", "backward": backward, "step": "step()"}
-    calls = [names[part] for part in training.order.split("-") if training.zero_grad or part != "zero"]
-    return "each step: " + ", ".join(calls) + ("" if training.zero_grad else ", and no zero_grad()")
 
 
 def _formulas(training: Training, width: int) -> list[str]:
@@ -129,41 +103,5 @@ def _beside(pairs: Sequence[tuple[str, str]], width: int) -> list[str]:
     return [line for left, right in pairs for line in (left, f"  {right}")]
 
 
-def _final(training: Training) -> str:
-    values = [f"{name} = {show(value)}" for name, value in training.final.parameters.items()]
-    final = training.final
-    after = f"after {final.step:,} step" + "s" * (final.step != 1)
-    return "   ".join([*values, f"{training.objective} = {show(final.loss)}", f"({after})"])
-
-
 def _conclusion(training: Training) -> list[RenderableType]:
-    found: list[RenderableType] = []
-    if training.interrupted:
-        found.append(text(f"interrupted after {training.final.step:,} of {training.planned:,} steps", "yellow"))
-    found += [text(_sentence(entry.name, entry.text)) for entry in training.diagnosis]
-    if not training.zero_grad:
-        found.append(text("zero_grad() was not called, so every backward() added to what .grad already held."))
-    if training.dtype != "float64":
-        found.append(text(f"PyTorch rounds every number to {training.dtype}; the arithmetic shown holds up to that."))
-    steps = training.steps[-1].step if training.steps else 0
-    if not steps:
-        return found
-    count = f"all {steps:,} steps" if steps > 1 else "the step"
-    if training.agreed == steps:
-        found.append(text(f"backward() agreed with the chain rule at {count}."))
-    elif training.agreed == training.checked:
-        why = "there are many rows" if training.data and training.data.batch_size > MANY else "too many were in doubt"
-        found.append(text(f"backward() agreed with the chain rule at all {training.checked:,} steps that were compared "
-                          f"({steps - training.checked:,} were not: {why})."))  # fmt: skip
-    else:
-        found.append(text(f"backward() agreed with the chain rule at {training.agreed:,} of "
-                          f"{training.checked:,} steps.", "yellow"))  # fmt: skip
-    return found
-
-
-# What a diagnosis is called where its own words do not say it.
-_SHOWN_NAMES = frozenset(("converged", "diverging", "oscillating", "nan"))
-
-
-def _sentence(name: str, words: str) -> str:
-    return f"{name}: {words}." if name in _SHOWN_NAMES else f"{words}."
+    return [text(line, "yellow" if doubt else "") for line, doubt in conclusion(training)]

@@ -1,0 +1,97 @@
+"""What a training run says in words, for every format that a person reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from gradexplain.output.numbers import show
+from gradexplain.training_records import Training
+
+# With more rows than this in a batch, most steps are not compared, to save time.
+MANY = 4_096
+# What a diagnosis is called where its own words do not say it.
+_SHOWN_NAMES = frozenset(("converged", "diverging", "oscillating", "nan"))
+
+
+def setting(training: Training, mark: Callable[[str], str] = str, plain: Callable[[str], str] = str) -> list[str]:
+    """Where the data come from, and which calls make a step where that is not the usual.
+
+    `mark` writes the names in it (of the objective, of columns, of the file), `plain` the words around calls.
+    """
+    lines = []
+    if training.data is not None:
+        data = training.data
+        lines.append(f"{mark(training.objective)} is the {data.reduction} over {_rows(data.rows)} of "
+                     f"{mark(data.source)} (columns {', '.join(map(mark, data.columns))})")  # fmt: skip
+        if data.batch_size < data.rows:
+            lines.append(f"each backward() has {data.batch_size:,} of the {data.rows:,} rows, "
+                         f"{'shuffled with seed ' + str(data.seed) if data.shuffle else 'in their order'}")  # fmt: skip
+    return [*lines, *map(plain, _calls(training))]
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" + "s" * (count != 1)
+
+
+def _calls(training: Training) -> list[str]:
+    many, data = training.accumulate > 1, training.data
+    if not many and training.zero_grad and training.order == "zero-backward-step":
+        return []
+    share = ""
+    if many and data is None:
+        share = f" of 1/{training.accumulate} of the loss"
+    elif many and data is not None and data.reduction == "mean":
+        share = ", each batch weighted by its share of the rows"
+    up_to = "up to " if data and math.ceil(data.rows / data.batch_size) % training.accumulate else ""
+    backward = f"{up_to}{training.accumulate} times backward(){share}" if many else "backward()"
+    names = {"zero": "zero_grad()", "backward": backward, "step": "step()"}
+    calls = [names[part] for part in training.order.split("-") if training.zero_grad or part != "zero"]
+    return ["each step: " + ", ".join(calls) + ("" if training.zero_grad else ", and no zero_grad()")]
+
+
+def ends(training: Training) -> list[tuple[str, float]]:
+    """The parameters and the objective at the end, by name."""
+    return [*training.final.parameters.items(), (training.objective, training.final.loss)]
+
+
+def after(training: Training) -> str:
+    """When the end was: `after 3 steps`."""
+    return f"after {training.final.step:,} step" + "s" * (training.final.step != 1)
+
+
+def final(training: Training) -> str:
+    """Where the run ended, in a line."""
+    return "   ".join([*[f"{name} = {show(value)}" for name, value in ends(training)], f"({after(training)})"])
+
+
+def conclusion(training: Training) -> list[tuple[str, bool]]:
+    """What there is to say about the run: sentences, each with whether it is a reason for doubt."""
+    found = []
+    if training.interrupted:
+        found.append((f"interrupted after {training.final.step:,} of {training.planned:,} steps", True))
+    found += [(_sentence(entry.name, entry.text), False) for entry in training.diagnosis]
+    if not training.zero_grad:
+        found.append(("zero_grad() was not called, so every backward() added to what .grad already held.", False))
+    if training.dtype != "float64":
+        words = f"PyTorch rounds every number to {training.dtype}; the arithmetic shown holds up to that."
+        found.append((words, False))
+    return [*found, *_agreement(training)]
+
+
+def _agreement(training: Training) -> list[tuple[str, bool]]:
+    steps = training.steps[-1].step if training.steps else 0
+    if not steps:
+        return []
+    count = f"all {steps:,} steps" if steps > 1 else "the step"
+    if training.agreed == steps:
+        return [(f"backward() agreed with the chain rule at {count}.", False)]
+    if training.agreed == training.checked:
+        why = "there are many rows" if training.data and training.data.batch_size > MANY else "too many were in doubt"
+        return [(f"backward() agreed with the chain rule at all {training.checked:,} steps that were compared "
+                 f"({steps - training.checked:,} were not: {why}).", False)]  # fmt: skip
+    return [(f"backward() agreed with the chain rule at {training.agreed:,} of {training.checked:,} steps.", True)]
+
+
+def _sentence(name: str, words: str) -> str:
+    return f"{name}: {words}." if name in _SHOWN_NAMES else f"{words}."

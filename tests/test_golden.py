@@ -1,0 +1,93 @@
+"""Every format of a few derivations and runs, as files in `golden/`; run as a script, this writes them anew.
+
+A file is called NAME.FORMAT. What has no file is not compared: a new format is added by writing its files.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import gradexplain
+from gradexplain.output.formats import DERIVATION, TRAINING, Format, Look, writer
+
+GOLDEN = Path(__file__).parent / "golden"
+# What these print depends on the terminal, or is compared with a schema.
+LEFT_OUT = ("json", "table")
+
+
+def long_chain(operations: int) -> str:
+    """A formula of so many operations, one after the other; all of them are rounded alike on every machine."""
+    formula = "x"
+    for k in range(operations // 3):
+        formula = f"sqrt(({formula})*{'w' if k % 2 else 'x'} + {k + 1})"
+    return formula
+
+
+DERIVATIONS = {
+    "readme": ("(y - (w*x+b))**2", "w=1,b=0,x=2,y=4"),
+    "named": ("y_pred = w*x + b; loss = (y_true - y_pred)**2", "w=1,b=0,x=2,y_true=4"),
+    "shared": ("a = x*x; L = a*sin(a)", "x=1.5"),
+    "kink": ("max(0, x)", "x=0"),
+    "missing": ("(y - (w*x+b))**2", "w=1,b=0,x=2"),
+    "precision": ("(1 - cos(x))/x**2", "x=1e-8"),
+    "long": (long_chain(60), "x=1.5,w=2"),
+    "names": ("損失 = (λ - ŷ)**2", "λ=1,ŷ=2"),
+}
+RUNS = {"steps": {"steps": 100}, "no_zero_grad": {"steps": 3, "zero_grad": False}}
+
+
+def cases() -> dict[str, tuple[Format, Callable[[], object]]]:
+    """For the name of each file, the format and what makes the record."""
+    found: dict[str, tuple[Format, Callable[[], object]]] = {}
+    for format, row in DERIVATION.items():
+        for name, (formula, point) in DERIVATIONS.items():
+            found[f"{name}.{format}"] = (row, lambda formula=formula, point=point: gradexplain.derive(formula, point))
+    for format, row in TRAINING.items():
+        for name, options in RUNS.items():
+            found[f"train_{name}.{format}"] = (row, lambda options=options: gradexplain.train(**options))
+    return {name: case for name, case in found.items() if name.rpartition(".")[2] not in LEFT_OUT}
+
+
+def written(row: Format, make: Callable[[], object]) -> bytes:
+    """What a format writes of a record, fragments where it has them."""
+    text = writer(row)(make(), Look())
+    return text.encode() if isinstance(text, str) else text
+
+
+def rounded(text: str) -> str:
+    """The text with numbers in 12 digits: the last ones of a sine are not the same on every machine."""
+
+    def shorter(found: re.Match[str]) -> str:
+        number = float(found.group())
+        return "0.0" if abs(number) < 1e-13 else f"{number:.12g}"
+
+    return re.sub(r"(?<![\w.])\d+\.\d{8,}(?:e[+-]?\d+)?(?![\w.])", shorter, text)
+
+
+CASES = cases()
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if (GOLDEN / name).exists()])
+def test_a_format_writes_what_it_wrote(name: str) -> None:
+    expected = (GOLDEN / name).read_bytes().replace(b"\r\n", b"\n")
+    found = written(*CASES[name])
+    assert rounded(found.decode()) == rounded(expected.decode()), "python tests/test_golden.py writes it anew"
+
+
+def test_every_file_belongs_to_a_format() -> None:
+    assert {path.name for path in GOLDEN.iterdir()} <= set(CASES)
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for name, (row, make) in CASES.items():
+        try:
+            (GOLDEN / name).write_bytes(written(row, make))
+        except gradexplain.GradexplainError as error:
+            # Such as a value that is not there.
+            print(f"{name}: {error}", file=sys.stderr)
