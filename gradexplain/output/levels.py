@@ -6,6 +6,7 @@ column. Items of a column never overlap, and outside of columns there is nothing
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right, insort
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -160,7 +161,9 @@ class Levels:
         for node in range(self.count):
             places = self.sizes[node].entries
             if places:
-                for k, (_, edge) in enumerate(sorted(self.before[node], key=lambda pair: (self.rank[pair[0]], pair[1]))):
+                for k, (_, edge) in enumerate(
+                    sorted(self.before[node], key=lambda pair: (self.rank[pair[0]], pair[1]))
+                ):
                     entry[edge] = places[min(k, len(places) - 1)]
         return entry
 
@@ -182,8 +185,30 @@ class Levels:
                     weights.append(weight)
                 for item, height in zip(column, spread(wanted, weights, gaps[layer]), strict=True):
                     line[item] = height
+        for _ in range(3):
+            self._straighten(line)
         top = min((line[item] - self.sizes[item].above for item in range(len(line))), default=0.0)
         return [height - top for height in line]
+
+    def _straighten(self, line: list[float]) -> None:
+        """Bring what stands between the two ends of an edge to one height, that of an end if possible."""
+        for edge, chain in enumerate(self.chains):
+            inner = chain[1:-1]
+            low, high = -math.inf, math.inf
+            for item in inner:
+                column, rank = self.columns[self.layer[item]], self.rank[item]
+                for other, sign in ((rank - 1, 1), (rank + 1, -1)):
+                    if 0 <= other < len(column):
+                        first, second = sorted((rank, other))
+                        room = self.sizes[column[first]].below + self.sizes[column[second]].above + self.spacing.down
+                        bound = line[column[other]] + sign * room
+                        low, high = (max(low, bound), high) if sign > 0 else (low, min(high, bound))
+            if inner and low <= high:
+                ends = (line[chain[-1]] + self.entry[edge], line[chain[0]])
+                middle = sum(line[item] for item in inner) / len(inner)
+                height = next((end for end in ends if low <= end <= high), max(low, min(high, middle)))
+                for item in inner:
+                    line[item] = height
 
     def _gaps(self, column: list[int]) -> list[float]:
         sizes = [self.sizes[item] for item in column]
@@ -191,7 +216,9 @@ class Levels:
 
     def _wanted(self, item: int, line: list[float], sweep: int) -> tuple[float, float]:
         """The height that an item wants, and how much: of both sides in the last sweeps, else of one in turn."""
-        sides = self._neighbours(item, line, sweep >= SWEEPS - 4 or sweep % 2 == 0, sweep >= SWEEPS - 4 or sweep % 2 == 1)
+        sides = self._neighbours(
+            item, line, sweep >= SWEEPS - 4 or sweep % 2 == 0, sweep >= SWEEPS - 4 or sweep % 2 == 1
+        )
         total = weight = 0.0
         for height, own in sides:
             total += own * height
@@ -219,9 +246,7 @@ def _layers(count: int, links: Sequence[Link]) -> list[int]:
     for link in links:
         found = first_reader[link.source]
         first_reader[link.source] = layer[link.target] if found < 0 else min(found, layer[link.target])
-    return [
-        own if reads[node] or first_reader[node] < 0 else first_reader[node] - 1 for node, own in enumerate(layer)
-    ]
+    return [own if reads[node] or first_reader[node] < 0 else first_reader[node] - 1 for node, own in enumerate(layer)]
 
 
 def spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:

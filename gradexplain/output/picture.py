@@ -14,6 +14,7 @@ from gradexplain.records import BackwardRow, Contribution, Derivation, ForwardRo
 # How many nodes a picture has at most.
 MAX_NODES = 60
 LONGEST_LABEL = 200
+LONGEST_FORMULA = 60
 UNMARKED = frozenset(("agrees", "unverified"))
 INPUT, CONSTANT, OPERATION, OBJECTIVE = "input", "constant", "operation", "objective"
 
@@ -84,7 +85,9 @@ def picture(derivation: Derivation, most: int = MAX_NODES) -> Picture:
     forward = {row.node: row for row in derivation.nodes}
     names = [*(name for name in derivation.inputs if name not in forward), *forward]
     number = {name: k for k, name in enumerate(names)}
-    reads = [[number[name] for name in forward[own].inputs if name in number] if own in forward else [] for own in names]
+    reads = [
+        [number[name] for name in forward[own].inputs if name in number] if own in forward else [] for own in names
+    ]
     statements = dict(statement.split(" = ", 1) for statement in derivation.statements)
     kept = kept_nodes(names, reads, derivation.objective, statements, most)
     shown = contract(reads, kept)
@@ -96,7 +99,7 @@ def picture(derivation: Derivation, most: int = MAX_NODES) -> Picture:
     notes = list(_remarks(derivation))
     if left_out:
         what = "node is" if left_out == 1 else "nodes are"
-        notes.insert(0, f"{left_out:,} of {len(names):,} {what} left out; dashed edges go through them")
+        notes.insert(0, f"{left_out:,} of {len(names):,} {what} left out (--format json has all of them)")
     heading = "; ".join(derivation.statements)
     return Picture(shortened(heading, 10 * LONGEST_LABEL), nodes, tuple(edges), tuple(notes))
 
@@ -190,3 +193,36 @@ def product(edge: PictureEdge) -> str:
     if not edge.upstream or not edge.local_value:
         return ""
     return f"{edge.upstream} · {edge.local_value} = {edge.contribution}"
+
+
+def caption(node: PictureNode) -> str:
+    """What a node is: its operation, or another kind of node.
+
+    >>> caption(PictureNode("L", OBJECTIVE, "pow", "x**2", "4", "", "", "", "", 0))
+    'objective pow'
+    """
+    if node.kind == OPERATION:
+        return node.operation
+    return f"{node.kind} {node.operation}" if node.kind == OBJECTIVE and node.operation else node.kind
+
+
+def node_label(node: PictureNode) -> list[str]:
+    """The label of a node for programs that do the layout themselves."""
+    lines = [caption(node), shortened(node.formula, LONGEST_FORMULA), node.value or "no value"]
+    lines += [f"{node.hidden:,} left out"] if node.hidden else []
+    lines += [f"{shortened(node.partial, LONGEST_FORMULA)} = {node.gradient or '?'}"] if node.partial else []
+    return lines + [part for part in node.verdict.split(": ") if part]
+
+
+def edge_label(edge: PictureEdge) -> list[str]:
+    """The label of an edge for the same."""
+    return [
+        line for line in (f"local {shortened(edge.local, LONGEST_FORMULA)}" * bool(edge.local), product(edge)) if line
+    ]
+
+
+def spoken(node: PictureNode) -> list[str]:
+    """All that is known of a node, in full."""
+    lines = [f"{node.kind} {node.formula}", f"value {node.value or 'unknown'}"]
+    lines += [f"{node.partial} = {node.gradient or '?'}"] if node.partial else []
+    return lines + [part for part in (node.verdict, node.reason) if part]

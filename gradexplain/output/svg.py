@@ -21,9 +21,11 @@ from gradexplain.output.picture import (
     Picture,
     PictureEdge,
     PictureNode,
+    caption,
     in_order,
     picture,
     product,
+    spoken,
 )
 from gradexplain.records import Derivation
 
@@ -69,15 +71,18 @@ def render(derivation: Derivation, embedded: bool = False) -> str:
     layout = arrange([box.size for box in boxes], links, SPACING)
     width = max(layout.width + 2 * MARGIN, LEAST_WIDTH)
     room = int((width - 2 * MARGIN) / text_width("x", 11))
-    legend = [line for text in (*LEGEND, *drawn.notes) for line in wrap(text, room)]
+    dashed = ["Dashed: through what is left out."] if any(edge.hidden for edge in drawn.edges) else []
+    legend = [line for text in (*LEGEND, *dashed, *drawn.notes) for line in wrap(text, room)]
     top = MARGIN + 2 * LINE
     height = top + layout.height + MARGIN + LINE * len(legend) + MARGIN
     shift = (width - layout.width) / 2
     parts = [
         *_opening(drawn, width, height, embedded),
-        _line(MARGIN, MARGIN + LINE * 0.7, Words(((fitted(drawn.heading, 13, width - 2 * MARGIN), ""),), "name"), "start"),
+        _line(
+            MARGIN, MARGIN + LINE * 0.7, Words(((fitted(drawn.heading, 13, width - 2 * MARGIN), ""),), "name"), "start"
+        ),
         f'<g transform="translate({_n(shift)} {_n(top)})">',
-        *(_edge(drawn, *row) for row in zip(drawn.edges, layout.routes, labels, strict=True)),
+        *(_edge(drawn, boxes, *row) for row in zip(drawn.edges, layout.routes, labels, strict=True)),
         *(_node(k, *row) for k, row in enumerate(zip(boxes, layout.nodes, strict=True))),
         "</g>",
         *_legend(legend, top + layout.height + MARGIN + LINE * 0.7),
@@ -105,11 +110,8 @@ class _Box:
 
     def __init__(self, node: PictureNode, edges: int) -> None:
         self.node = node
-        kind = node.operation if node.kind not in (INPUT, CONSTANT, OBJECTIVE) else node.kind
-        if node.kind == OBJECTIVE and node.operation:
-            kind = f"{OBJECTIVE} {node.operation}"
         self.inside = [
-            Words(((kind, ""),), "caption"),
+            Words(((caption(node), ""),), "caption"),
             Words(((fitted(node.formula, 13, LONGEST), ""),), "name"),
             Words(((node.value, "value"),), "number") if node.value else Words((("no value", ""),), "caption"),
         ]
@@ -124,6 +126,7 @@ class _Box:
         self.width = max(line.width for line in self.inside) + 2 * PAD + round_ends
         self.height = max(LINE * len(self.inside) + PAD, ENTRY * edges + PAD)
         whole = max([self.width, *(line.width for line in self.below)])
+        self.inset = (whole - self.width) / 2
         entries = tuple(ENTRY * (k - (edges - 1) / 2) for k in range(edges))
         self.size = Size(whole, self.height / 2, self.height / 2 + LINE * len(self.below) + 2, entries)
 
@@ -152,12 +155,9 @@ def _node(number: int, box: _Box, place: Place) -> str:
     lines = [_line(middle, first + LINE * (k + 0.72), line) for k, line in enumerate(box.inside)]
     under = top + box.height + 2
     lines += [_line(middle, under + LINE * (k + 0.72), line) for k, line in enumerate(box.below)]
-    spoken = [f"{node.kind} {node.formula}", f"value {node.value or 'unknown'}"]
-    spoken += [f"{node.partial} = {node.gradient or '?'}"] if node.partial else []
-    spoken += [part for part in (node.verdict, node.reason) if part]
     return (
         f'<g class="node {node.kind}" id="node-{number}" data-node="{_safe(node.name)}" tabindex="0">'
-        f"<title>{_safe(chr(10).join(spoken))}</title>"
+        f"<title>{_safe(chr(10).join(spoken(node)))}</title>"
         f"{_shape(node.kind, middle - box.width / 2, top, box.width, box.height)}{''.join(lines)}</g>"
     )
 
@@ -179,9 +179,12 @@ def _rectangle(left: float, top: float, width: float, height: float, corner: flo
     return f'<rect class="shape" {place} rx="{_n(corner)}"/>'
 
 
-def _edge(drawn: Picture, edge: PictureEdge, route: Route, lines: Sequence[Words]) -> str:
-    points = route.points
-    # What is wider than its shape, such as a gradient below it, leaves a piece to draw on both sides.
+def _edge(drawn: Picture, boxes: Sequence[_Box], edge: PictureEdge, route: Route, lines: Sequence[Words]) -> str:
+    points = list(route.points)
+    # The shape may be less wide than the gradient below it: the edge begins and ends at the shape.
+    (start, from_line), (end, to_line) = points[0], points[-1]
+    points[0] = (start - boxes[edge.source].inset, from_line)
+    points[-1] = (end + boxes[edge.target].inset, to_line)
     path = [f"M{_n(points[0][0])} {_n(points[0][1])}"]
     for k, (x, y) in enumerate(points[1:], 1):
         before = points[k - 1]
@@ -198,9 +201,9 @@ def _edge(drawn: Picture, edge: PictureEdge, route: Route, lines: Sequence[Words
         words = "".join(_line(middle, first + LINE * (k + 0.72), line) for k, line in enumerate(lines))
     source, target = drawn.nodes[edge.source].name, drawn.nodes[edge.target].name
     dashed = " hidden" if edge.hidden else ""
-    spoken = f"from {source} to {target}" + (f": local derivative {edge.local}" if edge.local else "")
+    path_words = f"from {source} to {target}" + (f": local derivative {edge.local}" if edge.local else "")
     return (
-        f'<g class="edge{dashed}" data-from="{_safe(source)}" data-to="{_safe(target)}"><title>{_safe(spoken)}</title>'
+        f'<g class="edge{dashed}" data-from="{_safe(source)}" data-to="{_safe(target)}"><title>{_safe(path_words)}</title>'
         f'<path class="way" d="{"".join(path)}"/><path class="head" d="{head}"/>{words}</g>'
     )
 
