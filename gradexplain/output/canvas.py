@@ -72,9 +72,9 @@ class Canvas:
         for (row, column), character in sorted(cells.items()):
             rows[row].append((column, character))
         found = []
-        for row in rows:
+        for cells_of_row in rows:
             line, at = [], 0
-            for column, character in row:
+            for column, character in cells_of_row:
                 line.append(" " * (column - at) + character)
                 at = column + 1
             found.append("".join(line).rstrip())

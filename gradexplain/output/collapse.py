@@ -23,9 +23,9 @@ def kept_nodes(
 ) -> list[int]:
     """The numbers of the nodes to draw: all of a graph with up to `most`, else those that somebody named.
 
-    `reads` are the numbers that each node reads, all smaller than its own. Where there are few names, the operations that
-    are nearest to the objective are drawn as well, those inside of a run of single operations last; where there are
-    too many names, the nearest of them.
+    `reads` are the numbers that each node reads, all smaller than its own. Where there are few names, the operations
+    that are nearest to the objective are drawn as well, those inside of a run of single operations last; where there
+    are too many names, the nearest of them.
 
     >>> kept_nodes(["x", "v1", "v2", "L"], [[], [0], [1], [2]], "L", ["L"], 3)
     [0, 2, 3]

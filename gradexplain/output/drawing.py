@@ -1,4 +1,4 @@
-"""The computation graph in characters: boxes from left to right where there is room for them, else a list with rails."""
+"""The computation graph in characters: boxes from left to right where there is room, else a list with rails."""
 
 from __future__ import annotations
 
@@ -57,16 +57,17 @@ def render(derivation: Derivation, width: int = UNLIMITED, ascii_only: bool = Fa
 
 def _in_ascii(drawn: Picture) -> Picture:
     nodes = [
-        PictureNode(*(printable(entry, "ascii") if isinstance(entry, str) else entry for entry in _fields(node)))
+        replace(
+            node,
+            name=printable(node.name, "ascii"),
+            expression=printable(node.expression, "ascii"),
+            partial=printable(node.partial, "ascii"),
+        )
         for node in drawn.nodes
     ]
     edges = [replace(edge, local=printable(edge.local, "ascii")) for edge in drawn.edges]
     heading, *notes = (printable(text, "ascii") for text in (drawn.heading, *drawn.notes))
     return Picture(heading, tuple(nodes), tuple(edges), tuple(notes))
-
-
-def _fields(node: PictureNode) -> list[object]:
-    return [getattr(node, name) for name in PictureNode.__slots__]
 
 
 def node_lines(node: PictureNode) -> list[str]:
@@ -241,5 +242,3 @@ class _Drawing:
                 canvas.level(row, start, track, item)
                 canvas.upright(track, row, arrives, item)
                 canvas.level(arrives, track, stop, item)
-            if levels.after[item] and is_node and start == end:
-                pass

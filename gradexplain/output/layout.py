@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from gradexplain.output.levels import Levels, Link, Size, Spacing
@@ -45,7 +46,7 @@ def arrange(sizes: Sequence[Size], links: Sequence[Link], spacing: Spacing) -> L
     widths = [max((levels.sizes[item].width for item in column), default=0.0) for column in levels.columns]
     steepest = [0.0] * len(levels.columns)
     for edge, chain in enumerate(levels.chains):
-        for one, other in zip(chain, chain[1:], strict=False):
+        for one, other in pairwise(chain):
             arrives = levels.line[other] + (levels.entry[edge] if other < levels.count else 0.0)
             steepest[levels.layer[one]] = max(steepest[levels.layer[one]], abs(arrives - levels.line[one]))
     lefts, left = [], 0.0

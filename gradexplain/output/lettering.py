@@ -1,4 +1,4 @@
-"""Letters and colours of pictures in SVG: how wide a text gets at most, and the style sheet for light and dark pages."""
+"""Letters and colours of pictures in SVG: how wide a text gets at most, and the style sheet for light and dark."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The first half of a layout: which column each part of a graph stands in, in which order, and at what height.
 
-Everything that takes room is an *item* of one column: a node, the label of an edge, and the bend of an edge that goes past a
-column. Items of a column never overlap, and outside of columns there is nothing but edges, so no edge crosses a text.
+Everything that takes room is an *item* of one column: a node, the label of an edge, and the bend of an edge that goes
+past a column. Items of a column never overlap, and outside of columns there is nothing but edges, so no edge crosses a text.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_right, insort
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
+
+from gradexplain.output.fitting import spread
 
 SWEEPS = 12
 # A graph with more bends than this is not for the eye: its long edges go straight, wherever that is.
@@ -55,8 +58,8 @@ class Spacing(NamedTuple):
 class Levels:
     """Items in columns: `sizes` and `layer` by item (the nodes come first), `columns` from top to bottom.
 
-    `chains` has the items of each edge from its source to its target, `labels` the item of its label or None, `line` the
-    height of each item, and `entry` where the edge arrives, from the line of its target.
+    `chains` has the items of each edge from its source to its target, `labels` the item of its label or None,
+    `line` the height of each item, and `entry` where the edge arrives, from the line of its target.
 
     >>> levels = Levels([Size(4, 1, 1), Size(4, 1, 1), Size(4, 1, 1)], [Link(0, 2), Link(1, 2)], Spacing(2, 1, 0))
     >>> levels.layer, levels.columns, levels.line
@@ -73,7 +76,7 @@ class Levels:
         self.before: list[list[tuple[int, int]]] = [[] for _ in self.sizes]
         self.after: list[list[tuple[int, int]]] = [[] for _ in self.sizes]
         for edge, chain in enumerate(self.chains):
-            for one, other in zip(chain, chain[1:], strict=False):
+            for one, other in pairwise(chain):
                 self.before[other].append((one, edge))
                 self.after[one].append((other, edge))
         self.columns = self._first_order()
@@ -119,7 +122,7 @@ class Levels:
         return columns
 
     def _order(self) -> None:
-        """Sort each column by the middle of its neighbours, back and forth, and keep the order with fewest crossings."""
+        """Sort each column by the middle of its neighbours, back and forth; keep the order with the fewest crossings."""
         best, fewest = [column.copy() for column in self.columns], self._ranked()
         for sweep in range(SWEEPS):
             if not fewest:
@@ -212,7 +215,7 @@ class Levels:
 
     def _gaps(self, column: list[int]) -> list[float]:
         sizes = [self.sizes[item] for item in column]
-        return [one.below + other.above + self.spacing.down for one, other in zip(sizes, sizes[1:], strict=False)]
+        return [one.below + other.above + self.spacing.down for one, other in pairwise(sizes)]
 
     def _wanted(self, item: int, line: list[float], sweep: int) -> tuple[float, float]:
         """The height that an item wants, and how much: of both sides in the last sweeps, else of one in turn."""
@@ -247,25 +250,3 @@ def _layers(count: int, links: Sequence[Link]) -> list[int]:
         found = first_reader[link.source]
         first_reader[link.source] = layer[link.target] if found < 0 else min(found, layer[link.target])
     return [own if reads[node] or first_reader[node] < 0 else first_reader[node] - 1 for node, own in enumerate(layer)]
-
-
-def spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:
-    """The heights nearest to the wanted ones, in the same order and at least `gaps` apart (least squares).
-
-    Neighbours that are too close become one block, which stands where all of it together wants to.
-
-    >>> spread([0, 0, 9], [1, 1, 1], [2, 2])
-    [-1.0, 1.0, 9.0]
-    """
-    blocks: list[tuple[float, float, int]] = []
-    offset, offsets = 0.0, []
-    for k, (height, weight) in enumerate(zip(wanted, weights, strict=True)):
-        offset += gaps[k - 1] if k else 0.0
-        offsets.append(offset)
-        block = ((height - offset) * weight, weight, 1)
-        while blocks and blocks[-1][0] / blocks[-1][1] > block[0] / block[1]:
-            last = blocks.pop()
-            block = (last[0] + block[0], last[1] + block[1], last[2] + block[2])
-        blocks.append(block)
-    starts = [total / weight for total, weight, size in blocks for _ in range(size)]
-    return [start + offset for start, offset in zip(starts, offsets, strict=True)]

@@ -1,4 +1,4 @@
-"""What is drawn of a derivation, whatever draws it: nodes and edges with their texts, and what is left out of large graphs."""
+"""What is drawn of a derivation, whatever draws it: nodes and edges with their texts, large graphs with less of them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class PictureNode:
 
 @dataclass(frozen=True, slots=True)
 class PictureEdge:
-    """An edge by the numbers of its nodes: the local derivative, and upstream gradient · local derivative = contribution.
+    """An edge, by the numbers of its nodes: its local derivative, and upstream · local = contribution.
 
     All are text, and empty where no gradient goes along the edge; `hidden` where it leads through nodes left out.
     """

@@ -1,8 +1,8 @@
-"""The computation graph as a list from the objective down, with a rail at the left for each value that is still to come."""
+"""The computation graph as a list from the objective down, with a rail at the left for each value still to come."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gradexplain.errors import columns
 from gradexplain.output.canvas import ASCII_LINES, DOWN, LEFT, LINES, RIGHT, UP
@@ -54,13 +54,13 @@ class _Row:
     ) -> None:
         self.node, self.at, self.before, self.after, self.reads = node, at, before, after, reads
 
-    def dot(self, dot: str, signs: dict[int, str] | object) -> str:
+    def dot(self, dot: str, signs: Mapping[int, str]) -> str:
         cells = [" " if one is None else _sign(signs, UP | DOWN) for one in self.before]
         cells += [" "] * (self.at + 1 - len(cells))
         cells[self.at] = dot
         return " ".join(cells)
 
-    def branches(self, signs: object) -> list[str]:
+    def branches(self, signs: Mapping[int, str]) -> list[str]:
         """The line that leads from the node to the rails of what it reads, where it is not straight down."""
         ends = [self.after.index(j) for j in self.reads]
         if all(end == self.at for end in ends):
@@ -80,12 +80,12 @@ class _Row:
             joints.append((sides, inside and column < last))
         return ["".join(_sign(signs, sides) + (_sign(signs, LEFT) if on else " ") for sides, on in joints).rstrip()]
 
-    def below(self, signs: object) -> str:
+    def below(self, signs: Mapping[int, str]) -> str:
         return " ".join(" " if one is None else _sign(signs, UP | DOWN) for one in self.after)
 
 
-def _sign(signs: object, sides: int) -> str:
-    return " " if not sides else signs[sides]  # type: ignore[index]
+def _sign(signs: Mapping[int, str], sides: int) -> str:
+    return " " if not sides else signs[sides]
 
 
 def _rows(drawn: Picture) -> list[_Row]:
@@ -124,10 +124,8 @@ def _texts(drawn: Picture, k: int, ascii_only: bool) -> list[str]:
     if node.partial:
         verdict = f"  {node.verdict}" if node.verdict else ""
         lines.append(f"{node.partial} = {node.gradient or '?'}{verdict}")
-    for edge in drawn.edges:
-        if edge.source == k and edge.local:
-            lines.append(_contribution(drawn.nodes[edge.target], edge, ascii_only))
-    return lines
+    leaving = [edge for edge in drawn.edges if edge.source == k and edge.local]
+    return lines + [_contribution(drawn.nodes[edge.target], edge, ascii_only) for edge in leaving]
 
 
 def _contribution(through: PictureNode, edge: PictureEdge, ascii_only: bool) -> str:

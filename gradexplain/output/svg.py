@@ -1,7 +1,7 @@
 """The computation graph as an SVG picture: self-contained, for light and dark pages, without scripts.
 
-Every node is `<g class="node" id="node-K" data-node="NAME">`, every edge `<g class="edge" data-from="NAME" data-to="NAME">`.
-Numbers stand alone in elements of the classes `value`, `gradient`, `upstream`, `local` and `contribution`.
+Every node is `<g class="node" id="node-K" data-node="NAME">`, every edge
+`<g class="edge" data-from="NAME" data-to="NAME">`. Numbers stand alone in elements of the classes `value`, `gradient`, `upstream`, `local` and `contribution`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from textwrap import wrap
 from typing import NamedTuple
 
 from gradexplain.output.formats import Look
-from gradexplain.output.layout import Layout, Link, Place, Route, Size, Spacing, arrange
+from gradexplain.output.layout import Place, Route, arrange
 from gradexplain.output.lettering import fitted, small, style, text_width, widths
+from gradexplain.output.levels import Link, Size, Spacing
 from gradexplain.output.picture import (
     CONSTANT,
     INPUT,
@@ -34,8 +35,8 @@ SPACING = Spacing(across=26, down=16, bend=5, slope=0.18, widest=90)
 ENTRY = 12.0
 LEGEND = (
     "Rounded ends: input. Box: operation. Double box: objective. Cut corners: constant.",
-    "Forward, left to right: the value in each box. Backward, right to left: the gradient below it (∂), the sum of what "
-    "stands on the edges that leave the box.",
+    "Forward, left to right: the value in each box. Backward, right to left: the gradient below it (∂), the sum of "
+    "what stands on the edges that leave the box.",
     "On an edge: its local derivative, and upstream gradient · local derivative = contribution.",
 )
 
@@ -156,7 +157,7 @@ def _node(number: int, box: _Box, place: Place) -> str:
     under = top + box.height + 2
     lines += [_line(middle, under + LINE * (k + 0.72), line) for k, line in enumerate(box.below)]
     return (
-        f'<g class="node {node.kind}" id="node-{number}" data-node="{_safe(node.name)}" tabindex="0">'
+        f'<g class="node {node.kind}" id="node-{number}" data-node="{escape(node.name)}" tabindex="0">'
         f"<title>{_safe(chr(10).join(spoken(node)))}</title>"
         f"{_shape(node.kind, middle - box.width / 2, top, box.width, box.height)}{''.join(lines)}</g>"
     )
@@ -203,7 +204,8 @@ def _edge(drawn: Picture, boxes: Sequence[_Box], edge: PictureEdge, route: Route
     dashed = " hidden" if edge.hidden else ""
     path_words = f"from {source} to {target}" + (f": local derivative {edge.local}" if edge.local else "")
     return (
-        f'<g class="edge{dashed}" data-from="{_safe(source)}" data-to="{_safe(target)}"><title>{_safe(path_words)}</title>'
+        f'<g class="edge{dashed}" data-from="{escape(source)}" data-to="{escape(target)}">'
+        f"<title>{_safe(path_words)}</title>"
         f'<path class="way" d="{"".join(path)}"/><path class="head" d="{head}"/>{words}</g>'
     )
 
