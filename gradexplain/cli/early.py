@@ -35,7 +35,7 @@ def _is_formula(argument: str) -> bool:
 def start_early(arguments: list[str]) -> None:
     """Begin to load PyTorch where the arguments are a sound formula and a point with all its values.
 
-    For `train`, the formula alone will do.     Whatever else there is to say is said later, by the command itself.
+    For `train`, the formula alone will do. Whatever else there is to say is said later, by the command itself.
     """
     command = arguments[:1]
     if command not in (["derive"], ["graph"], ["train"]) or {"-h", "--help"} & set(arguments):

@@ -52,6 +52,7 @@ def render(derivation: Derivation, width: int = UNLIMITED, ascii_only: bool = Fa
     body = body or rails.render(drawn, width, ascii_only)
     heading = rails.folded(drawn.heading, width)
     notes = [line for note in drawn.notes for line in rails.folded(note, width)]
+    body = body.lstrip("\n")
     return "\n".join([*heading, "", body, *([""] if notes else []), *notes]) + "\n"
 
 

@@ -1,7 +1,8 @@
 """The first half of a layout: which column each part of a graph stands in, in which order, and at what height.
 
 Everything that takes room is an *item* of one column: a node, the label of an edge, and the bend of an edge that goes
-past a column. Items of a column never overlap, and outside of columns there is nothing but edges, so no edge crosses a text.
+past a column. Items of a column never overlap, and outside of columns there is nothing but edges, so
+no edge crosses a text.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class Levels:
         return columns
 
     def _order(self) -> None:
-        """Sort each column by the middle of its neighbours, back and forth; keep the order with the fewest crossings."""
+        """Sort each column by the middle of its neighbours, back and forth; keep the order with fewest crossings."""
         best, fewest = [column.copy() for column in self.columns], self._ranked()
         for sweep in range(SWEEPS):
             if not fewest:

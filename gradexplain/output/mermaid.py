@@ -16,7 +16,7 @@ from gradexplain.output.picture import (
 from gradexplain.records import Derivation
 
 # What stands before and after the label of a node.
-_SHAPES = {INPUT: ("([", "])"), CONSTANT: ("{{", "}}"), OPERATION: ("[", "]"), OBJECTIVE: ("[[", "]]")}
+_SHAPES = {INPUT: ("(", ")"), CONSTANT: ("{{", "}}"), OPERATION: ("[", "]"), OBJECTIVE: ("[[", "]]")}
 # What Mermaid would take for HTML, Markdown or the end of a text; it has its own way to write characters by number.
 _SPECIAL = {ord(character): f"#{ord(character)};" for character in '"#&<>*_`~\\'}
 
@@ -33,7 +33,7 @@ def render(derivation: Derivation) -> str:
     >>> print(render(derive("-x", "x=2")), end="")
     %% L = -x
     flowchart LR
-      n0(["input<br>x<br>2<br>∂L/∂x = -1"])
+      n0("input<br>x<br>2<br>∂L/∂x = -1")
       n1[["objective neg<br>L = -x<br>-2<br>∂L/∂L = 1"]]
       n0 -->|"local -1<br>1 · -1 = -1"| n1
     """

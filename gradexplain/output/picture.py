@@ -1,4 +1,4 @@
-"""What is drawn of a derivation, whatever draws it: nodes and edges with their texts, large graphs with less of them."""
+"""What is drawn of a derivation, whatever draws it: nodes and edges with their texts, fewer of a large graph."""
 
 from __future__ import annotations
 

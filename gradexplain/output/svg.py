@@ -1,7 +1,8 @@
 """The computation graph as an SVG picture: self-contained, for light and dark pages, without scripts.
 
 Every node is `<g class="node" id="node-K" data-node="NAME">`, every edge
-`<g class="edge" data-from="NAME" data-to="NAME">`. Numbers stand alone in elements of the classes `value`, `gradient`, `upstream`, `local` and `contribution`.
+`<g class="edge" data-from="NAME" data-to="NAME">`. Numbers stand alone in elements of the classes `value`, `gradient`,
+`upstream`, `local` and `contribution`.
 """
 
 from __future__ import annotations
