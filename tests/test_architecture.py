@@ -34,7 +34,7 @@ HOMES = {
         "cli/progress.py",
     },
     "orjson": {"output/json.py", "output/training_json.py"},
-    "typer": {"cli/app.py", "cli/derive.py", "cli/rules.py", "cli/train.py"},
+    "typer": {"cli/app.py", "cli/derive.py", "cli/graph.py", "cli/rules.py", "cli/train.py"},
     "matplotlib": {"output/plot.py", "output/axes.py", "output/path.py"},
     "numpy": {"output/path.py"},
     "pyarrow": {

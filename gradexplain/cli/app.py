@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import gradexplain
-from gradexplain.cli import derive, rules, train
+from gradexplain.cli import derive, graph, rules, train
 from gradexplain.cli.early import protect_formulas
 from gradexplain.cli.streams import discard_output, write_error
 from gradexplain.errors import GradexplainError, nearest
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("derive")(derive.command)
+app.command("graph")(graph.command)
 app.command("train")(train.command)
 app.command("rules")(rules.command)
 

@@ -33,19 +33,19 @@ def _is_formula(argument: str) -> bool:
 
 
 def start_early(arguments: list[str]) -> None:
-    """Begin to load PyTorch where the arguments are a sound formula and, for `derive`, a point with all its values.
+    """Begin to load PyTorch where the arguments are a sound formula and a point with all its values.
 
-    Whatever else there is to say is said later, by the command itself.
+    For `train`, the formula alone will do. Whatever else there is to say is said later, by the command itself.
     """
     command = arguments[:1]
-    if command not in (["derive"], ["train"]) or {"-h", "--help"} & set(arguments):
+    if command not in (["derive"], ["graph"], ["train"]) or {"-h", "--help"} & set(arguments):
         return
     from gradexplain.errors import GradexplainError
     from gradexplain.language.parse import parse, parse_point
     from gradexplain.readings.worker import TORCH
 
     formulas, points = _formula_and_points(arguments)
-    if len(formulas) != 1 and (command == ["derive"] or formulas):
+    if len(formulas) != 1 and (command != ["train"] or formulas):
         return
     try:
         given = {name for point in points for name in parse_point(point)}

@@ -51,7 +51,13 @@ DERIVATION: dict[str, Format] = {
     "csv": Format("csv", (".csv",), "the backward pass, a line for each contribution and each sum"),
     "json": Format("json", (".json",), "one object on one line"),
     "value": Format("value", (), "the bare numbers, a line for each input"),
+    "drawing": Format("drawing", (), "the computation graph in characters"),
+    "svg": Format("svg", (".svg",), "the computation graph as a picture"),
+    "dot": Format("dot", (".dot", ".gv"), "the computation graph for Graphviz"),
+    "mermaid": Format("mermaid", (".mmd",), "the computation graph for Mermaid"),
 }
+# The formats that are a graph, for `gradexplain graph`.
+GRAPH = {name: DERIVATION[name] for name in ("drawing", "svg", "dot", "mermaid")}
 TRAINING: dict[str, Format] = {
     "table": Format("training", (), "the explanation, as wide as the terminal"),
     "text": Format("training_text", (".txt",), "the explanation in at most 78 columns, for mail and logs"),
@@ -87,8 +93,10 @@ def by_suffix(path: Path, formats: Mapping[str, Format]) -> str:
     return found
 
 
-def choose(name: str | None, json: bool, output: Path | None, formats: Mapping[str, Format]) -> str:
-    """The name of the format that the options ask for, the table where none does.
+def choose(
+    name: str | None, json: bool, output: Path | None, formats: Mapping[str, Format], default: str = "table"
+) -> str:
+    """The name of the format that the options ask for, `default` where none does.
 
     Raises OptionError where `--format` and `--json` contradict each other, or the suffix of `output` says nothing.
     """
@@ -99,4 +107,4 @@ def choose(name: str | None, json: bool, output: Path | None, formats: Mapping[s
         raise OptionError(f"--json and --format {name} contradict each other", hint="keep one of them")
     if json or name is not None:
         return name or "json"
-    return "table" if output is None else by_suffix(output, formats)
+    return default if output is None else by_suffix(output, formats)
