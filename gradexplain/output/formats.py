@@ -43,6 +43,9 @@ DERIVATION: dict[str, Format] = {
     "table": Format("table", (".txt",), "the explanation, as wide as the terminal"),
     "json": Format("json", (".json",), "one object on one line"),
     "value": Format("value", (), "the bare numbers, a line for each input"),
+    "program": Format("program", (), "forward and backward as straight lines of code, to be read aloud"),
+    "pytorch": Format("pytorch", (".py",), "a torch.autograd.Function with its backward written by hand"),
+    "numpy": Format("numpy_function", (), "a function of NumPy that returns the value and the gradients"),
 }
 TRAINING: dict[str, Format] = {
     "table": Format("training", (".txt",), "the explanation, as wide as the terminal"),
