@@ -20,8 +20,6 @@ from gradexplain.records import Derivation
 # Rules whose local derivatives have no function and no choice in them, so that a number can go by its name.
 ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "identity"))
 WIDEST_CODE = 60
-# Names that linters take for digits.
-_AMBIGUOUS = frozenset(("l", "I", "O"))
 # Where the characters begin that stand for names; they are private, so no name contains them.
 _FIRST_MARK = 0xE000
 
@@ -109,11 +107,12 @@ class Listing:
     def constants(self) -> list[Line]:
         """A line for each constant with a name among `reads`, and for those that these read."""
         assert self.speller is not None
-        lines = []
-        for i in sorted(self.names, reverse=True):
-            if i in self.reads and self.graph.is_constant[i]:
-                lines.append(Line(self.names[i], "=", self.speller.constant(i), i))
-        return lines[::-1]
+        lines: list[Line] = []
+        # From the last to the first, since what one reads comes before it, and counts then.
+        for i in sorted((i for i in self.names if self.graph.is_constant[i]), reverse=True):
+            if i in self.reads:
+                lines.insert(0, Line(self.names[i], "=", self.speller.constant(i), i))
+        return lines
 
     def backward(self, like: str = "") -> list[Line]:
         """A line for each contribution; `like` is the name of something that has the dtype."""
@@ -166,12 +165,12 @@ def code_of(lines: Iterable[Line], indent: str) -> list[str]:
 
 def module(derivation: Derivation, body: list[str], imports: list[str]) -> str:
     """A whole module: what it is about, the imports (`math` where it is used), and the body."""
-    names = {*derivation.inputs, *(row.node for row in derivation.nodes)}
     text = "\n".join(body)
-    head = ["# ruff: noqa: E741, E743"] if names & _AMBIGUOUS else []
-    head += ['"""The formula', "", *[f"    {statement}" for statement in derivation.statements], ""]
+    head = ['"""The formula', "", *[f"    {statement}" for statement in derivation.statements], ""]
     head += ["and its gradient, written out by the chain rule.", '"""', ""]
-    head += (["import math", ""] if "math." in text else []) + [*imports, "", "", ""]
+    head += (["import math", ""] if "math." in text else []) + [*imports, "", ""]
+    # Two empty lines stand before a function or a class, one before everything else.
+    head += [""] if body[0].startswith(("def ", "class ", "@")) else []
     return "\n".join(head) + text + "\n"
 
 

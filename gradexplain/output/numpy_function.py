@@ -148,7 +148,7 @@ def render(derivation: Derivation) -> str:
         *[*SUM_TO.splitlines(), "", ""],
         '@np.errstate(all="ignore")',
         f"def value_and_gradient({inputs}):",
-        '    """The value, elementwise for arrays whose shapes broadcast, and the gradient of the sum by each input."""',
+        '    """The value, elementwise for arrays whose shapes broadcast, and the gradient of its sum, by input."""',
         *code_of(lines, "    "),
         *code_of([*start, *backward], "    "),
         f"    return {value}, {{",
