@@ -55,6 +55,9 @@ DERIVATION: dict[str, Format] = {
     "svg": Format("svg", (".svg",), "the computation graph as a picture"),
     "dot": Format("dot", (".dot", ".gv"), "the computation graph for Graphviz"),
     "mermaid": Format("mermaid", (".mmd",), "the computation graph for Mermaid"),
+    "program": Format("program", (), "forward and backward as straight lines of code, to be read aloud"),
+    "pytorch": Format("pytorch", (".py",), "a torch.autograd.Function with its backward written by hand"),
+    "numpy": Format("numpy_function", (), "a function of NumPy that returns the value and the gradients"),
 }
 # The formats that are a graph, for `gradexplain graph`.
 GRAPH = {name: DERIVATION[name] for name in ("drawing", "svg", "dot", "mermaid")}
