@@ -138,7 +138,8 @@ def test_settings_constants_and_corners(formula, load):
 @pytest.mark.parametrize(("formula", "point"), [
     ("relu(x)", "x=0"), ("abs(x)", "x=0"), ("max(x, y)", "x=1,y=1"), ("leaky_relu(x, 0.25)", "x=0"),
     ("x**y", "x=0,y=2"), ("clamp(x, 0, 1)", "x=1"), ("hardswish(x)", "x=3"), ("atan2(y, x)", "x=0,y=0"), 
-    ("sinc(x)", "x=0"), ("xlogy(x, y)", "x=0,y=2"), ("selu(x)", "x=0"), ("x**n", "x=-2,n=0"), ("hypot(x, y)", "x=3,y=4"),
+    ("sinc(x)", "x=0"), ("xlogy(x, y)", "x=0,y=2"), ("selu(x)", "x=0"), ("x**n", "x=-2,n=0"),
+    ("hypot(x, y)", "x=3,y=4"),
 ])  # fmt: skip
 def test_at_kinks_the_code_does_what_pytorch_does(formula, point, load):
     found = gradexplain.derive(formula, point)
