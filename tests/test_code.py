@@ -88,9 +88,12 @@ def test_a_published_formula_as_code(case, load):
 
 def assert_both_are_right(load, found, tolerance, check=True):
     expected = {name: entry.value for name, entry in found.gradient.items()}
-    for value, gradient in (
-        torch_gradients(load(pytorch.render(found)), found, check),
-        numpy_gradients(load(numpy_function.render(found)), found),
+    text = pytorch.render(found)
+    # PyTorch's trigamma function has ten right digits, 4e-10 off at 0.7.
+    own = 1e-7 if "torch.polygamma(1," in text else tolerance
+    for (value, gradient), tolerance in (
+        (torch_gradients(load(text), found, check), own),
+        (numpy_gradients(load(numpy_function.render(found)), found), tolerance),
     ):
         assert relative(value, objective(found)) <= tolerance
         assert gradient.keys() == expected.keys()
@@ -137,8 +140,9 @@ def test_settings_constants_and_corners(formula, load):
 
 @pytest.mark.parametrize(("formula", "point"), [
     ("relu(x)", "x=0"), ("abs(x)", "x=0"), ("max(x, y)", "x=1,y=1"), ("leaky_relu(x, 0.25)", "x=0"),
-    ("x**y", "x=0,y=2"), ("clamp(x, 0, 1)", "x=1"), ("hardswish(x)", "x=3"), ("atan2(y, x)", "x=0,y=0"), 
-    ("sinc(x)", "x=0"), ("xlogy(x, y)", "x=0,y=2"), ("selu(x)", "x=0"), ("x**n", "x=-2,n=0"), ("hypot(x, y)", "x=3,y=4"),
+    ("x**y", "x=0,y=2"), ("clamp(x, 0, 1)", "x=1"), ("hardswish(x)", "x=3"), ("atan2(y, x)", "x=0,y=0"),
+    ("sinc(x)", "x=0"), ("xlogy(x, y)", "x=0,y=2"), ("selu(x)", "x=0"), ("x**n", "x=-2,n=0"),
+    ("hypot(x, y)", "x=3,y=4"),
 ])  # fmt: skip
 def test_at_kinks_the_code_does_what_pytorch_does(formula, point, load):
     found = gradexplain.derive(formula, point)
@@ -219,7 +223,7 @@ def test_a_second_derivative_is_refused_and_not_wrong(load):
     module = load(pytorch.render(gradexplain.derive("x**3")))
     x = torch.tensor(2.0, requires_grad=True)
     (first,) = torch.autograd.grad(module.loss(x), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
+    with pytest.raises(RuntimeError, match="does not require grad"):
         first.backward()
 
 
@@ -270,15 +274,16 @@ dL = 1              # the seed
 dv1 = dL * a        # product rule, 2.25
 da = dL * v1        # product rule, 0.778073
 da += dv1 * cos(a)  # sine, -1.41339, -0.635317 in all
-dx = da * x         # product rule, -0.952973
-dx += da * x        # product rule, -0.952973, -1.90595 in all
+dx = da * x         # product rule, -0.952976
+dx += da * x        # product rule, -0.952976, -1.90595 in all
 """
     )
     without = program.render(gradexplain.derive("dx = w*x; dx*sign(y)", "w=1"))
     assert "# x has no value" in without
-    assert "ddx = dL * v1   # product rule\n" in without
-    assert "dw = ddx * x    # product rule\n" in without
-    assert "dx_ = ddx * w   # product rule\n" in without
+    lines = [" ".join(line.split()) for line in without.splitlines()]
+    # The name dx is taken.
+    for line in ("ddx = dL * v1 # product rule", "dw = ddx * x # product rule", "dx_ = ddx * w # product rule, 1"):
+        assert line.removesuffix(", 1") in lines, without
 
 
 @pytest.mark.parametrize("write", [pytorch.render, numpy_function.render], ids=["pytorch", "numpy"])
