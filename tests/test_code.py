@@ -91,15 +91,15 @@ def assert_both_are_right(load, found, tolerance, check=True):
     text = pytorch.render(found)
     # PyTorch's trigamma function has ten right digits, 4e-10 off at 0.7.
     own = 1e-7 if "torch.polygamma(1," in text else tolerance
-    for (value, gradient), tolerance in (
+    for (value, gradient), allowed in (
         (torch_gradients(load(text), found, check), own),
         (numpy_gradients(load(numpy_function.render(found)), found), tolerance),
     ):
-        assert relative(value, objective(found)) <= tolerance
+        assert relative(value, objective(found)) <= allowed
         assert gradient.keys() == expected.keys()
         for name, number in gradient.items():
             # What is exactly 0 may keep what rounding leaves of its terms.
-            assert relative(number, expected[name]) <= tolerance or abs(number - expected[name]) < 1e-15, name
+            assert relative(number, expected[name]) <= allowed or abs(number - expected[name]) < 1e-15, name
 
 
 def example(rule):
@@ -233,7 +233,8 @@ def test_the_gamma_functions_written_for_numpy(load):
         assert relative(float(module.digamma(a)), float(FUNCTIONS["digamma"](a))) < 1e-13, a
         for n in (0, 1, 2, 4, 9):
             assert relative(float(module.polygamma(n, a)), float(FUNCTIONS["polygamma"](n, a))) < 1e-13, (n, a)
-    special = [f(a) for f in (module.lgamma, module.digamma) for a in (0.0, -3.0, math.inf, -math.inf, math.nan)]
+    with np.errstate(all="ignore"):
+        special = [f(a) for f in (module.lgamma, module.digamma) for a in (0.0, -3.0, math.inf, -math.inf, math.nan)]
     inf, nan = math.inf, math.nan
     assert np.array_equal(special, [inf, inf, inf, inf, nan, nan, nan, inf, nan, nan], equal_nan=True)
 
