@@ -139,7 +139,7 @@ ROWS = [
     # Options and commands.
     Row("option", ["derive", "x", "--fromat", "json"], "did you mean --format?"),
     Row("dtype", ["derive", "x", "--dtype", "float63"], "'float63' is not one of 'float64'"),
-    Row("format", ["derive", "x", "--format", "xml"], "'xml' is not one of 'table', 'json', 'value'"),
+    Row("format", ["derive", "x", "--format", "xml"], "unknown format xml"),
     Row("command", ["derrive", "x"], "'derive'"),
     Row("wrt-unknown", ["derive", "weight**2", "--wrt", "wieght"], "did you mean weight?"),
     Row("wrt-empty", ["derive", "x", "--wrt", ""], "wrt names no variable"),
@@ -153,7 +153,7 @@ ROWS = [
     Row("no-file", ["derive", "x", "--json", "-o", ""], "cannot write"),
     Row("under-file", ["derive", "x", "-o", "/dev/null/a.json"], "cannot write /dev/null/a.json: Not a directory"),
     Row("long-file", ["derive", "x", "-o", "a" * 300 + ".json"], "File name too long"),
-    Row("suffix", ["derive", "x", "-o", "a.xyz"], "use .json or .txt, or --format"),
+    Row("suffix", ["derive", "x", "-o", "a.xyz"], "no format has the suffix .xyz"),
     Row("no-formula", ["derive"], "missing argument 'expression'"),
     Row("no-value", ["derive", "x", "--at"], "gradexplain derive --help"),
     Row("extra", ["derive", "x", "y"], "unexpected extra argument"),
