@@ -10,6 +10,7 @@ from gradexplain.language.backward import influenced
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.point import Given, Point, held_constants, held_value, read_point, read_upstream
+from gradexplain.readings.alone import ALONE
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.numbers import program
 from gradexplain.readings.worker import TORCH
@@ -58,6 +59,13 @@ def begin(
     """
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype}", hint=nearest(dtype, DTYPES) or "it is one of " + ", ".join(DTYPES))
+    with ALONE:
+        return _begin(expression, at, wrt, upstream, dtype)
+
+
+def _begin(
+    expression: str, at: Point | None, wrt: str | Sequence[str] | None, upstream: float | str, dtype: str
+) -> Callable[[], Derivation]:
     point = read_point(at)
     graph = parse(expression, point)
     names = Names(graph)
@@ -83,7 +91,13 @@ def begin(
         expression, graph, names, point, given, sources, seed, held_seed, dtype, missing, notes, len(graph.nodes)
     )
     prepared = prepare(problem)
-    return lambda: finish(prepared, TORCH.witness(asked) if asked else None)
+
+    def rest() -> Derivation:
+        witness = TORCH.witness(asked) if asked else None
+        with ALONE:
+            return finish(prepared, witness)
+
+    return rest
 
 
 def check_point(graph: Graph, point: dict[str, Given]) -> list[str]:

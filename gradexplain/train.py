@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gradexplain.errors import OptionError
 from gradexplain.point import Point
 from gradexplain.training.options import Request
 from gradexplain.training.run import Run
@@ -58,6 +59,8 @@ def train(
     >>> training.steps[0].grad["w"], training.final.parameters, training.verdict
     (-8.0, {'w': 1.8, 'b': 0.4}, 'agrees')
     """
+    if betas is not None and len(betas) != 2:
+        raise OptionError("betas are two numbers", hint="such as (0.9, 0.999)")
     beta1, beta2 = betas if betas is not None else (None, None)
     settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "beta1": beta1, "beta2": beta2,
                 "alpha": alpha, "eps": eps}  # fmt: skip

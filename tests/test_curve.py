@@ -22,7 +22,7 @@ def training(points: Points, label: str = "", comparison: tuple[Training, ...] =
     step, loss, _ = curve[-1]
     return Training(
         source="w**2", statements=("L = w**2",), objective="L", dtype="float64",
-        optimizer=Optimizer("SGD", {"lr": 0.1}, ()), order="", zero_grad=True, accumulate=1, inputs={}, data=None,
+        optimizer=Optimizer("sgd", {"lr": 0.1}), order="", zero_grad=True, accumulate=1, inputs={}, data=None,
         parameters={"w": 1.0}, gradient={}, steps=(), planned=step, agreed=0, checked=0, verdict="agrees",
         final=Final(step, loss, {"w": 1.0}), diagnosis=(), notes=(), interrupted=False, curve=curve, label=label,
         comparison=comparison,

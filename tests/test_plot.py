@@ -22,7 +22,7 @@ def training(losses: list[float], values: list[tuple[float, ...]], names: tuple[
     start, end = (dict(zip(names, point, strict=True)) for point in (values[0], values[-1]))
     return Training(
         source="", statements=("L = ($x$ - <λ>)**2 & 損失",), objective="L", dtype="float64",
-        optimizer=Optimizer("SGD", {"lr": 0.1}, ()), order="", zero_grad=True, accumulate=1, inputs={}, data=None,
+        optimizer=Optimizer("sgd", {"lr": 0.1}), order="", zero_grad=True, accumulate=1, inputs={}, data=None,
         parameters=start, gradient={}, steps=(), planned=len(losses) - 1, agreed=0, checked=0, verdict="agrees",
         final=Final(len(losses) - 1, losses[-1], end), diagnosis=(), notes=(), interrupted=False, curve=curve,
     )  # fmt: skip
@@ -51,7 +51,15 @@ def test_an_svg_is_text_and_xml_and_always_the_same(contours: Contours | None) -
     picture = render(spiral(), contours, ".svg")
     assert picture == render(spiral(), contours, ".svg")
     shown = texts(picture)
-    assert {"SGD, lr 0.1", "L = ($x$ - <λ>)**2 & 損失", "step", "loss, log scale", "start", "end", *NAMES} <= set(shown)
+    assert {
+        "SGD, lr = 0.1",
+        "L = ($x$ - <λ>)**2 & 損失",
+        "steps made",
+        "loss, log scale",
+        "start",
+        "end",
+        *NAMES,
+    } <= set(shown)
     for unwanted in (b"<script", b"<dc:date", b"javascript", b"onload", b"mathdefault"):
         assert unwanted not in picture
 
@@ -124,7 +132,7 @@ def test_runs_compared_share_the_axes_and_have_a_legend() -> None:
     both = replace(spiral(), label="lr 0.1", comparison=(other,))
     shown = texts(render(both, bowl(), ".svg"))
     assert shown.count("lr 0.1") == shown.count("_lr $0.5$ <b>") == 2
-    assert "SGD, lr 0.1" not in shown
+    assert "SGD, lr = 0.1" not in shown
     values = [(1.0, 2.0, 3.0)] * 4
     run = training([4.0, 3.0, 2.0, 1.0], values, ("_a", "b", "c"))
     shown = texts(render(replace(run, label="one", comparison=(replace(run, label="two"),)), None, ".svg"))

@@ -74,7 +74,7 @@ def test_the_objective_alone_is_the_same_as_with_all_values() -> None:
 )
 def test_kinks_are_found_elementwise(text: str, values: list[float], expected: list[bool]) -> None:
     graph, _, found, table = read(text, values)
-    assert torch.as_tensor(at_kink(table, graph, found)).expand(len(values)).tolist() == expected
+    assert torch.as_tensor(at_kink(table, graph, graph.inputs, found)).expand(len(values)).tolist() == expected
 
 
 def test_sizes_see_what_cancels() -> None:

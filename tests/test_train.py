@@ -113,7 +113,7 @@ def test_without_zero_grad_every_number_is_that_of_pencil_and_paper() -> None:
         (s.parameters["w"], s.loss, s.backward["w"], s.held["w"], s.grad["w"], s.update["w"].after) for s in found.steps
     ]
     assert rows == [(1, 4, -8, None, -8, 1.8), (1.8, 0, 0, -8, -8, 2.6), (2.6, 4, 8, -8, 0, 2.6)]
-    stale = found.diagnosis[0]
+    (stale,) = found.diagnosis
     assert (stale.name, stale.step) == ("stale gradient", 2)
     text = render(found)
     for part in ("-8 + 8 = 0", "-4 + 4 = 0", "the loss was already 0, and the stale gradient of step 1 pushed"):
@@ -234,7 +234,7 @@ def test_a_rule_that_does_not_describe_the_optimizer_is_caught(monkeypatch: pyte
     found = gradexplain.train(steps=1, params="w")
     assert found.verdict == found.steps[0].verdict == "disagrees"
     assert found.steps[0].began is not None
-    assert "the rule gives 0.2, PyTorch 1.8" in found.steps[0].began.reason
+    assert "by the rule the new value is 0.2, and PyTorch has 1.8" in found.steps[0].began.reason
     assert "was not moved by its rule" in found.notes[0]
 
 

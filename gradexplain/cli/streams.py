@@ -153,7 +153,8 @@ class Lines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
+        keep = kind is None or issubclass(kind, KeyboardInterrupt)
+        if keep:
             self.flush()
         if self.stream is None or self.path is None:
             return
@@ -161,7 +162,7 @@ class Lines:
             self.stream.close()
             if self.temporary is None:
                 return
-            if kind is None and self.target is not None:
+            if keep and self.target is not None:
                 self.temporary.replace(self.target)
             else:
                 self.temporary.unlink(missing_ok=True)

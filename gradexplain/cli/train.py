@@ -104,7 +104,7 @@ def command(
     betas: Annotated[str | None, typer.Option(metavar="B1,B2", help="The betas of Adam.")] = None,
     alpha: Annotated[float | None, typer.Option(metavar="NUMBER", help="The smoothing of RMSprop.")] = None,
     eps: Annotated[float | None, typer.Option(metavar="NUMBER", help="What is added to a denominator.")] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="How many steps to make (10 without it).")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="How many steps to make; 10 without it.")] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="How often to go through the data.")] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="How many rows each backward() has.")] = None,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="A new order of the rows for every epoch.")] = False,
@@ -141,8 +141,8 @@ def command(
 ) -> int:
     """Train a formula as a loop of PyTorch does, and explain what backward(), zero_grad() and step() each did.
 
-    Exit status: 0 if all verdicts are fine, 1 if autograd lost precision, gave nan or inf, or disagrees with the chain
-    rule at some step, 2 for bad input, 130 for Ctrl-C.
+    Exit status: 0 if all verdicts are fine, 1 if autograd lost precision or disagrees with the chain rule at some step,
+    or the loss or a gradient became nan or inf, 2 for bad input, 130 for Ctrl-C.
     """
     chosen = choose(format, json, output, FORMATS)
     if every is not None and all_steps:
@@ -194,8 +194,11 @@ def command(
         for entry in training.diagnosis:
             write_note(f"{entry.name}: {entry.text}")
     if training.interrupted:
+        if chosen in STREAMED:
+            write_note(f"interrupted after {training.final.step:,} of {training.planned:,} steps")
         return INTERRUPTED
-    return 1 if training.verdict in FAILURES else 0
+    broken = any(entry.name == "nan" for entry in training.diagnosis)
+    return 1 if broken or training.verdict in FAILURES else 0
 
 
 def _betas(betas: str | None) -> tuple[float | None, float | None]:

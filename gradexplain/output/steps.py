@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradexplain.errors import columns
+from gradexplain.errors import ASCII, columns
 from gradexplain.output.grid import layout, total
 from gradexplain.output.numbers import show
 from gradexplain.output.updates import arithmetic
@@ -25,14 +25,19 @@ def shown(training: Training, every: bool) -> list[TrainingStep]:
     return [step for step in steps if step.step in numbers]
 
 
-def step_lines(training: Training, width: int, every: bool = False) -> Lines:
-    """The table of the steps, in lines of at most `width` columns where that can be."""
+def step_lines(training: Training, width: int, every: bool = False, ascii_only: bool = False) -> Lines:
+    """The table of the steps, in lines of at most `width` columns where that can be.
+
+    With `ascii_only` our own symbols are replaced before the columns are lined up.
+    """
     steps = shown(training, every)
     if not steps:
         return []
     rest = _at_rest(steps)
     for split in (SEPARATOR, "\n"):
         rows = _rows(training, steps, rest, split)
+        if ascii_only:
+            rows = [row.translate(ASCII) if isinstance(row, str) else [c.translate(ASCII) for c in row] for row in rows]
         if total([row for row in rows if not isinstance(row, str)]) <= width:
             left = frozenset((len(rows[0]) - 2, len(rows[0]) - 1))
             verdicts = {step.verdict for step in steps}

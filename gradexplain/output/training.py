@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # A statement or a formula and what stands beside it.
 INDENT, BESIDE = 1, 52
+# With more rows than this in a batch, most steps are not compared, to save time.
+MANY = 4_096
 
 
 def render(
@@ -35,7 +38,7 @@ def render(
     """
     width = terminal_width() if width is None else width
     inner = width - INDENT
-    lines = step_lines(training, inner, every)
+    lines = step_lines(training, inner, every, ascii_only)
     parts: list[RenderableType] = [*_header(training, inner), text("")]
     parts += [styled(line, verdict, VERDICT_STYLES.get(verdict, "bold red")) for line, verdict in lines]
     parts += [text(line) for line in explain_batches(training, inner)]
@@ -83,17 +86,20 @@ def _rows(training: Training) -> str:
 
 def _calls(training: Training) -> str:
     """Which calls make a step, where that is not the usual."""
-    if training.accumulate > 1:
-        share = "" if training.data and training.data.reduction == "sum" else ", each weighted by its share of the rows"
-        if not training.data:
-            share = f", each with 1/{training.accumulate} of the loss"
-        return f"each step: zero_grad(), {training.accumulate} times backward(){share}, then step()"
-    if not training.zero_grad:
-        return "each step: backward(), step(), and no zero_grad()"
-    if training.order != "zero-backward-step":
-        names = {"zero": "zero_grad()", "backward": "backward()", "step": "step()"}
-        return "each step: " + ", ".join(names[part] for part in training.order.split("-"))
-    return ""
+    many = training.accumulate > 1
+    if not many and training.zero_grad and training.order == "zero-backward-step":
+        return ""
+    share = ""
+    if many and not training.data:
+        share = f" of 1/{training.accumulate} of the loss"
+    elif many and training.data and training.data.reduction == "mean":
+        share = ", each batch weighted by its share of the rows"
+    data = training.data
+    up_to = "up to " if data and math.ceil(data.rows / data.batch_size) % training.accumulate else ""
+    backward = f"{up_to}{training.accumulate} times backward(){share}" if many else "backward()"
+    names = {"zero": "zero_grad()", "backward": backward, "step": "step()"}
+    calls = [names[part] for part in training.order.split("-") if training.zero_grad or part != "zero"]
+    return "each step: " + ", ".join(calls) + ("" if training.zero_grad else ", and no zero_grad()")
 
 
 def _formulas(training: Training, width: int) -> list[str]:
@@ -110,7 +116,8 @@ def _formulas(training: Training, width: int) -> list[str]:
             for line, name in partials
         ]
         return _beside(pairs, width)
-    return [*[line for line, _ in partials], "", "step() for each parameter p, with g = p.grad:",
+    counted = ", and t the number of the step" if any("**t" in line for line in one) else ""
+    return [*[line for line, _ in partials], "", f"step() for each parameter p, with g = p.grad{counted}:",
             *[f"  {line}" for line in one]]  # fmt: skip
 
 
@@ -136,15 +143,18 @@ def _conclusion(training: Training) -> list[RenderableType]:
     found += [text(_sentence(entry.name, entry.text)) for entry in training.diagnosis]
     if not training.zero_grad:
         found.append(text("zero_grad() was not called, so every backward() added to what .grad already held."))
-    steps = training.final.step
+    if training.dtype != "float64":
+        found.append(text(f"PyTorch rounds every number to {training.dtype}; the arithmetic shown holds up to that."))
+    steps = training.steps[-1].step if training.steps else 0
     if not steps:
         return found
     count = f"all {steps:,} steps" if steps > 1 else "the step"
     if training.agreed == steps:
         found.append(text(f"backward() agreed with the chain rule at {count}."))
     elif training.agreed == training.checked:
+        why = "there are many rows" if training.data and training.data.batch_size > MANY else "too many were in doubt"
         found.append(text(f"backward() agreed with the chain rule at all {training.checked:,} steps that were compared "
-                          f"({steps - training.checked:,} were not: there are many rows)."))  # fmt: skip
+                          f"({steps - training.checked:,} were not: {why})."))  # fmt: skip
     else:
         found.append(text(f"backward() agreed with the chain rule at {training.agreed:,} of "
                           f"{training.checked:,} steps.", "yellow"))  # fmt: skip

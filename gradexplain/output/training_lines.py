@@ -19,8 +19,10 @@ def _object(step: TrainingStep) -> str:
 
 
 def _heading(parameters: Sequence[str]) -> Iterable[str]:
-    kinds = ("", "backward:", "grad:", "after:")
-    yield _row(["step", "loss", *[f"{kind}{name}" for kind in kinds for name in parameters], "verdict"])
+    taken = {"step", "loss", "verdict"}
+    own = [f"parameter:{name}" if name in taken else name for name in parameters]
+    others = [f"{kind}:{name}" for kind in ("backward", "grad", "after") for name in parameters]
+    yield _row(["step", "loss", *own, *others, "verdict"])
 
 
 def _cells(step: TrainingStep) -> str:

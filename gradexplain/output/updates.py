@@ -8,11 +8,6 @@ from gradexplain.output.numbers import show
 from gradexplain.training.optimizers import OPTIMIZERS, Line, lines_of, written
 from gradexplain.training_records import Optimizer, Training, Update
 
-TITLES = {
-    "sgd": "SGD", "momentum": "SGD with momentum", "nesterov": "SGD with Nesterov momentum", "adam": "Adam",
-    "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad",
-}  # fmt: skip
-
 
 def bracketed(value: float) -> str:
     """A number as it stands after an operator.
@@ -30,8 +25,12 @@ def title(optimizer: Optimizer) -> str:
     >>> title(Optimizer("sgd", {"lr": 0.1, "weight_decay": 0.0}))
     'SGD, lr = 0.1'
     """
-    settings = [f"{name.replace('_', ' ')} = {show(value)}" for name, value in optimizer.settings.items() if value]
-    return ", ".join([TITLES[optimizer.name], *settings])
+    settings = [
+        f"{name.replace('_', ' ')} = {show(value)}"
+        for name, value in optimizer.settings.items()
+        if value or name == "lr"
+    ]
+    return ", ".join([OPTIMIZERS[optimizer.name].title, *settings])
 
 
 def _lines(optimizer: Optimizer) -> list[Line]:

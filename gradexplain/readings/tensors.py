@@ -41,26 +41,24 @@ class Plan(NamedTuple):
     registers: list[Any]
     objective: int
 
-    def run(self, inputs: Mapping[int, Any]) -> list[Any]:
-        """The value of every node, with tensors for the input nodes `inputs`."""
+    def run(self, inputs: Mapping[int, Any], keep: bool = True) -> list[Any]:
+        """The value of every node, with tensors for the input nodes `inputs`.
+
+        Without `keep` all but the objective are dropped, each as soon as it has been read, so that its memory is free.
+        """
         values = self.registers.copy()
         for node, value in inputs.items():
             values[node] = value
-        for out, call, places, _ in self.operations:
+        for out, call, places, last_read in self.operations:
             values[out] = call(*[values[j] for j in places])
+            if not keep:
+                for j in last_read:
+                    values[j] = None
         return values
 
     def result(self, inputs: Mapping[int, Any]) -> Any:
-        """The value of the objective alone; the memory of the others is free as soon as they have been read."""
-        values = self.registers.copy()
-        for node, value in inputs.items():
-            values[node] = value
-        value = values[self.objective]
-        for out, call, places, last_read in self.operations:
-            value = values[out] = call(*[values[j] for j in places])
-            for j in last_read:
-                values[j] = None
-        return value
+        """The value of the objective alone."""
+        return self.run(inputs, keep=False)[self.objective]
 
 
 def plan(torch: Any, graph: Graph, constants: Mapping[int, float], dtype: Any) -> Plan:
@@ -208,12 +206,15 @@ def chain_rule(
     return totals if sized else {i: Sized(total.value, abs(total.value)) for i, total in totals.items()}
 
 
-def at_kink(table: Elementwise, graph: Graph, values: Sequence[Any]) -> Any:
-    """Where some operation is just where its derivative may not exist: booleans, elementwise (or one for all)."""
-    needed = graph.ancestors([graph.objective])
+def at_kink(table: Elementwise, graph: Graph, sources: Sequence[int], values: Sequence[Any]) -> Any:
+    """Where some operation between the objective and `sources` is just where its derivative may not exist.
+
+    Booleans, elementwise (or one for all).
+    """
+    needed, reached = graph.ancestors([graph.objective]), _reached(graph, sources)
     found: Any = False
     for i, node in enumerate(graph.nodes):
-        if not needed[i] or node.rule in (INPUT, CONSTANT) or graph.is_constant[i]:
+        if not (needed[i] and reached[i]) or node.rule in (INPUT, CONSTANT):
             continue
         # A choice has its kink where its condition changes.
         judged = graph.nodes[node.inputs[0]] if node.rule == "where" else node
@@ -222,4 +223,14 @@ def at_kink(table: Elementwise, graph: Graph, values: Sequence[Any]) -> Any:
             continue
         distance = table.expression(rule.kink, [values[j] for j in judged.inputs])
         found = found | (distance == 0)
+    return found
+
+
+def _reached(graph: Graph, sources: Sequence[int]) -> list[bool]:
+    """For every node, whether it depends on one of `sources`, be it through a condition."""
+    found = [False] * len(graph.nodes)
+    for i in sources:
+        found[i] = True
+    for i, node in enumerate(graph.nodes):
+        found[i] = found[i] or any(found[j] for j in node.inputs)
     return found

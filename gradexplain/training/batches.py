@@ -26,10 +26,10 @@ def groups(torch: Any, rows: int, batch_size: int, accumulate: int, shuffle: boo
     whole = batch_size >= rows and not shuffle
     while True:
         if whole:
-            # A single batch has all rows: several of them in one step are the same batch again.
+            # Without data, several batches in one step are the same point again.
             yield [None] * accumulate
             continue
         order = torch.randperm(rows, generator=generator) if shuffle else torch.arange(rows)
-        batches = list(order.split(batch_size))
-        for first in range(0, len(batches), accumulate):
-            yield batches[first : first + accumulate]
+        starts = range(0, rows, batch_size)
+        for first in range(0, len(starts), accumulate):
+            yield [order[start : start + batch_size] for start in starts[first : first + accumulate]]

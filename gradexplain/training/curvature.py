@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gradexplain.language.parse import parse
+from gradexplain.language.rules import RULES
 from gradexplain.readings.tensors import plan
 from gradexplain.training.job import Job
 from gradexplain.training.problem_tensors import Tensors
 
-# Points, relative to the start, at which a quadratic loss has one curvature.
-_SHIFTS = (0.0, 0.7310585786300049, -1.3132616875182228)
+# At so many points a quadratic loss has one curvature: the start, and others around it.
+POINTS = 4
 SAME = 1e-6
-# How many numbers one tensor has while the grid is filled.
+# What has a kink or a choice is made of pieces, of which some points may all lie in one.
+_PIECEWISE = frozenset(row.name for row in RULES.values() if row.name == "where" or (row.kink and row.name != "pow"))
+# How many numbers one tensor has while the grid is filled, and how many rows, evenly spaced, stand for all of them.
 ELEMENTS = 4_000_000
+GRID_ROWS = 10_000
 
 
 def curvature(payload: tuple[Any, ...]) -> Iterator[float | None]:
-    """A task: the largest eigenvalue of the Hessian of a job's loss, where the loss is quadratic in the parameters.
+    """A task: the largest eigenvalue of the Hessian of a job's loss, where the loss is a quadratic bowl in one piece.
 
-    None where it is not quadratic (the Hessian differs between three points), or PyTorch cannot differentiate twice.
+    None where it is not quadratic (the Hessian differs between some points), where it falls in some direction for ever
+    (an eigenvalue is negative), or where PyTorch cannot differentiate twice.
     """
     import torch
 
     job = Job(*payload)._replace(dtype="float64")
     tensors = _tensors(torch, job)
+    if any(node.rule in _PIECEWISE for node in tensors.graph.nodes):
+        yield None
+        return
+    generator = random.Random(POINTS)
     start = [value for _, value in job.parameters]
+    around = [[value + generator.uniform(-2, 2) for value in start] for _ in range(POINTS - 1)]
     try:
-        found = [_hessian(torch, tensors, [value + shift for value in start]) for shift in _SHIFTS]
+        found = [_hessian(torch, tensors, point) for point in (start, *around)]
         size = max(float(matrix.abs().max()) for matrix in found)
         same = all(float((matrix - found[0]).abs().max()) <= SAME * size for matrix in found)
-        yield float(torch.linalg.eigvalsh(found[0])[-1]) if same and math.isfinite(size) and size > 0 else None
+        if not (same and math.isfinite(size) and size > 0):
+            yield None
+            return
+        eigenvalues = torch.linalg.eigvalsh(found[0]).tolist()
+        yield eigenvalues[-1] if eigenvalues[0] >= -SAME * size else None
     except (RuntimeError, NotImplementedError):
         yield None
 
@@ -69,7 +84,7 @@ def largest_rate(optimizer: str, settings: Mapping[str, float], eigenvalue: floa
     """
     curve = eigenvalue + settings.get("weight_decay", 0.0)
     beta = settings.get("momentum", 0.0)
-    if curve <= 0:
+    if curve <= 0 or beta >= 1:
         return None
     if optimizer in ("sgd", "momentum"):
         return 2 * (1 + beta) / curve
@@ -77,13 +92,18 @@ def largest_rate(optimizer: str, settings: Mapping[str, float], eigenvalue: floa
 
 
 def grid(payload: tuple[Any, ...]) -> Iterator[list[list[float]]]:
-    """A task: the loss of a job with two parameters at all pairs of `x` and `y`; a list for each `y`."""
+    """A task: the loss of a job with two parameters at all pairs of `x` and `y`; a list for each `y`.
+
+    Of very many rows, evenly spaced ones are taken; their sum is scaled to that of all.
+    """
     import torch
 
     fields, x, y = payload
     job = Job(*fields)
     tensors = _tensors(torch, job)
-    count = tensors.count(None)
+    chosen = torch.arange(0, job.rows, -(-job.rows // GRID_ROWS)) if job.rows > GRID_ROWS else None
+    count = tensors.count(chosen)
+    scale = tensors.count(None) if job.rows and job.reduction == "sum" else 1
     rows = []
     with torch.no_grad():
         across = torch.tensor(x, dtype=tensors.dtype)
@@ -92,9 +112,7 @@ def grid(payload: tuple[Any, ...]) -> Iterator[list[list[float]]]:
             found: list[float] = []
             for first in range(0, len(x), at_once):
                 part = across[first : first + at_once, None]
-                losses = tensors.forward([part, torch.tensor(value, dtype=tensors.dtype)], None)
-                losses = losses.expand(len(part), count)
-                reduced = losses.sum(1) if job.rows and job.reduction == "sum" else losses.mean(1)
-                found += reduced.tolist()
+                losses = tensors.forward([part, torch.tensor(value, dtype=tensors.dtype)], chosen)
+                found += (losses.expand(len(part), count).mean(1) * scale).tolist()
             rows.append(found)
     yield rows

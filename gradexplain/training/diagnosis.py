@@ -13,24 +13,37 @@ from gradexplain.training_records import Diagnosis
 
 # So many of the last changes of a parameter must turn back for an oscillation, of at least so many.
 OFTEN, ENOUGH = 0.75, 4
+# A run that stands still for fewer steps, with a gradient that is not 0, may be passing a turning point.
+FEW = 3
 
 
 def diagnose(setup: Setup, watch: Watch, final: float, curvature: Callable[[], float | None]) -> list[Diagnosis]:
     """The diagnoses, the most important first. `final` is the loss after the last step; `curvature` asks PyTorch."""
     if not watch.steps:
-        return [Diagnosis("done", f"the loss is {short(final)} at the start, which is small enough", 0, final)]
-    found = _without_gradient(setup, watch)
+        where = "at the start" if watch.whole else "in the first batch"
+        return [Diagnosis("done", f"the loss is {short(watch.small_enough)} {where}, which is small enough", 0, final)]
+    found = _reached(watch, final)
+    found += _without_gradient(setup, watch)
     found += _stale(setup, watch)
-    broken = _broken(setup, watch)
+    broken = _broken(watch, final)
     diverging = _diverging(setup, watch, final, curvature)
     found += [*broken, *diverging]
-    if not watch.rest_since:
+    if watch.whole and not watch.still_since:
         found += _oscillating(setup, watch)
     if not broken and not diverging:
-        found += _converged(watch, final)
-    if {entry.name for entry in found} <= {"no gradient"} and watch.moved:
+        found += _converged(setup, watch, final)
+    if {entry.name for entry in found} <= {"no gradient", "done"} and watch.moved and not watch.small_enough:
         found += _course(watch, final)
     return found
+
+
+def _reached(watch: Watch, final: float) -> list[Diagnosis]:
+    """The run ended early, since its loss was small enough."""
+    if watch.small_enough is None:
+        return []
+    what = "the loss" if watch.whole else "the loss of a batch"
+    return [Diagnosis("done", f"after step {watch.steps} {what} is {short(watch.small_enough)}, which is small enough",
+                      watch.steps, final)]  # fmt: skip
 
 
 def _without_gradient(setup: Setup, watch: Watch) -> list[Diagnosis]:
@@ -67,28 +80,32 @@ def _held(setup: Setup, stale: Stale) -> str:
     return f"backward() computed {short(backward)} for {name}, and {name}.grad still held {short(held)}"
 
 
-def _broken(setup: Setup, watch: Watch) -> list[Diagnosis]:
+def _broken(watch: Watch, final: float) -> list[Diagnosis]:
     if not watch.broken_step:
         return []
     began = watch.broken_began
     where = f"; it began at {began.node}: {began.reason}" if began else ""
-    return [Diagnosis("nan", f"the loss or a gradient is not finite from step {watch.broken_step} on{where}",
-                      watch.broken_step)]  # fmt: skip
+    when = f"at step {watch.broken_step}" if math.isfinite(final) else f"from step {watch.broken_step} on"
+    return [Diagnosis("nan", f"the loss or a gradient is not finite {when}{where}", watch.broken_step)]
 
 
 def _diverging(setup: Setup, watch: Watch, final: float, curvature: Callable[[], float | None]) -> list[Diagnosis]:
-    rising = not math.isfinite(final) or (final > watch.first_loss and final > watch.recent[0])
+    rising = not math.isfinite(final) or (final > watch.first_loss and (not watch.whole or final > watch.recent[0]))
     if not rising or not watch.moved or watch.steps < 2:
         return []
     job = setup.job
-    where = "out of range" if not math.isfinite(final) else short(final)
-    text = f"the loss grew from {short(watch.first_loss)} to {where}"
-    if watch.best_step > 1:
+    if final == -math.inf:
+        return [Diagnosis("diverging", f"the loss fell from {short(watch.first_loss)} without end", None, None)]
+    text = f"the loss grew from {short(watch.first_loss)} to {short(final)}"
+    if watch.whole and watch.best_step > 1:
         text += f" (the least was {short(watch.best_loss)} at step {watch.best_step})"
     limit = None
-    if job.zero_grad:
+    if job.zero_grad and watch.whole:
         eigenvalue = curvature()
         limit = None if eigenvalue is None else largest_rate(job.optimizer, job.settings, eigenvalue)
+        if limit is not None and job.settings["lr"] < limit and math.isfinite(final):
+            # It settles elsewhere, where a decay balances the gradient.
+            return []
     if limit is not None and eigenvalue is not None:
         text += (f"; the loss is quadratic with a largest curvature of {short(eigenvalue)}, so {job.optimizer} is "
                  f"stable below lr = {short(limit)}, and lr is {short(job.settings['lr'])}")  # fmt: skip
@@ -109,16 +126,24 @@ def _oscillating(setup: Setup, watch: Watch) -> list[Diagnosis]:
     return [Diagnosis("oscillating", text, None, float(turns))]
 
 
-def _converged(watch: Watch, final: float) -> list[Diagnosis]:
-    if watch.zero_since == 1:
+def _converged(setup: Setup, watch: Watch, final: float) -> list[Diagnosis]:
+    if watch.flat and not watch.moved:
         return [Diagnosis("zero gradient", "every gradient is 0 from the first step on, so no parameter moves", 1)]
     if watch.zero_since:
         text = f"since step {watch.zero_since} every gradient is 0, and the loss stays {short(final)}"
         return [Diagnosis("converged", text, watch.zero_since, final)]
     if watch.rest_since > 1:
-        text = (f"since step {watch.rest_since} every gradient is below a millionth of its largest value, "
-                f"and the loss is {short(final)}")  # fmt: skip
+        text = (f"since step {watch.rest_since} every gradient, and every change of a parameter, is below a millionth "
+                f"of its largest, and the loss is {short(final)}")  # fmt: skip
         return [Diagnosis("converged", text, watch.rest_since, final)]
+    if watch.moved and watch.zero_grad and 1 < watch.still_since <= watch.steps - FEW:
+        why = (
+            "the weight decay balances the gradient"
+            if setup.job.settings.get("weight_decay")
+            else (f"the gradient is not 0, but the steps are lost in the rounding of {setup.job.dtype}")
+        )
+        text = f"since step {watch.still_since} no parameter changes any more, and the loss is {short(final)}: {why}"
+        return [Diagnosis("converged", text, watch.still_since, final)]
     return []
 
 

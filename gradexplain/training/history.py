@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from gradexplain.readings.alone import ALONE
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.records import Began
 from gradexplain.training.job import AGREES, LOOK, SAME, Chunk, Close
-from gradexplain.training.look import Verdict, look
+from gradexplain.training.look import Verdict, look, trouble, worse
 from gradexplain.training.optimizers import OPTIMIZERS, evaluate, lines_of, state_of
 from gradexplain.training.setup import Setup
 from gradexplain.training_records import Batch, Spread, TrainingStep, Update
@@ -25,9 +26,10 @@ class History:
         self.kept = {name: [0.0] * len(self.names) for name in state_of(self.row, self.job.settings)}
         self.grads: list[float | None] = [None] * len(self.names)
         self.last: Verdict = ("agrees", None)
-        self.last_exact: dict[str, Verdict] = {}
+        self.seen = ""
+        self.seen_verdict: Verdict = ("agrees", None)
         # The first step at which PyTorch's optimizer did not do what the rule says, among those that were made here.
-        self.differs: tuple[int, Began] | None = None
+        self.differs: tuple[int, str, Began] | None = None
 
     def verdicts(self, chunk: Chunk) -> list[Verdict]:
         """The verdict of every step of a chunk."""
@@ -35,8 +37,10 @@ class History:
         for k, check in enumerate(chunk.checks):
             close = chunk.close.get(chunk.start + k)
             verdict: Verdict = ("agrees" if check == AGREES else "unverified", None)
-            if close is not None and (check in (AGREES, LOOK)):
+            if close is not None and check in (AGREES, LOOK):
                 verdict = self._look(Close(*close), [row[k] for row in chunk.backward])
+                if verdict[1] is None and not math.isfinite(chunk.loss[k]):
+                    verdict = verdict[0], trouble(self.setup, Close(*close))
                 self.last = verdict if check == LOOK else self.last
             elif check == SAME:
                 verdict = self.last
@@ -44,15 +48,12 @@ class History:
         return found
 
     def _look(self, close: Close, backward: list[float | None]) -> Verdict:
-        point = repr(close.point)
-        if point not in self.last_exact:
-            # Only the last point is remembered: a run that has come to rest stays there.
-            own = backward if not self.job.rows and self.job.accumulate == 1 else None
-            self.last_exact = {point: look(self.setup, close, own)}
-        verdict, began = self.last_exact[point]
-        if began is not None and close.row:
-            began = Began(began.node, f"{began.reason} (row {close.row})")
-        return verdict, began
+        """The verdict of a closer look; only the last one is remembered: a run that has come to rest stays there."""
+        seen = repr((close.points, close.reference, backward))
+        if self.seen != seen:
+            with ALONE:
+                self.seen, self.seen_verdict = seen, look(self.setup, close, backward)
+        return self.seen_verdict
 
     def steps(self, chunk: Chunk, verdicts: list[Verdict], wanted: Callable[[int], bool]) -> Iterator[TrainingStep]:
         """The wanted steps of a chunk, in order; each chunk is to be handed in once, one after the other."""
@@ -78,10 +79,12 @@ class History:
         updates: dict[str, Update] = {}
         for n, name in enumerate(names):
             own = {key: values[n] for key, values in kept.items()}
-            updates[name], differs = self._update(before[n], after[n], grad[n], own, chunk.start + k)
-            if differs:
-                verdict = ("disagrees", Began(name, differs))
-                self.differs = self.differs or (chunk.start + k, Began(name, differs))
+            state = {key: values[n][k] for key, values in chunk.state.items()}
+            updates[name], problem = self._update(before[n], after[n], grad[n], own, state, chunk.start + k)
+            if problem[0]:
+                found = problem[0], Began(name, problem[1])
+                verdict = worse(verdict, found)
+                self.differs = self.differs or (chunk.start + k, *found)
         close = chunk.close.get(chunk.start + k)
         return TrainingStep(
             step=chunk.start + k,
@@ -97,20 +100,49 @@ class History:
         )
 
     def _update(
-        self, before: float, after: float, grad: float | None, kept: dict[str, float], step: int
-    ) -> tuple[Update, str]:
-        """What step() did to one parameter, and in words where PyTorch did not do what the rule says."""
+        self,
+        before: float,
+        after: float,
+        grad: float | None,
+        kept: dict[str, float],
+        state: dict[str, float],
+        step: int,
+    ) -> tuple[Update, tuple[str, str]]:
+        """What step() did to one parameter, and a verdict with its reason where it is not what the rule says.
+
+        `kept` and `state` are the numbers that PyTorch keeps, before and after. Each line of the rule is evaluated with
+        PyTorch's own numbers and compared with what PyTorch has for it.
+        """
         if grad is None:
-            return Update(before, {}, {}, after), "" if _near(before, after, 0.0) else "it moved without a gradient"
+            moved = before != after and not (math.isnan(before) and math.isnan(after))
+            return Update(before, {}, {}, after), ("disagrees", "it moved without a gradient") if moved else ("", "")
         values = {**self.job.settings, **kept, "p": before, "g": grad, "t": float(step)}
-        state = {}
+        shown, problem = {}, ("", "")
         for line in self.lines:
-            values[line.name] = evaluate(line.formula, values)
+            rule = evaluate(line.formula, values)
+            found = after if line.name == "p" else state.get(line.name, rule)
+            what = "the new value" if line.name == "p" else line.name
+            problem = problem if problem[0] else self._compare(what, rule, found, values.get(line.name, 0.0))
+            values[line.name] = found
             if line.name != "p":
-                state[line.name] = values[line.name]
-        slack = DTYPES[self.job.dtype].tolerance * max(abs(before), abs(after), abs(values["p"] - before))
-        differs = "" if _near(values["p"], after, slack) else f"the rule gives {values['p']:.9g}, PyTorch {after:.9g}"
-        return Update(before, kept, state, after), differs
+                shown[line.name] = found
+        return Update(before, kept, shown, after), problem
+
+    def _compare(self, what: str, rule: float, found: float, before: float) -> tuple[str, str]:
+        """A verdict with its reason where PyTorch's number is not the rule's, up to rounding in the dtype."""
+        if math.isnan(rule) or math.isnan(before) or (math.isinf(rule) and not math.isfinite(found)):
+            return "", ""
+        dtype = DTYPES[self.job.dtype]
+        spacing = 2.0 ** (1 - dtype.bits)
+        least = spacing * dtype.smallest
+        slack = 4 * spacing * max(abs(before), abs(rule)) + dtype.tolerance * abs(rule - before) + 8 * least
+        if math.isfinite(rule) and abs(rule - found) <= slack:
+            return "", ""
+        reason = f"by the rule {what} is {rule:.9g}, and PyTorch has {found:.9g}"
+        if math.isfinite(found):
+            return "disagrees", reason
+        holds = f"{dtype.name} holds nothing between 0 and {least:.3g}, or above {dtype.largest:.6g}"
+        return "nonfinite", f"{reason}: {holds}"
 
     def _batch(self, entry: tuple[Any, ...]) -> Batch:
         count, weight, loss, gradient, rows, row_loss, row_gradient, spreads = entry
@@ -125,8 +157,3 @@ class History:
             row_gradient={name: tuple(g) for name, g in zip(names, row_gradient, strict=True)} if rows else None,
             spread={name: Spread(*s) for name, s in zip(names, spreads, strict=True)} if spreads else None,
         )
-
-
-def _near(rule: float, found: float, slack: float) -> bool:
-    """Whether two numbers are the same up to `slack`; what is out of range for the one need not be for the other."""
-    return not (math.isfinite(rule) and math.isfinite(found)) or abs(rule - found) <= slack

@@ -61,15 +61,25 @@ class Chunk(NamedTuple):
     close: dict[int, Close]
 
 
+class Point(NamedTuple):
+    """One point of a step as PyTorch sees it: the values of the inputs by node, and the fields of a Witness.
+
+    `row` is the number of the row from 1, 0 without data.
+    """
+
+    row: int
+    inputs: dict[int, float]
+    witness: tuple[Any, ...]
+
+
 class Close(NamedTuple):
-    """A closer look at one step: its batches, and one point (that of the row most in doubt) as PyTorch sees it.
+    """A closer look at one step: its batches, and the points that are most in doubt, as fields of a Point.
 
     `batches` are (rows, weight, loss, gradients, listed rows, their losses, their gradients by parameter, spreads by
-    parameter). `point` has the values of the inputs by node, `row` the number of the row from 1, 0 without data;
-    `witness` are the fields of a Witness, None where the point needs none.
+    parameter). `reference` has by parameter: the gradient of the step by the chain rule, added up over the rows
+    in float64, the sum of the absolute values of all its terms, and whether the gradients of all rows are finite.
     """
 
     batches: list[tuple[Any, ...]]
-    point: dict[int, float]
-    row: int
-    witness: tuple[Any, ...] | None
+    points: list[tuple[Any, ...]]
+    reference: list[tuple[float, float, bool]]

@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
 from gradexplain.explain.closer import CloserLook
 from gradexplain.explain.limits import settle
-from gradexplain.explain.notes import began
+from gradexplain.explain.notes import began, short
 from gradexplain.explain.problem import Problem
-from gradexplain.explain.verdicts import NOISE, Judgement, judge
+from gradexplain.explain.verdicts import NOISE, WRONG, Judgement, judge
 from gradexplain.readings import exact as exact_reading
+from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import Exact
 from gradexplain.readings.numbers import Witness
 from gradexplain.records import VERDICTS, Began
-from gradexplain.training.job import Close
+from gradexplain.training.job import Close, Point
 from gradexplain.training.setup import Setup
 
 Verdict = tuple[str, Began | None]
 
 
-def look(setup: Setup, close: Close, backward: Sequence[float | None] | None) -> Verdict:
-    """The verdict at the point of a closer look, and where a questionable one began.
+def worse(first: Verdict, second: Verdict) -> Verdict:
+    """The worse of two verdicts."""
+    return max(first, second, key=lambda verdict: VERDICTS.index(verdict[0]))
 
-    `backward` are the gradients that the loop's own backward() computed by parameter; None where the point is a single
-    row of many, whose gradient PyTorch was asked for anew.
+
+def look(setup: Setup, close: Close, backward: Sequence[float | None]) -> Verdict:
+    """The verdict on a step from its closer look, and where a questionable one began.
+
+    `backward` is what the loop's own backward() computed, by parameter. Without data it is judged at the point itself.
+    With data the points are single rows, for which PyTorch was asked anew, and `backward` is compared with the sum of
+    all rows.
     """
+    own = None if setup.job.rows else backward
+    found: Verdict = ("agrees", None)
+    for fields in close.points:
+        found = worse(found, _at_point(setup, Point(*fields), own))
+    return worse(found, _of_sum(setup, close, backward))
+
+
+def _at_point(setup: Setup, point: Point, backward: Sequence[float | None] | None) -> Verdict:
     job, graph = setup.job, setup.graph
     sources = [node for node, _ in job.parameters]
-    given: dict[int, float | None] = {**close.point, **job.constants}
-    witness = Witness(*close.witness) if close.witness is not None else Witness([], {})
+    given: dict[int, float | None] = {**point.inputs, **job.constants}
+    witness = Witness(*point.witness)
     if witness.error:
         return "unverified", None
     if backward is not None:
@@ -46,8 +62,12 @@ def look(setup: Setup, close: Close, backward: Sequence[float | None] | None) ->
         if verdicts[j] == "precision" and _is_rounding(exact, witness, judgement, closer, j):
             verdicts[j] = "agrees"
     worst = max(sources, key=lambda j: VERDICTS.index(verdicts[j]))
-    known = worst in judgement.began and verdicts[worst] != "agrees"
-    return verdicts[worst], began(problem, exact, witness, judgement, worst) if known else None
+    if worst not in judgement.began or verdicts[worst] == "agrees":
+        return verdicts[worst], None
+    origin = began(problem, exact, witness, judgement, worst)
+    if origin is not None and point.row:
+        origin = Began(origin.node, f"{origin.reason} (row {point.row})")
+    return verdicts[worst], origin
 
 
 def _is_rounding(exact: Exact, witness: Witness, judgement: Judgement, closer: CloserLook, j: int) -> bool:
@@ -62,16 +82,37 @@ def _is_rounding(exact: Exact, witness: Witness, judgement: Judgement, closer: C
     return bool(error <= NOISE * closer.noise().get(j, 0))
 
 
-def trouble(setup: Setup, close: Close) -> str:
-    """Why the loss at this point is not finite: the first value that is not, in words."""
-    values = close.witness[0] if close.witness else []
+def _of_sum(setup: Setup, close: Close, backward: Sequence[float | None]) -> Verdict:
+    """Whether backward() added up the rows: the verdict on the gradient of the batch as a whole."""
+    job = setup.job
+    found: Verdict = ("agrees", None)
+    for name, (total, size, finite), value in zip(setup.parameters, close.reference, backward, strict=False):
+        autograd = value or 0.0
+        if not finite or (math.isinf(total) and math.isfinite(autograd)):
+            continue
+        reason = f"the {job.reduction} over the rows is {short(total)}, and PyTorch has {short(autograd)}"
+        if not math.isfinite(autograd):
+            out = abs(total) > DTYPES[job.dtype].largest or size > DTYPES[job.dtype].largest
+            reason += f", out of the range of {job.dtype}" if out else ""
+            found = worse(found, ("nonfinite", Began(name, reason)))
+        elif abs(autograd - total) > DTYPES[job.dtype].tolerance * size + DTYPES[job.dtype].smallest:
+            verdict = "precision" if abs(autograd - total) <= WRONG * size else "disagrees"
+            found = worse(found, (verdict, Began(name, reason)))
+    return found
+
+
+def trouble(setup: Setup, close: Close) -> Began | None:
+    """The first value that is not finite at a point of a closer look, in words; None where all are."""
     graph, names = setup.graph, setup.names
-    for i, value in enumerate(values):
-        if isinstance(value, float) and not abs(value) < float("inf"):
-            what = names.of.get(i, "a constant")
-            inputs = ", ".join(
-                f"{names.of[j]} = {values[j]:.6g}" for j in dict.fromkeys(graph.nodes[i].inputs) if j in names.of
-            )
-            row = f" in row {close.row}" if close.row else ""
-            return f"{what} = {names.expression(i)} is {value} at {inputs}{row}"
-    return ""
+    for fields in close.points:
+        point = Point(*fields)
+        values = point.witness[0]
+        for i, value in enumerate(values):
+            if isinstance(value, float) and not math.isfinite(value):
+                what = names.of.get(i, "a constant")
+                inputs = ", ".join(
+                    f"{names.of[j]} = {short(values[j])}" for j in dict.fromkeys(graph.nodes[i].inputs) if j in names.of
+                )
+                row = f" in row {point.row}" if point.row else ""
+                return Began(what, f"{what} = {names.expression(i)} is {value} at {inputs}{row}")
+    return None

@@ -25,13 +25,17 @@ SECONDS = 0.15
 def run(payload: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
     """Run a job: pairs of a kind and what belongs to it, all of them plain data.
 
-    `("chunk", fields of a Chunk)` as the run goes on, and `("end", (steps made, the loss after them))`. Instead of
-    them, `("nothing flows", None)` where no gradient can reach a parameter, `("start", fields of a Close)` where the
-    loss is not finite at the start, `("refused", message)` where PyTorch refuses.
+    `("begin", the loss at the start)`, `("chunk", fields of a Chunk)` as the run goes on, and `("end", (steps made, the
+    loss after them, the loss that was small enough to stop at or None))`; losses are those over all rows, but for the
+    last one. Instead of them, `("nothing flows", None)` where no gradient can reach a parameter, `("start", fields of
+    a Close)` where the loss is not finite at the start, `("refused", message)` where PyTorch refuses.
     """
     import torch
 
     job = Job(*payload)
+    if torch.is_inference_mode_enabled() or not torch.is_grad_enabled():
+        yield "refused", "gradients are switched off here, by no_grad() or inference_mode()"
+        return
     try:
         yield from _Run(torch, job).messages()
     except (RuntimeError, NotImplementedError, TypeError, ValueError, MemoryError) as error:
@@ -49,6 +53,7 @@ class _Run:
         self.stepper = Stepper(torch, job.optimizer, job.settings, self.parameters)
         self.arrived: list[list[float]] = [[] for _ in self.parameters]
         self.now: list[float] = []
+        self.small_enough: float | None = None
         self.collects = not job.zero_grad or job.accumulate > 1
         if self.collects:
             # What backward() computes, before it is added to what .grad holds.
@@ -66,6 +71,7 @@ class _Run:
         if not loss.requires_grad:
             yield "nothing flows", None
             return
+        yield "begin", loss.item()
         del loss
         done, sent = 0, time.perf_counter()
         for step in range(1, job.steps + 1):
@@ -78,7 +84,8 @@ class _Run:
         if self.losses:
             yield "chunk", self._flush(done)
         with torch.no_grad():
-            yield "end", (done, self._loss(None).item())
+            final = self._loss(None).item()
+        yield "end", (done, final, self.small_enough)
 
     def _loss(self, rows: Any) -> Any:
         """The loss over rows (None for all), reduced."""
@@ -100,6 +107,7 @@ class _Run:
         values = [loss.item() for loss in losses]
         total = sum(value * weight for value, weight in zip(values, weights, strict=True))
         if job.until is not None and total <= job.until:
+            self.small_enough = total
             return False
         backward = self._backward()
         if job.order == "backward-zero-step":

@@ -33,13 +33,13 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OptimizerRow:
-    """An optimizer: its id, PyTorch's class, the default learning rate, the lines of its rule, the settings it takes.
+    """An optimizer: its id and title, the default learning rate, the lines of its rule, and the settings it takes.
 
-    `state` are the numbers that it keeps, and `torch_state` PyTorch's names for them.
+    `state` are the numbers that it keeps from step to step.
     """
 
     name: str
-    torch: str
+    title: str
     lr: float
     lines: tuple[Line, ...]
     state: tuple[str, ...] = ()
@@ -58,9 +58,9 @@ _BETAS = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 
 _ROWS = (
     OptimizerRow("sgd", "SGD", 0.1, (_DECAY, Line("p", "p - lr*g")), settings={"weight_decay": 0.0}),
-    OptimizerRow("momentum", "SGD", 0.1, (_DECAY, _BUFFER, Line("p", "p - lr*buffer")), ("buffer",),
+    OptimizerRow("momentum", "SGD with momentum", 0.1, (_DECAY, _BUFFER, Line("p", "p - lr*buffer")), ("buffer",),
                  {"momentum": 0.9, "weight_decay": 0.0}),
-    OptimizerRow("nesterov", "SGD", 0.1,
+    OptimizerRow("nesterov", "SGD with Nesterov momentum", 0.1,
                  (_DECAY, _BUFFER, Line("ahead", "g + momentum*buffer"), Line("p", "p - lr*ahead")), ("buffer",),
                  {"momentum": 0.9, "weight_decay": 0.0}),
     OptimizerRow("adam", "Adam", 0.001, (_DECAY, *_MOMENTS, Line("p", "p - lr*m_hat/(sqrt(v_hat) + eps)")), ("m", "v"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 
 from gradexplain.errors import OptionError, nearest
 from gradexplain.readings.dtypes import DTYPES
@@ -47,13 +47,15 @@ def _choice(value: str, choices: Collection[str], what: str) -> None:
 
 
 def check_whole(value: int | None, what: str, least: int = 1) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+    """Raise OptionError where `value`, called `what`, is no whole number from `least` on (or far too large)."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, SupportsIndex) or value < least):
         raise OptionError(f"{what} must be a whole number from {least} on, and is {value}")
     if value is not None and value > MAX_STEPS and what != "the seed":
         raise OptionError(f"{what} is at most {MAX_STEPS:,}, and is {value:,}")
 
 
 def check_request(request: Request) -> None:
+    """Raise OptionError where an option is out of its range, or two of them contradict each other."""
     _choice(request.dtype, DTYPES, "dtype")
     _choice(request.optimizer, OPTIMIZERS, "optimizer")
     _choice(request.reduction, REDUCTIONS, "reduction")
@@ -111,6 +113,8 @@ def settings_of(request: Request) -> dict[str, float]:
         what, least, below = _LIMITS[name]
         if value is None:
             continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise OptionError(f"{what} is {value!r}, and must be a number")
         if name not in settings and not (name == "momentum" and row.name == "sgd" and value == 0):
             takes = ", ".join(dict.fromkeys(map(_option, settings)))
             raise OptionError(f"{row.name} has no setting {_option(name)}", hint=f"it has {takes}")

@@ -8,7 +8,8 @@ from typing import Any
 
 from gradexplain.errors import OptionError, PointError
 from gradexplain.language.text import write
-from gradexplain.readings.worker import TORCH, WorkerStopped
+from gradexplain.readings.alone import ALONE
+from gradexplain.readings.worker import TORCH, Asked, WorkerStopped
 from gradexplain.records import VERDICTS
 from gradexplain.training.job import ORDERS, Chunk, Close
 from gradexplain.training.options import Request
@@ -20,6 +21,8 @@ LOOP = "gradexplain.training.loop:run"
 CURVATURE = "gradexplain.training.curvature:curvature"
 GRID = "gradexplain.training.curvature:grid"
 GRID_SIZE = 60
+# Parameters beyond this are on no picture.
+FAR = 1e100
 COMPARISONS = ("zero-grad", "order")
 
 
@@ -38,7 +41,8 @@ class Run:
         self.request = request
         # Whoever chooses an order wants to know what it changes.
         self.compare = compare or ("order" if request.order != ORDERS[0] else None)
-        self.setup: Setup = set_up(request)
+        with ALONE:
+            self.setup: Setup = set_up(request)
         if not TORCH.installed():
             raise OptionError("training needs PyTorch, which is not installed", hint="pip install torch")
         self.progress: Callable[[int], None] = lambda step: None
@@ -46,21 +50,22 @@ class Run:
         self.interrupted = False
         self.compares = True
         TORCH.start()
-        self._ask(LOOP, tuple(self.setup.job))
+        self.asked = self._ask(LOOP, tuple(self.setup.job))
         # The rest of the work is done while PyTorch loads.
         from gradexplain.explain.partials import partials
         from gradexplain.training.history import History
         from gradexplain.training.watch import Watch
 
         job = self.setup.job
-        self.forms = partials(job.source, job.given, self.setup.parameters)
+        with ALONE:
+            self.forms = partials(job.source, job.given, self.setup.parameters)
         self.history = History(self.setup)
-        self.watch = Watch(len(self.setup.parameters), job.zero_grad)
-        self.start = dict(zip(self.setup.parameters, [value for _, value in job.parameters], strict=True))
+        self.watch = Watch(len(self.setup.parameters), job.zero_grad, job.batch_size >= job.rows)
+        self.start = self.after = self._named([value for _, value in job.parameters])
         self.final = Final(0, float("nan"), self.start)
 
-    def _ask(self, task: str, payload: Any) -> None:
-        TORCH.ask(task, payload, alone=self.setup.job.rows > 10_000)
+    def _ask(self, task: str, payload: Any) -> Asked:
+        return TORCH.ask(task, payload, alone=self.setup.job.rows > 10_000)
 
     def steps(self) -> Iterator[TrainingStep]:
         """The steps that are to be shown, as they come; what is left out still counts in the record.
@@ -68,23 +73,27 @@ class Run:
         An interrupt ends them; the record then tells of the run so far.
         """
         every, shown = self.request.every, frozenset(spaced(self.setup.job.steps))
-        last: tuple[Chunk, int, Any] | None = None
+        last: TrainingStep | None = None
+        ends: list[tuple[str, Any]] = []
         try:
-            for kind, found in TORCH.answers():
+            for kind, found in TORCH.answers(self.asked):
                 if kind != "chunk":
-                    self._end(kind, found)
+                    # What is to be raised is raised when the task has ended, so that the process can go on.
+                    ends.append((kind, found))
+                    if kind == "begin":
+                        self.watch.first_loss = found
+                        self.final = Final(0, found, self.start)
                     continue
                 chunk = Chunk(*found)
                 verdicts = self.history.verdicts(chunk)
                 self.watch.feed(chunk, verdicts)
                 where = len(chunk.loss) - 1
-                if not wanted(self.watch.steps, every, shown):
-                    last = chunk, where, self.history.step(chunk, where, verdicts[where])
-                else:
-                    last = None
-                self.final = Final(
-                    self.watch.steps, float("nan"), dict(zip(self.setup.parameters, chunk.after, strict=True))
-                )
+                kept = wanted(self.watch.steps, every, shown)
+                last = None if kept else self.history.step(chunk, where, verdicts[where])
+                # Should the run be interrupted, this is the last moment at which both are known.
+                before = [row[-1] for row in chunk.parameters]
+                self.final = Final(self.watch.steps - 1, chunk.loss[-1], self._named(before))
+                self.after = self._named(chunk.after)
                 yield from self.history.steps(chunk, verdicts, lambda step: wanted(step, every, shown))
                 self.progress(self.watch.steps)
         except KeyboardInterrupt:
@@ -92,20 +101,31 @@ class Run:
         except WorkerStopped:
             raise OptionError("PyTorch's process ended in the middle of the run",
                               hint="was there too little memory?") from None  # fmt: skip
+        for kind, found in ends:
+            self._end(kind, found)
         if last is not None:
             # The last step is shown wherever the run ended.
-            yield last[2]
+            yield last
+
+    def _named(self, values: Sequence[float]) -> dict[str, float]:
+        """Values by parameter under their names."""
+        return dict(zip(self.setup.parameters, values, strict=True))
 
     def _end(self, kind: str, found: Any) -> None:
         setup = self.setup
         objective = setup.names.of[setup.graph.objective]
+        if kind == "begin":
+            return
         if kind == "end":
-            self.final = replace(self.final, loss=found[1])
-            self.watch.end(found[1], list(self.final.parameters.values()))
+            steps, loss, self.watch.small_enough = found
+            self.final = Final(steps, loss, self.after)
+            self.watch.end(loss, list(self.after.values()))
         elif kind == "start":
             from gradexplain.training.look import trouble
 
-            reason = trouble(setup, Close(*found))
+            began = trouble(setup, Close(*found))
+            out = f"the {setup.job.reduction} over the rows is out of the range of {setup.job.dtype}"
+            reason = began.reason if began else out
             raise PointError(f"{objective} is not finite at the start: {reason}", hint="start elsewhere, with --at")
         elif kind == "nothing flows":
             raise OptionError(f"no gradient flows from {objective} to a parameter", hint="PyTorch would refuse, too")
@@ -118,22 +138,22 @@ class Run:
         training = self.record()
         if self.interrupted or not self.compares:
             return training
-        return replace(training, comparison=tuple(self._others()))
+        others = tuple(self._others())
+        interrupted = any(other.interrupted for other in others)
+        return replace(training, comparison=others, interrupted=interrupted)
 
     def record(self) -> Training:
         """The record of the steps so far."""
         from gradexplain.training.diagnosis import diagnose
 
         setup, job, watch = self.setup, self.setup.job, self.watch
-        final = self.final
-        if self.interrupted and watch.curve:
-            final = replace(final, loss=watch.recent[-1])
         diagnosis: list[Diagnosis] = []
         if not self.interrupted:
-            diagnosis = diagnose(setup, watch, final.loss, self._curvature)
+            diagnosis = diagnose(setup, watch, self.final.loss, self._curvature)
         names = setup.names
         objective = names.of[setup.graph.objective]
         counted = watch.verdicts
+        verdicts = [*counted, *([self.history.differs[1]] if self.history.differs else [])]
         return Training(
             source=job.source,
             statements=statements(setup),
@@ -153,8 +173,8 @@ class Run:
             planned=job.steps,
             agreed=counted["agrees"],
             checked=sum(counted.values()) - counted["unverified"],
-            verdict="disagrees" if self.history.differs else max(counted, key=VERDICTS.index, default="unverified"),
-            final=final,
+            verdict=max(verdicts, key=VERDICTS.index, default="unverified"),
+            final=self.final,
             diagnosis=tuple(diagnosis),
             notes=(*setup.notes, *self._remarks()),
             interrupted=self.interrupted,
@@ -171,8 +191,8 @@ class Run:
     def _remarks(self) -> Iterator[str]:
         """Where a questionable verdict first came up, and why."""
         if self.history.differs:
-            step, began = self.history.differs
-            yield f"disagrees: at step {step} {began.node} was not moved by its rule: {began.reason}"
+            step, verdict, began = self.history.differs
+            yield f"{verdict}: at step {step} {began.node} was not moved by its rule: {began.reason}"
         for verdict, (step, first) in self.watch.first_of.items():
             count = self.watch.verdicts[verdict]
             if verdict not in ("agrees", "unverified"):
@@ -188,8 +208,7 @@ class Run:
         )
 
     def _curvature(self) -> float | None:
-        self._ask(CURVATURE, tuple(self.setup.job))
-        (found,) = TORCH.answers()
+        (found,) = TORCH.answers(self._ask(CURVATURE, tuple(self.setup.job)))
         return None if found is None else float(found)
 
     def _others(self) -> Iterator[Training]:
@@ -210,14 +229,18 @@ class Run:
         if len(self.setup.parameters) != 2:
             return None
         x, y = _spread(xs), _spread(ys)
-        self._ask(GRID, (tuple(self.setup.job), x, y))
-        (rows,) = TORCH.answers()
+        if not x or not y:
+            return None
+        (rows,) = TORCH.answers(self._ask(GRID, (tuple(self.setup.job), x, y)))
         first, second = self.setup.parameters
         return Contours((first, second), tuple(x), tuple(y), tuple(map(tuple, rows)))
 
 
 def _spread(values: Sequence[float]) -> list[float]:
-    """Evenly spaced values that reach a quarter beyond the given ones on either side."""
+    """Evenly spaced values that reach a quarter beyond the given ones on either side; none where these go too far."""
+    values = [value for value in values if abs(value) < FAR]
+    if not values:
+        return []
     low, high = min(values), max(values)
     margin = (high - low) / 4 or max(abs(low), 1.0) / 2
     return [low - margin + (high - low + 2 * margin) * k / (GRID_SIZE - 1) for k in range(GRID_SIZE)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ DEFAULT_SOURCE = "y_pred = w*x + b; loss = (y_true - y_pred)**2"
 DEFAULT_POINT = "w=1,b=0,x=2,y_true=4"
 DEFAULT_PARAMETERS = ("w", "b")
 DEFAULT_STEPS = 10
+# How long a run is that ends when its loss is small enough, unless it is said.
+MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Setup:
 def set_up(request: Request) -> Setup:
     """Check a request and make its job. Raises FormulaError, PointError or OptionError, before any PyTorch."""
     check_request(request)
+    if request.expression is not None and not isinstance(request.expression, str):
+        raise OptionError(f"the formula is a {type(request.expression).__name__}, and must be text")
     settings = settings_of(request)
     source, at, params = request.expression, request.at, request.params
     if source is None:
@@ -72,6 +77,10 @@ def set_up(request: Request) -> Setup:
     _check_flow(graph, names, [by_name[name] for name in parameters])
     rows = columns.rows if columns else 0
     batch_size = min(request.batch_size or rows, rows) if rows else 0
+    if rows and request.accumulate > math.ceil(rows / batch_size):
+        found = f"{rows:,} rows in batches of {batch_size:,} are {math.ceil(rows / batch_size):,} of them"
+        raise OptionError(f"there are no {request.accumulate} batches to accumulate: {found}",
+                          hint="take a smaller batch size, such as --batch-size 1")  # fmt: skip
     steps = _steps(request, rows, batch_size)
     fixed = {name: value for name, value in held.items() if name not in parameters}
     job = Job(
@@ -171,7 +180,8 @@ def _check_flow(graph: Graph, names: Names, parameters: list[int]) -> None:
 
 def _steps(request: Request, rows: int, batch_size: int) -> int:
     if request.epochs is None:
-        return request.steps or DEFAULT_STEPS
+        default = DEFAULT_STEPS if request.until is None else MOST_STEPS
+        return default if request.steps is None else int(request.steps)
     steps = request.epochs * steps_in_epoch(rows, batch_size, request.accumulate)
     check_whole(steps, "the number of steps")
     return steps

@@ -30,18 +30,28 @@ class Stale:
 
 @dataclass(slots=True)
 class Watch:
-    """The state of watching; `feed` takes the chunks in order. Lists are by parameter."""
+    """The state of watching; `feed` takes the chunks in order. Lists are by parameter.
+
+    `whole` says that every step has all rows, so that the losses of two steps can be compared; `first_loss` is that of
+    all rows at the start. `rest_since` is the step since which no gradient and no change of a parameter was more than
+    a millionth of its largest, `still_since` that since which this holds for the changes alone, `zero_since` that since
+    which both are 0 (0 for never).
+    """
 
     count: int
     zero_grad: bool
+    whole: bool = True
     steps: int = 0
     first_loss: float = math.nan
+    small_enough: float | None = None
     best_loss: float = math.inf
     best_step: int = 0
     broken_step: int = 0
     broken_began: Began | None = None
     zero_since: int = 0
     rest_since: int = 0
+    still_since: int = 0
+    flat: bool = True
     ever: list[bool] = field(default_factory=list)
     moved: bool = False
     stale: Stale | None = None
@@ -51,30 +61,28 @@ class Watch:
     flips: list[deque[bool]] = field(default_factory=list)
     curve: list[tuple[int, float, tuple[float, ...]]] = field(default_factory=list)
     _stride: int = 1
-    _largest: list[float] = field(default_factory=list)
+    _gradients: list[float] = field(default_factory=list)
     _changes: list[float] = field(default_factory=list)
+    _last_changes: list[float] = field(default_factory=list)
     _waiting: Stale | None = None
 
     def __post_init__(self) -> None:
         self.ever = [False] * self.count
         self.flips = [deque(maxlen=RECENT) for _ in range(self.count)]
-        self._largest = [0.0] * self.count
-        self._changes = [0.0] * self.count
+        self._gradients, self._changes, self._last_changes = ([0.0] * self.count for _ in range(3))
 
     def feed(self, chunk: Chunk, verdicts: Sequence[Verdict]) -> None:
         """Take the next chunk with the verdicts of its steps."""
-        if chunk.start == 1:
-            self.first_loss = chunk.loss[0]
         held: tuple[float | None, ...] = ()
         for k, loss in enumerate(chunk.loss):
             step = chunk.start + k
             before = [row[k] for row in chunk.parameters]
+            after = chunk.after if k + 1 == len(chunk.loss) else [row[k + 1] for row in chunk.parameters]
             gradient = [row[k] for row in chunk.backward]
             grad = [row[k] for row in chunk.grad]
             self.recent.append(loss)
             if loss < self.best_loss:
                 self.best_loss, self.best_step = loss, step
-            self._gradients(step, gradient, grad)
             verdict, began = verdicts[k]
             self.verdicts[verdict] += 1
             if verdict not in self.first_of:
@@ -82,12 +90,11 @@ class Watch:
             broken = not math.isfinite(loss) or any(g is not None and not math.isfinite(g) for g in gradient)
             if broken and not self.broken_step:
                 self.broken_step, self.broken_began = step, began
-            if not self.zero_grad and self.stale is None:
+            if not self.zero_grad and self.whole and self.stale is None:
                 self._look_for_harm(step, loss, gradient, grad, held)
             held = tuple(grad)
             self._sample(step, loss, before)
-            after = chunk.after if k + 1 == len(chunk.loss) else [row[k + 1] for row in chunk.parameters]
-            self._movement(before, after)
+            self._follow(step, gradient, grad, [b - a for a, b in zip(before, after, strict=True)])
         self.steps = chunk.start + len(chunk.loss) - 1
 
     def end(self, loss: float, parameters: Sequence[float]) -> None:
@@ -96,27 +103,26 @@ class Watch:
             self._judge_harm(loss)
         self.curve.append((self.steps, loss, tuple(parameters)))
 
-    def _gradients(self, step: int, backward: Sequence[float | None], grad: Sequence[float | None]) -> None:
-        zero = rest = True
-        for n, value in enumerate(backward):
-            if value is None:
-                continue
+    def _follow(
+        self, step: int, backward: Sequence[float | None], grad: Sequence[float | None], changes: Sequence[float]
+    ) -> None:
+        """Whether the run has come to rest, and whether its parameters turn back."""
+        zero = rest = still = True
+        for n, change in enumerate(changes):
+            size = abs(backward[n] or 0.0)
             self.ever[n] = self.ever[n] or grad[n] is not None
-            size = abs(value)
-            if size > self._largest[n]:
-                self._largest[n] = size
-            zero = zero and value == 0
-            rest = rest and size <= REST * self._largest[n]
+            self.flat = self.flat and size == 0
+            self.moved = self.moved or change != 0
+            self._gradients[n] = max(self._gradients[n], size)
+            self._changes[n] = max(self._changes[n], abs(change))
+            zero = zero and size == 0 and change == 0
+            still = still and abs(change) <= REST * self._changes[n]
+            rest = rest and still and size <= REST * self._gradients[n]
+            self.flips[n].append(change * self._last_changes[n] < 0)
+            self._last_changes[n] = change
         self.zero_since = (self.zero_since or step) if zero else 0
         self.rest_since = (self.rest_since or step) if rest else 0
-
-    def _movement(self, before: Sequence[float], after: Sequence[float]) -> None:
-        for n in range(self.count):
-            change = after[n] - before[n]
-            if change:
-                self.moved = True
-            self.flips[n].append(change * self._changes[n] < 0)
-            self._changes[n] = change
+        self.still_since = (self.still_since or step) if still else 0
 
     def _look_for_harm(
         self, step: int, loss: float, backward: Sequence[float | None], grad: Sequence[float | None],
