@@ -107,7 +107,7 @@ def _parse_value(name: str, text: str) -> Assignment:
         return parse_point(f"x={text}")["x"]
     except PointError as error:
         message = error.message.replace("the value of x", f"the value of {name}")
-        if message == error.message:
+        if "the value of x" not in error.message:
             message = f"the value of {name} cannot be read: {message}"
         raise PointError(message, text, error.start - 2, error.end - 2, error.hint) from None
 
