@@ -34,29 +34,37 @@ class Given:
 
 
 _LARGEST = int(DTYPES["float64"].largest)
-Point = str | Sequence[str] | Mapping[str, Any]
+Point = str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]
 
 
 def read_point(at: Point | None) -> dict[str, Given]:
-    """The given values by name. `at` is text such as `w=1,b=0`, several such texts, or a mapping from names to values.
+    """The given values by name. `at` is text such as `w=1,b=0`, a mapping from names to values, or several of these.
 
-    Raises PointError for what is no number, not finite, or given twice.
+    A value of a mapping may be one that was read before. Raises PointError for what is no number, not finite, or given
+    twice.
 
     >>> read_point("w=1/4")["w"].fraction
     Fraction(1, 4)
+    >>> sorted(read_point(["w=1", {"b": 0}]))
+    ['b', 'w']
     """
-    if at is None:
-        return {}
-    if isinstance(at, Mapping):
-        return {str(name): _from_python(str(name), value) for name, value in at.items()}
     found: dict[str, Given] = {}
-    for text in [at] if isinstance(at, str) else at:
-        for name, assignment in parse_point(text).items():
-            if name in found:
+    for part in [] if at is None else [at] if isinstance(at, (str, Mapping)) else at:
+        if isinstance(part, str):
+            for name, assignment in parse_point(part).items():
                 place = assignment.name
-                raise PointError(f"{name} is given twice", text, place.start, place.end, "keep one of the values")
-            found[name] = _from_assignment(assignment)
+                _only_once(name, found, part, place.start, place.end)
+                found[name] = _from_assignment(assignment)
+        else:
+            for name, value in part.items():
+                _only_once(str(name), found)
+                found[str(name)] = _from_python(str(name), value)
     return found
+
+
+def _only_once(name: str, found: Mapping[str, Given], text: str = "", start: int = 0, end: int = 0) -> None:
+    if name in found:
+        raise PointError(f"{name} is given twice", text, start, end, "keep one of the values")
 
 
 def _from_assignment(assignment: Assignment) -> Given:
@@ -78,6 +86,8 @@ def _fraction(graph: Graph, node: int, number: Fraction | str | None) -> Fractio
 
 
 def _from_python(name: str, value: Any) -> Given:
+    if isinstance(value, Given):
+        return value
     if isinstance(value, str):
         return _from_assignment(_parse_value(name, value))
     if not isinstance(value, (int, float)) and hasattr(value, "item"):
@@ -86,7 +96,7 @@ def _from_python(name: str, value: Any) -> Given:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise PointError(f"the value of {name} is a {type(value).__name__}, not a number")
-    if not math.isfinite(value):
+    if not isinstance(value, (int, Fraction)) and not math.isfinite(value):
         raise PointError(f"the value of {name} is {value}, and a gradient can be taken at finite numbers only")
     number = Fraction(value) if isinstance(value, (int, Fraction)) else float(value)
     return Given(write_number(number), number, None)
@@ -97,7 +107,7 @@ def _parse_value(name: str, text: str) -> Assignment:
         return parse_point(f"x={text}")["x"]
     except PointError as error:
         message = error.message.replace("the value of x", f"the value of {name}")
-        if message == error.message:
+        if "the value of x" not in error.message:
             message = f"the value of {name} cannot be read: {message}"
         raise PointError(message, text, error.start - 2, error.end - 2, error.hint) from None
 

@@ -13,7 +13,19 @@ PACKAGE = Path(__file__).parent.parent / "gradexplain"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the outside in; a layer may import from itself and from those that come after it.
-LAYERS = ("cli", "output", "train", "training", "derive", "explain", "point", "readings", "language")
+LAYERS = (
+    "cli",
+    "batch_jobs",
+    "batch",
+    "output",
+    "train",
+    "training",
+    "derive",
+    "explain",
+    "point",
+    "readings",
+    "language",
+)
 OPEN = ("records", "training_records", "errors")
 HOMES = {
     "torch": {
@@ -34,7 +46,7 @@ HOMES = {
         "cli/progress.py",
     },
     "orjson": {"output/json.py", "output/training_json.py"},
-    "typer": {"cli/app.py", "cli/derive.py", "cli/graph.py", "cli/rules.py", "cli/train.py"},
+    "typer": {"cli/app.py", "cli/batch.py", "cli/derive.py", "cli/graph.py", "cli/rules.py", "cli/train.py"},
     "matplotlib": {"output/plot.py", "output/axes.py", "output/path.py"},
     "numpy": {"output/path.py"},
     "pyarrow": {
@@ -131,6 +143,8 @@ HEAVY = {"torch", "sympy", "mpmath", "rich", "orjson", "matplotlib", "numpy", "p
         (["--version"], {"torch", "sympy", "mpmath", "rich", "orjson"}),
         (["rules"], {"torch", "sympy", "mpmath", "rich", "orjson"}),
         (["derive", "(y - sine(x))**2"], {"torch", "sympy", "mpmath", "rich", "orjson"}),
+        (["batch", "--help"], HEAVY),
+        (["batch", "--at", "x=nan"], HEAVY),
         (["derive", "x**2", "--at", "x=nan"], {"torch", "sympy", "mpmath", "rich", "orjson"}),
         (["derive", "x**2", "--at", "x=2", "--json"], {"torch", "rich"}),
     ],

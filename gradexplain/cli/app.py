@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import gradexplain
-from gradexplain.cli import derive, graph, rules, train
+from gradexplain.cli import batch, derive, graph, rules, train
 from gradexplain.cli.early import protect_formulas
 from gradexplain.cli.streams import discard_output, write_error
 from gradexplain.errors import GradexplainError, nearest
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("derive")(derive.command)
 app.command("graph")(graph.command)
 app.command("train")(train.command)
+app.command("batch")(batch.command)
 app.command("rules")(rules.command)
 
 

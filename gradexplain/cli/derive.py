@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from gradexplain.cli.inputs import read_formula, read_points
 from gradexplain.cli.options import Color, DTypeName, complete_from, look_for
-from gradexplain.cli.streams import read_input, write_file, write_note, write_result
+from gradexplain.cli.streams import write_file, write_note, write_result
 from gradexplain.output.formats import DERIVATION, choose, preload, writer
 from gradexplain.records import FAILURES
 
@@ -16,11 +17,16 @@ from gradexplain.records import FAILURES
 def command(
     expression: Annotated[
         str,
-        typer.Argument(help='The formula, such as "(y - (w*x+b))**2", or - for standard input.', show_default=False),
+        typer.Argument(
+            help='The formula, such as "(y - (w*x+b))**2", @FILE for the content of a file, or - for standard input.',
+            show_default=False,
+        ),
     ],
     at: Annotated[
         list[str] | None,
-        typer.Option("--at", metavar="NAME=VALUE,…", help="Values of the inputs, such as w=1,b=1/3; repeatable."),
+        typer.Option(
+            "--at", metavar="NAME=VALUE,…", help="Values of the inputs, such as w=1,b=1/3, or @FILE (JSON); repeatable."
+        ),
     ] = None,
     wrt: Annotated[
         str | None, typer.Option(metavar="NAME,…", help="The inputs to differentiate by (all, without this option).")
@@ -61,8 +67,8 @@ def command(
     gc.disable()
     from gradexplain.derive import begin
 
-    formula = read_input() if expression.strip() == "-" else expression.removeprefix(" ")
-    finish = begin(formula, at, wrt=wrt, upstream=upstream, dtype=dtype.value)
+    formula = read_formula(expression)
+    finish = begin(formula, read_points(at), wrt=wrt, upstream=upstream, dtype=dtype.value)
     # What the output needs loads while PyTorch does.
     preload(DERIVATION[chosen])
     derivation = finish()

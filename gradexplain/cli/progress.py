@@ -13,13 +13,15 @@ PATIENCE = 1.0
 
 
 class Progress:
-    """Shows how far a run of `total` steps is; nothing where standard error is no terminal.
+    """Shows how far a run of `total` steps is (None where nobody knows); nothing where standard error is no terminal.
+
+    `unit` is what is counted.
 
     A context manager; `to` is called with the number of the last step.
     """
 
-    def __init__(self, total: int) -> None:
-        self.total = total
+    def __init__(self, total: int | None, unit: str = "step") -> None:
+        self.total, self.unit = total, unit
         self.started = time.monotonic()
         self.bar: Any = None
         self.task: Any = None
@@ -31,14 +33,15 @@ class Progress:
         """The run has come to this step."""
         if self.bar is None:
             visible = sys.stderr is not None and sys.stderr.isatty()
-            if not visible or time.monotonic() - self.started < PATIENCE or step >= self.total:
+            over = self.total is not None and step >= self.total
+            if not visible or over or time.monotonic() - self.started < PATIENCE:
                 return
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 
             self.bar = Bar(
-                TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(),
+                TextColumn(self.unit), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(),
                 console=Console(stderr=True), transient=True,
             )  # fmt: skip
             self.bar.start()

@@ -198,19 +198,3 @@ def _removed_on_error(temporary: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-
-
-def read_input() -> str:
-    """All of standard input as text. Raises OptionError where it is no UTF-8, or far too long."""
-    from gradexplain.language.tokens import MAX_CHARACTERS
-
-    if sys.stdin is None:
-        raise OptionError("standard input is closed")
-    data = sys.stdin.buffer.read(4 * MAX_CHARACTERS + 1)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if error.start > len(data) - 4 and len(data) > 4 * MAX_CHARACTERS:
-            return data[: error.start].decode()
-        byte = f"byte 0x{data[error.start]:02x} at offset {error.start:,}"
-        raise OptionError(f"standard input is not UTF-8: {byte}", hint="convert it, for example with iconv") from None

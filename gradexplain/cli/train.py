@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradexplain.cli.inputs import read_formula, read_points
 from gradexplain.cli.options import Color, DTypeName, complete_from, look_for
 from gradexplain.cli.progress import Progress
 from gradexplain.cli.streams import (
     Lines,
-    read_input,
     writable,
     write_bytes,
     write_file,
@@ -77,14 +77,16 @@ def command(
     expression: Annotated[
         str | None,
         typer.Argument(
-            help="The formula whose last statement is the loss, or - for standard input; "
+            help="The formula whose last statement is the loss, @FILE or - for standard input; "
             "without it, a line through one point.",
             show_default=False,
         ),
     ] = None,
     at: Annotated[
         list[str] | None,
-        typer.Option("--at", metavar="NAME=VALUE,…", help="Where the parameters start, and the other inputs."),
+        typer.Option(
+            "--at", metavar="NAME=VALUE,…", help="Where the parameters start, and the other inputs, or @FILE (JSON)."
+        ),
     ] = None,
     params: Annotated[str | None, typer.Option(metavar="NAME,…", help="The inputs that are trained.")] = None,
     data: Annotated[
@@ -169,14 +171,12 @@ def command(
     first, second = _betas(betas)
     settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "beta1": first, "beta2": second,
                 "alpha": alpha, "eps": eps}  # fmt: skip
-    formula = expression
-    if expression is not None:
-        formula = read_input() if expression.strip() == "-" else expression.removeprefix(" ")
+    formula = expression if expression is None else read_formula(expression)
     request = Request(
-        expression=formula, at=at, params=params, data=data, reduction=reduction.value, optimizer=optimizer.value,
-        settings=settings, steps=steps, epochs=epochs, batch_size=batch_size, shuffle=shuffle, seed=seed,
-        dtype=dtype.value, zero_grad=not no_zero_grad, accumulate=accumulate, order=order.value, until=until,
-        every=every,
+        expression=formula, at=read_points(at), params=params, data=data, reduction=reduction.value,
+        optimizer=optimizer.value, settings=settings, steps=steps, epochs=epochs, batch_size=batch_size,
+        shuffle=shuffle, seed=seed, dtype=dtype.value, zero_grad=not no_zero_grad, accumulate=accumulate,
+        order=order.value, until=until, every=every,
     )  # fmt: skip
     run = Run(request, compare.value if compare is not None else None)
     with Progress(run.setup.job.steps) as progress:

@@ -23,13 +23,15 @@ from gradexplain.readings.numbers import Program, Witness
 _START = "import sys; sys.path[:] = {path!r}; from gradexplain.readings.worker import serve; serve()"
 
 
-def _send(stream: IO[bytes], message: Any) -> None:
+def send(stream: IO[bytes], message: Any) -> None:
+    """Write a message of plain data to another process."""
     data = marshal.dumps(message)
     stream.write(len(data).to_bytes(8, "little") + data)
     stream.flush()
 
 
-def _receive(stream: IO[bytes]) -> Any:
+def receive(stream: IO[bytes]) -> Any:
+    """The next message from another process, None where it has ended."""
     size = stream.read(8)
     return marshal.loads(stream.read(int.from_bytes(size, "little"))) if len(size) == 8 else None
 
@@ -62,12 +64,12 @@ def serve() -> None:
     threads = torch.get_num_threads()
     gc.freeze()
     try:
-        while (message := _receive(sys.stdin.buffer)) is not None:
+        while (message := receive(sys.stdin.buffer)) is not None:
             ticket, task, payload, alone = message
             torch.set_num_threads(threads if alone else 1)
             for answer in run_task(task, payload):
-                _send(answers, (ticket, False, answer))
-            _send(answers, (ticket, True, None))
+                send(answers, (ticket, False, answer))
+            send(answers, (ticket, True, None))
             gc.enable()
     except BrokenPipeError:
         pass
@@ -97,14 +99,14 @@ class Worker:
             self.waiting[ticket] = deque()
         message = (ticket, task, payload, alone)
 
-        def send() -> None:
+        def hand_over() -> None:
             try:
                 assert self.process.stdin is not None
-                _send(self.process.stdin, message)
+                send(self.process.stdin, message)
             except (BrokenPipeError, ValueError):
                 pass  # The process has ended; `answers` finds out.
 
-        threading.Thread(target=send, daemon=True).start()
+        threading.Thread(target=hand_over, daemon=True).start()
         return ticket
 
     def answers(self, ticket: int) -> Iterator[Any]:
@@ -120,7 +122,7 @@ class Worker:
         assert self.process.stdout is not None
         with self.lock:
             while not self.waiting[ticket]:
-                message = _receive(self.process.stdout)
+                message = receive(self.process.stdout)
                 if message is None:
                     raise WorkerStopped
                 found, is_end, answer = message

@@ -1,0 +1,255 @@
+"""Many formulas, a line each: every line is answered with a line of JSON, and a bad one with what is wrong with it."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import IO, Any, NamedTuple
+
+from gradexplain.errors import FormulaError, GradexplainError, LimitError, OptionError, PointError, nearest
+from gradexplain.records import FAILURES, SCHEMA, Derivation, Gradient, fields_of, plain
+
+ERROR_SCHEMA = "gradexplain/error@1"
+# A longer line is passed over, so that an endless one does not fill the memory.
+MAX_LINE = 5_000_000
+KEYS = ("id", "expression", "at", "wrt", "upstream", "dtype")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_ABSENT = object()
+
+
+class Settings(NamedTuple):
+    """What holds for every line that does not say otherwise, as plain data, so that it can go to another process.
+
+    `at` as in `derive`; `select` are the paths of the wanted parts (all of the record, where there is none); with
+    `ascii_only`, other characters are escaped.
+    """
+
+    at: Sequence[Any] = ()
+    wrt: str | None = None
+    upstream: float | str = 1.0
+    dtype: str = "float64"
+    select: Sequence[str] = ()
+    ascii_only: bool = False
+
+
+class Answer(NamedTuple):
+    """The answer to a line: its JSON with the end of the line, whether it failed, and the selected paths it lacks."""
+
+    text: str
+    failed: bool
+    absent: Sequence[str] = ()
+
+
+def numbered_lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
+    """The lines that ask for something, with their numbers from 1 on; None stands for a line that is too long.
+
+    Blank lines and those that begin with `#` are counted and passed over.
+
+    >>> import io
+    >>> list(numbered_lines(io.BytesIO(b"x**2\\n\\n# the last one\\nsin(x)")))
+    [(1, b'x**2'), (4, b'sin(x)')]
+    """
+    number = 0
+    while data := stream.readline(MAX_LINE + 1):
+        number += 1
+        if len(data) > MAX_LINE:
+            while data and not data.endswith(b"\n"):
+                data = stream.readline(MAX_LINE)
+            yield number, None
+            continue
+        line = (data.removeprefix(_BYTE_ORDER_MARK) if number == 1 else data).strip()
+        if line and not line.startswith(b"#"):
+            yield number, line
+
+
+class Batch:
+    """Answers lines one by one. Raises OptionError or PointError for settings that suit no line.
+
+    >>> print(Batch(Settings(at=["x=3"], select=["gradient.x.autograd"])).answer(1, b"x**2").text, end="")
+    6.0
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        from gradexplain.point import read_point, read_upstream
+        from gradexplain.readings.dtypes import DTYPES
+
+        self.settings = settings
+        self.point = read_point(list(settings.at))
+        if settings.dtype in DTYPES:
+            read_upstream(settings.upstream, settings.dtype)
+        for path in settings.select:
+            check_path(path)
+
+    def answer(self, number: int, line: bytes | None) -> Answer:
+        """The answer to a line: a derivation, or an error; whatever goes wrong with one does not end the batch."""
+        known: dict[str, Any] = {"line": number}
+        try:
+            derivation = self._derive(_request(line, known))
+        except GradexplainError as error:
+            return self._error(known, error)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            return self._error(
+                known, GradexplainError(reason, hint="this is a mistake of gradexplain, not of the line")
+            )
+        failed = derivation.verdict in FAILURES
+        if not self.settings.select:
+            return Answer(self._whole(known, derivation), failed)
+        found = {path: _find(known, derivation, path.split(".")) for path in self.settings.select}
+        absent = [path for path, value in found.items() if value is _ABSENT]
+        values = {path: None if value is _ABSENT else plain(value) for path, value in found.items()}
+        wanted: Any = values if len(values) > 1 else next(iter(values.values()))
+        return Answer(self._json(wanted) + "\n", failed, absent)
+
+    def _derive(self, request: dict[str, Any]) -> Derivation:
+        from gradexplain.derive import derive
+        from gradexplain.language.parse import parse
+        from gradexplain.point import read_point
+
+        # What is null was not said.
+        request = {key: value for key, value in request.items() if value is not None}
+        _check(request)
+        expression, settings = request["expression"], self.settings
+        point = read_point(request.get("at"))
+        if self.point:
+            # What holds for all lines is no mistake in one that has no such input.
+            graph = parse(expression, self.point.keys() | point.keys())
+            inputs = {str(graph.nodes[i].value) for i in graph.inputs}
+            point = {name: given for name, given in self.point.items() if name in inputs} | point
+        return derive(
+            expression,
+            point,
+            wrt=request.get("wrt", settings.wrt),
+            upstream=request.get("upstream", settings.upstream),
+            dtype=request.get("dtype", settings.dtype),
+        )
+
+    def _whole(self, known: dict[str, Any], derivation: Derivation) -> str:
+        from gradexplain.output.json import render
+
+        return f"{self._json(known)[:-1]},{render(derivation, self.settings.ascii_only)[1:]}"
+
+    def _error(self, known: dict[str, Any], error: GradexplainError) -> Answer:
+        place = {"start": error.start, "end": error.end, "text": error.text} if error.text else None
+        about = {"message": error.message, "place": place, "hint": error.hint or None}
+        return Answer(self._json({"schema": ERROR_SCHEMA, **known, "error": about}) + "\n", True)
+
+    def _json(self, value: Any) -> str:
+        text = json.dumps(value, ensure_ascii=self.settings.ascii_only, separators=(",", ":"))
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            # Half of a surrogate pair is no character that a stream could hold.
+            text = json.dumps(value, separators=(",", ":"))
+        return text
+
+
+def answers(lines: Iterable[tuple[int, bytes | None]], settings: Settings) -> Iterator[Answer]:
+    """The answers to lines, each made when it is asked for."""
+    batch = Batch(settings)
+    first = True
+    for number, line in lines:
+        yield batch.answer(number, line)
+        if first:
+            # What was loaded for the first line stays, and need not be looked through for garbage again and again.
+            gc.freeze()
+            first = False
+
+
+def _request(line: bytes | None, known: dict[str, Any]) -> dict[str, Any]:
+    """What a line asks for: the object that it is, or the formula. Its id joins what is known of the line."""
+    if line is None:
+        raise LimitError(f"the line has more than {MAX_LINE:,} bytes", hint="gradexplain derive reads longer formulas")
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        byte = f"byte 0x{line[error.start]:02x} at offset {error.start:,}"
+        raise FormulaError(f"the line is not UTF-8: {byte}", hint="convert it, for example with iconv") from None
+    if not text.startswith("{"):
+        return {"expression": text}
+    twice: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice.extend(name for name in found if names.count(name) > 1)
+        return found
+
+    try:
+        found = json.loads(text, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        message = f"the line is not JSON: {error.msg[0].lower()}{error.msg[1:]}"
+        raise FormulaError(message, text, error.pos, error.pos + 1, "a line is a formula or a JSON object") from None
+    except RecursionError:
+        raise FormulaError("the line is not JSON that can be read: it is nested too deeply") from None
+    except ValueError:
+        raise FormulaError("the line is not JSON that can be read: a number has too many digits") from None
+    assert isinstance(found, dict)
+    if "id" in found:
+        known["id"] = plain(found["id"])
+    if twice:
+        raise PointError(f"{twice[0]} is given twice", hint="keep one of the values")
+    return found
+
+
+def _check(request: dict[str, Any]) -> None:
+    """Raise OptionError or PointError for keys that are unknown, and values of the wrong kind."""
+    for key in request:
+        if key not in KEYS:
+            hint = nearest(key, KEYS) or "the keys are " + ", ".join(KEYS)
+            raise OptionError(f"the object has an unknown key {key}", hint=hint)
+    if "expression" not in request:
+        raise OptionError("the object has no expression", hint='such as {"expression": "w*x", "at": {"w": 1, "x": 2}}')
+    if not isinstance(request.get("at", {}), (dict, str)):
+        raise PointError("at is neither an object nor text", hint='such as {"w": 1, "b": "1/3"} or "w=1,b=1/3"')
+    for key in ("expression", "dtype"):
+        if not isinstance(request.get(key, ""), str):
+            raise OptionError(f"{key} is not text")
+    wrt = request.get("wrt", "")
+    if not isinstance(wrt, str) and not (isinstance(wrt, list) and all(isinstance(name, str) for name in wrt)):
+        raise OptionError("wrt is not a list of names", hint='such as ["w", "b"]')
+
+
+def _find(known: dict[str, Any], derivation: Derivation, parts: Sequence[str]) -> Any:
+    """The part of a record that a path leads to, or _ABSENT."""
+    value: Any = {"schema": SCHEMA, **known, **fields_of(derivation)}
+    for part in parts:
+        if is_dataclass(value):
+            value = fields_of(value)
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            value = value[int(part)] if part.isdecimal() and int(part) < len(value) else _ABSENT
+        else:
+            value = value.get(part, _ABSENT) if isinstance(value, Mapping) else _ABSENT
+        if value is _ABSENT:
+            break
+    return value
+
+
+@cache
+def _names(record: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(record) if not field.name.startswith("_"))
+
+
+def paths() -> list[str]:
+    """The first parts of the paths that a record can have."""
+    return ["line", "id", "schema", *_names(Derivation)]
+
+
+def check_path(path: str) -> None:
+    """Raise OptionError for a path that no record can have.
+
+    >>> check_path("gradient.w.autogard")
+    Traceback (most recent call last):
+        ...
+    gradexplain.errors.OptionError: no record has gradient.w.autogard
+      did you mean autograd?
+    """
+    parts = path.split(".")
+    for position, names in ((0, paths()), (2, list(_names(Gradient)))):
+        if len(parts) > position and (position == 0 or parts[0] == "gradient") and parts[position] not in names:
+            hint = nearest(parts[position], names) or "it is one of " + ", ".join(names)
+            raise OptionError(f"no record has {path or 'an empty path'}", hint=hint)
