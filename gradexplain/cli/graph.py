@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from gradexplain.cli.inputs import read_formula, read_points
 from gradexplain.cli.options import DTypeName, complete_from, look_for
-from gradexplain.cli.streams import read_input, write_file, write_note, write_result
+from gradexplain.cli.streams import write_file, write_note, write_result
 from gradexplain.output.formats import GRAPH, choose, preload, writer
 from gradexplain.records import FAILURES
 
@@ -53,8 +54,7 @@ def command(
     gc.disable()
     from gradexplain.derive import begin
 
-    formula = read_input() if expression.strip() == "-" else expression.removeprefix(" ")
-    finish = begin(formula, at, wrt=wrt, dtype=dtype.value)
+    finish = begin(read_formula(expression), read_points(at), wrt=wrt, dtype=dtype.value)
     preload(GRAPH[chosen])
     derivation = finish()
     text = writer(GRAPH[chosen])(derivation, look_for(chosen, output, "never"))
