@@ -149,7 +149,7 @@ def test_a_large_derivation_is_cut_and_says_so() -> None:
 
 def test_missing_values_are_said_and_have_sliders() -> None:
     text = page("missing")
-    assert text.count('type="range"') == 4 and "No value was given for" in text and "Verdict: unverified" in text
+    assert text.count('type="range"') == 4 and "Without a value: " in text and "Verdict: unverified" in text
 
 
 def test_the_format_is_registered() -> None:
@@ -189,7 +189,9 @@ POINTS: dict[str, list[dict[str, float]]] = {
         {"x": x, "y": y} for x in (-1.5, 0.25, 1.5, 2.0) for y in (-2.5, -1.0, 0.0, 0.5, 3.5)
     ],
 }
-NUMBERS = (-2.3, -1.0, 0.0, 0.3, 0.5, 3.0, 6.0)
+NUMBERS = (-2.3, -1.0, 0.0, 0.5, 3.0, 6.0)
+# A derivation takes a while: the test takes every third of the points above, 1 would take all.
+EVERY = 3
 
 
 def rule_points() -> Iterator[tuple[str, list[dict[str, float]]]]:
@@ -306,7 +308,11 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not in
 @needs_chromium
 @pytest.mark.parametrize("which", ["formulas", "rules"])
 def test_the_page_finds_what_derive_finds(which: str, tmp_path: Path) -> None:
-    cases = list(POINTS.items()) if which == "formulas" else list(rule_points())
+    cases = (
+        [(formula, points[::EVERY]) for formula, points in POINTS.items()]
+        if which == "formulas"
+        else list(rule_points())
+    )
     found = list(differences(cases, tmp_path))
     wrong = [what for error, what in found if error > 1e-12]
     print(which, len(found), "numbers, the largest error is", max(error for error, _ in found))

@@ -23,11 +23,13 @@ from gradexplain.output.notebook import formula
 from gradexplain.output.numbers import bare, show, show_pair
 from gradexplain.output.picture import in_order, shortened
 from gradexplain.output.words import conclusion
-from gradexplain.records import BackwardRow, Derivation, Gradient
+from gradexplain.records import FAILURES, BackwardRow, Derivation, Gradient
 
 # Longer formulas are shown as code, which can be broken into lines.
 LONGEST_TYPESET = 400
 MOVED = "The verdicts are those of the point at which this page was made, not of the one that the controls show."
+
+DOUBTFUL = "here floating-point numbers, such as those of this page, are not the exact ones; see below."
 
 
 def write(derivation: Derivation, look: Look) -> str:
@@ -93,6 +95,7 @@ def _formula(live: Live) -> Iterable[str]:
     values = ", ".join(f"{name} = {value}" for name, value in derivation.point.items())
     point = f"at {_code(values)}, " if values else ""
     yield f'<p class="soft">Made {point}{escape(derivation.dtype)}.</p>'
+    yield '<p class="only-moved">Numbers now at <code id="now"></code></p>'
 
 
 def _controls(live: Live) -> Iterable[str]:
@@ -115,7 +118,7 @@ def _controls(live: Live) -> Iterable[str]:
             found = derivation.gradient[name]
             live_part = f'data-live="gradient" data-of="{escape(name)}"'
             number = escape(show(found.value) or "?")
-            partial = f'<span>{_code(found.partial)} = <output class="gradient" {live_part}>{number}</output></span>'
+            partial = f'<span>{_code(found.partial)} = <span class="gradient" {live_part}>{number}</span></span>'
         yield (
             f'<div class="control" data-of="{escape(name)}"><label for="field-{k}">{_code(name)}</label>'
             f'<input type="range" min="0" max="0" aria-label="{escape(name)}, slider" disabled>'
@@ -126,7 +129,9 @@ def _controls(live: Live) -> Iterable[str]:
     yield f'<p class="only-moved soft">{MOVED}</p>'
     if derivation.missing:
         names = ", ".join(map(_code, derivation.missing))
-        yield f'<p class="soft">No value was given for {names}: here it starts at {bare(START)}.</p>'
+        yield f'<p class="soft">Without a value: {names}; starting at {bare(START)} here, unverified.</p>'
+    if derivation.verdict in FAILURES:
+        yield f'<p class="only-still warning">Verdict {escape(derivation.verdict)}: {DOUBTFUL}</p>'
     if derivation.dtype != "float64":
         yield f'<p class="soft">The page computes in float64, not in {escape(derivation.dtype)}.</p>'
     yield '</section>\n<p id="differs" class="warning" role="status" hidden></p>'

@@ -84,6 +84,9 @@
   const graph = document.querySelector(".gradexplain-graph");
   const drawnNodes = graph ? all(".node", graph) : [], drawnEdges = graph ? all(".edge", graph) : [];
   const stepsOfEdges = matchEdges();
+  // A node without a value gets one here.
+  drawnNodes.forEach(element => all("text.caption", element).filter(text => text.textContent === "no value")
+    .forEach(text => text.classList.add("value")));
 
   // For each edge in the picture the contribution that it stands for: its row and its place there.
   function matchEdges() {
@@ -122,6 +125,9 @@
     document.body.classList.toggle("moved", moved);
     const back = document.getElementById("back");
     if (back) back.disabled = !moved;
+    // The mark keeps the order where names are written from right to left.
+    const shown = [...point].map(([name, value]) => `${name}\u200e = ${value}`).join(", ");
+    document.getElementById("now").textContent = shown;
     const link = document.getElementById("link");
     if (link) link.href = "#" + [...point].map(([name, value]) => `${encodeURIComponent(name)}=${value}`).join("&");
   }
