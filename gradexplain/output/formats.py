@@ -48,6 +48,7 @@ DERIVATION: dict[str, Format] = {
     "text": Format("text", (".txt",), "the explanation in at most 78 columns, for mail and logs"),
     "markdown": Format("markdown", (".md",), "tables for a forge, a wiki or a page"),
     "latex": Format("latex", (".tex",), "the derivation typeset; a whole document with --standalone"),
+    "html": Format("html", (".html", ".htm"), "a page with the graph, and sliders that recompute all of it"),
     "csv": Format("csv", (".csv",), "the backward pass, a line for each contribution and each sum"),
     "json": Format("json", (".json",), "one object on one line"),
     "value": Format("value", (), "the bare numbers, a line for each input"),
