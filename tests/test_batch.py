@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -319,3 +321,35 @@ def test_lines_are_read_one_at_a_time() -> None:
             return b"x\n"
 
     assert [number for number, _ in islice(numbered_lines(Endless()), 3)] == [1, 2, 3]
+
+
+def test_the_recipes_work(tmp_path: Path) -> None:
+    """The pre-commit hook, the makefile and the program that asks line by line, as they are on the page."""
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "docs" / "recipes.md").read_text(), re.MULTILINE | re.DOTALL)
+    hook = next(text for kind, text in blocks if text.startswith("#!/bin/sh"))
+    program = next(text for kind, text in blocks if kind == "python")
+    folder = Path(sys.executable).parent
+    environment = PLAIN | {"PATH": f"{folder}:{PLAIN['PATH']}", "GIT_CONFIG_GLOBAL": "/dev/null"}
+
+    def shell(script: str) -> tuple[int, str]:
+        done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, env=environment)
+        return done.returncode, (done.stdout + done.stderr).decode()
+
+    if shutil.which("git"):
+        assert shell("git init -q && git config user.name a && git config user.email a@b.c")[0] == 0
+        (tmp_path / ".git" / "hooks" / "pre-commit").write_text(hook)
+        (tmp_path / ".git" / "hooks" / "pre-commit").chmod(0o755)
+        for formula, status in (("w*x", 0), ("w*", 1)):
+            (tmp_path / "notes.md").write_text(f"# Notes\n\n```gradexplain\n{formula}\n```\n\nw* is text.\n")
+            assert shell(f"git add notes.md && git commit -qm '{formula}'")[0] == status
+        assert shell("git log --format=%s")[1] == "w*x\n"
+    if shutil.which("make"):
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "point.json").write_text('{"x": 800}')
+        for name, formula, status in (("a", "x**2", 0), ("b", "exp(x)", 2)):
+            (tmp_path / "models" / f"{name}.gx").write_text(formula)
+            (tmp_path / "Makefile").write_text(next(text for kind, text in blocks if kind == "make"))
+            assert shell("make")[0] == status
+        assert sorted(path.name for path in (tmp_path / "models").glob("?.json")) == ["a.json"]
+    (tmp_path / "ask.py").write_text(program)
+    assert shell(f"{sys.executable} ask.py") == (0, "3.0\n12.0\n27.0\n")

@@ -20,6 +20,7 @@ import pytest
 from test_bad_input import underlined
 
 from gradexplain.errors import columns
+from gradexplain.output.formats import DERIVATION
 
 if os.name == "nt":
     pytest.skip("pseudo terminals, signals and bash", allow_module_level=True)
@@ -249,11 +250,26 @@ def test_help_and_version() -> None:
     assert run() == run("--help")
 
 
+# A line up to the cursor, and some of what is offered there.
+TYPED = [
+    ("gradexplain ", "derive train batch rules"), ("gradexplain derive --dt", "--dtype"),
+    ("gradexplain derive --format ", " ".join(DERIVATION)), ("gradexplain derive --dtype b", "bfloat16"),
+    ("gradexplain derive --color ", "auto always never"), ("gradexplain rules tan", "tan tanh tanhshrink"),
+    ("gradexplain train --optimizer a", "adam adamw adagrad"), ("gradexplain train --format ", "table json ndjson csv"),
+    ("gradexplain train --order ", "zero-backward-step backward-step-zero"), ("gradexplain train --comp", "--compare"),
+    ("gradexplain train --compare ", "zero-grad order"), ("gradexplain train --reduction ", "mean sum"),
+    ("gradexplain batch --", "--at --wrt --upstream --dtype --select --fail-fast --jobs --output"),
+    ("gradexplain batch --select verdict,grad", "verdict,gradient"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "offered"), TYPED, ids=[typed for typed, _ in TYPED])
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion(shell: str) -> None:
+def test_completion(shell: str, typed: str, offered: str) -> None:
     """What the installed command answers to the lines that each shell asks with."""
-    typed = "gradexplain derive --dt"
-    asked = {"_GRADEXPLAIN_COMPLETE": f"complete_{shell}", "COMP_WORDS": typed, "COMP_CWORD": "2"}
+    asked = {"_GRADEXPLAIN_COMPLETE": f"complete_{shell}", "COMP_WORDS": typed}
+    asked |= {"COMP_CWORD": str(len(typed.split(" ")) - 1)}
     asked |= {"_TYPER_COMPLETE_ARGS": typed, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     done = subprocess.run([Path(sys.executable).with_name("gradexplain")], capture_output=True, env=PLAIN | asked)
-    assert (done.returncode, b"--dtype" in done.stdout, done.stderr) == (0, True, b"")
+    found = set(re.findall(r"[\w,-]+", done.stdout.decode()))
+    assert (done.returncode, set(offered.split()) - found, done.stderr) == (0, set(), b"")

@@ -34,7 +34,7 @@ def _complete_path(incomplete: str) -> list[str]:
 def command(
     file: Annotated[
         str,
-        typer.Argument(metavar="[FILE]", help="A formula or a JSON object on each line; - for standard input."),
+        typer.Argument(metavar="FILE", help="A formula or a JSON object on each line; - for standard input."),
     ] = "-",
     at: Annotated[
         list[str] | None,
