@@ -327,3 +327,40 @@ def test_values_in_the_address_are_set(tmp_path: Path) -> None:
     exact = gradexplain.derive(CASES["readme"][0], "w=1.5,b=0,x=2,y=4").gradient["w"].value
     assert re.search(rf'data-live="gradient" data-of="w" data-value="{exact:g}"', document)
     assert 'data-check="same"' in document and 'class="moved"' in document
+
+
+MARKING = """
+<script>
+window.onload = () => {
+  const page = document.querySelector("iframe").contentDocument, event = page.defaultView.Event;
+  const drawn = name => [...page.querySelectorAll(".node")].find(element => element.dataset.node === name);
+  const names = selector => [...page.querySelectorAll(selector)].map(e => e.dataset.node ?? e.dataset.of);
+  drawn("w").dispatchEvent(new event("focusin"));
+  const marked = [names(".node.way-node"), names("tr.marked"), page.querySelectorAll(".way-edge").length];
+  drawn("w").dispatchEvent(new event("focusout"));
+  const after = names(".way-node, .marked").length;
+  const slider = page.querySelector("input[type=range]");
+  slider.valueAsNumber = Number(slider.max);
+  slider.dispatchEvent(new event("input"));
+  const moved = [page.querySelector("input[type=number]").value, drawn("w").querySelector(".value").textContent];
+  page.getElementById("back").click();
+  const back = [page.body.classList.contains("moved"), page.querySelector("input[type=number]").value];
+  document.body.textContent = `RESULT${JSON.stringify({ marked, after, moved, back })}END`;
+};
+</script>"""
+
+
+@needs_chromium
+def test_a_node_marks_its_rows_and_its_way_and_the_button_goes_back(tmp_path: Path) -> None:
+    from html import escape
+
+    text = html.render(gradexplain.derive("p = w*x; L = (p - y)**2", "w=1,x=2,y=4"))
+    file = tmp_path / "frame.html"
+    file.write_text(f'<!DOCTYPE html><meta charset="utf-8"><iframe srcdoc="{escape(text)}"></iframe>{MARKING}')
+    found = re.search(r"RESULT(.*)END", dumped(file.as_uri(), tmp_path / "profile"))
+    assert found
+    result = json.loads(found.group(1))
+    nodes, rows, edges = result["marked"]
+    assert set(nodes) == {"w", "p", "v1", "L"} and set(rows) == {"w"} and edges == 3
+    assert result["after"] == 0
+    assert result["moved"] == ["2", "2"] and result["back"] == [False, "1"]

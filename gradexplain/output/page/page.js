@@ -167,8 +167,9 @@
     refresh();
   }
   document.getElementById("back")?.addEventListener("click", () => {
-    history.replaceState(null, "", location.pathname + location.search);
     goBack();
+    // Some places, such as a frame without an address, do not let it be changed.
+    try { history.replaceState(null, "", location.pathname + location.search); } catch { /* It stays. */ }
   });
   // The part of the address after # has values of inputs, as in #w=1.5&x=2.
   function readAddress() {
