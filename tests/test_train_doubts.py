@@ -219,6 +219,13 @@ def test_where_nothing_moves_any_more_that_is_said() -> None:
     assert "diverging" not in names(small)
 
 
+def test_a_condition_without_a_variable_chooses_once_for_all() -> None:
+    for formula in ("where(1 > 0, w**2, 2*w)", "where(0 > 1, 2*w, w**2)"):
+        assert gradexplain.derive(formula, "w=3").gradient["w"].autograd == 6.0
+        found = gradexplain.train(formula, {"w": 3}, steps=2)
+        assert (found.steps[0].grad["w"], found.verdict) == (6.0, "agrees")
+
+
 def test_pieces_of_a_loss_have_no_common_curvature() -> None:
     found = gradexplain.train("where(w > 0, w**2, 100*w**2)", {"w": 1000}, lr=0.9, steps=40)
     assert all("stable" not in entry.text for entry in found.diagnosis)

@@ -175,8 +175,6 @@ def _check_kinds(rule: Rule, graph: Graph, values: Sequence[Value | None], error
         condition = rule.name == "where" and slot == 0
         if condition and not boolean and not graph.is_template:
             raise error("the condition of where must be a comparison, such as x > 0", "", value)
-        if condition and graph.is_constant[value.node] and not graph.is_template:
-            raise error("the condition of where has no variable in it", "write the value that it chooses", value)
         if boolean and not condition:
             hint = "comparisons belong in the condition of where(…)"
             raise error("this comparison is used as a number", hint, value)

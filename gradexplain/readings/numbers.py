@@ -86,6 +86,8 @@ def _run(torch: Any, program: Program) -> Witness:
             torch.heaviside(a.detach(), torch.tensor(at_zero, dtype=dtype)) + 0 * torch.sign(a)
         ),
         "polygamma": lambda a, n: torch.polygamma(int(n), a),
+        # A condition without a variable is a constant, and held as a number.
+        "where": lambda c, a, b: torch.where(c if c.dtype == torch.bool else c != 0, a, b),
     }
     tensors: list[Any] = []
     # All leaves are made at once, since a tensor takes a while to make.

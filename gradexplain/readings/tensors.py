@@ -102,6 +102,9 @@ def _with_settings(torch: Any, name: str, settings: Sequence[float]) -> Callable
         return lambda a: torch.heaviside(a.detach(), torch.tensor(settings[0], dtype=a.dtype)) + 0 * torch.sign(a)
     if name == "polygamma":
         return partial(torch.polygamma, int(settings[0]))
+    if name == "where":
+        # A condition without a variable is a constant, and held as a number.
+        return lambda c, a, b: torch.where(c if c.dtype == torch.bool else c != 0, a, b)
     call = function(torch, name)
     return (lambda *arguments: call(*arguments, *settings)) if settings else call
 
@@ -162,7 +165,7 @@ class Elementwise:
         return lambda *arguments: call(*[self.tensor(argument) for argument in arguments])
 
     def _choice(self, condition: Any, first: Any, second: Any) -> Any:
-        if isinstance(condition, bool):
+        if not hasattr(condition, "dtype"):
             return first if condition else second
         return self.torch.where(condition, self.tensor(first), self.tensor(second))
 
