@@ -221,6 +221,8 @@ def at_kink(table: Elementwise, graph: Graph, sources: Sequence[int], values: Se
             continue
         # A choice has its kink where its condition changes.
         judged = graph.nodes[node.inputs[0]] if node.rule == "where" else node
+        if node.rule == "where" and graph.is_constant[node.inputs[0]]:
+            continue
         rule = RULES.get(judged.rule)
         if rule is None or not rule.kink or (rule.boolean and judged is node):
             continue
