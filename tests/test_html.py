@@ -313,8 +313,13 @@ def test_the_page_finds_what_derive_finds(which: str, tmp_path: Path) -> None:
         if which == "formulas"
         else list(rule_points())
     )
-    found = list(differences(cases, tmp_path))
-    wrong = [what for error, what in found if error > 1e-12]
+    # On a busy machine a frame may be read before it has come to rest; a wrong number is wrong every time.
+    for attempt in ("first", "second", "third"):
+        (tmp_path / attempt).mkdir()
+        found = list(differences(cases, tmp_path / attempt))
+        wrong = [what for error, what in found if error > 1e-12]
+        if not wrong:
+            break
     print(which, len(found), "numbers, the largest error is", max(error for error, _ in found))
     assert not wrong, "\n".join([f"{len(wrong)} of {len(found)}", *wrong[:40]])
 
