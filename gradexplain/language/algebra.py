@@ -95,12 +95,21 @@ class Algebra(Products):
             return first
         node = self.graph.nodes[condition]
         if node.rule in _COMPARE and condition not in self.atoms:
-            left, right = (self.number(i) for i in node.inputs)
-            if left is not None and right is not None:
-                return first if _COMPARE[node.rule](left, right) else second
+            difference = self._difference(*node.inputs)
+            if difference is not None:
+                return first if _COMPARE[node.rule](difference, 0) else second
         if generic:
             return second
         return self._checked("where", condition, first, second)
+
+    def _difference(self, left: int, right: int) -> Fraction | None:
+        """By how much `left` is larger than `right`, where that is one number for all values of the inputs."""
+        joined: dict[frozenset[tuple[int, Exponent]], Fraction] = {frozenset(): ZERO}
+        for node, sign in ((left, ONE), (right, -ONE)):
+            for coefficient, factors in self.terms(node):
+                key = frozenset(factors.items())
+                joined[key] = joined.get(key, ZERO) + sign * coefficient
+        return joined[frozenset()] if not any(value for key, value in joined.items() if key) else None
 
     def _power(self, base: int, exponent: int) -> int:
         power, value = self.number(exponent), self.number(base)

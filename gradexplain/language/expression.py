@@ -6,6 +6,7 @@ messages differ between versions of Python; `docs/how-it-works.md` says more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -16,10 +17,12 @@ from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.numerals import read_number
 from gradexplain.language.rules import OPERATORS
 from gradexplain.language.text import PRECEDENCE
-from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, Token, tokenize
+from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, Token, check_length, tokenize
 
 MAX_OPERATIONS = 120_000
 MAX_DEPTH = 20_000
+# Outside of comments, each is an operation; none is the sign in 1e-5.
+_BINARY = re.compile(r"(?:[^\W_eE]|\))\s*[-+*/]")
 
 
 class Pending(NamedTuple):
@@ -40,6 +43,10 @@ class ExpressionParser:
 
     def __init__(self, text: str, graph: Graph, given: Collection[str] = ()) -> None:
         self.text, self.graph, self.given = text, graph, given
+        check_length(text)
+        if len(text) > 2 * MAX_OPERATIONS and "#" not in text:
+            # Far too many are refused before the work of reading them.
+            self._check_size(len(_BINARY.findall(text)))
         self.tokens = tokenize(text)
         self.position = 0
         self.operations = 0
