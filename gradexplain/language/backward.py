@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from gradexplain.language.graph import Graph
-from gradexplain.language.rules import RULES
 
 T = TypeVar("T")
 
@@ -118,8 +117,8 @@ def influenced(graph: Graph, sources: Sequence[int], last: int) -> list[bool]:
             found[source] = True
     for i, node in enumerate(nodes):
         if node.inputs and not found[i]:
-            for j, partial in zip(node.inputs, RULES[node.rule].partials, strict=True):
-                if found[j] and partial:
+            for j, flows in zip(node.inputs, graph.flows(node), strict=True):
+                if found[j] and flows:
                     found[i] = True
                     break
     return found
@@ -130,11 +129,12 @@ def _edges(graph: Graph, sources: Sequence[int], top: int, stop: Collection[int]
     leaving: list[Sequence[tuple[int, int]]] = [()] * (top + 1)
     arriving = [0] * (top + 1)
     for i in range(top, -1, -1):
-        rule, inputs, _ = graph.nodes[i]
+        node = graph.nodes[i]
+        inputs = node.inputs
         if not inputs or not depends[i] or not (arriving[i] or i == top) or i in stop:
             continue
-        partials = RULES[rule].partials
-        leaving[i] = [(slot, j) for slot, j in enumerate(inputs) if depends[j] and partials[slot]]
+        flows = graph.flows(node)
+        leaving[i] = [(slot, j) for slot, j in enumerate(inputs) if depends[j] and flows[slot]]
         for _, j in leaving[i]:
             arriving[j] += 1
     return Edges(leaving, arriving)

@@ -90,6 +90,10 @@ class ExpressionParser:
         self._reduce(1)
         return self.values.pop()
 
+    def solid_value(self, value: Value) -> Value:
+        """A value that can have a name: of single numbers, each can."""
+        return value
+
     def _operand(self, token: Token) -> bool:
         """Take a token, no name, where a value must begin; returns whether a value is still wanted after it."""
         if token.kind == NUMBER:
@@ -174,17 +178,21 @@ class ExpressionParser:
         else:
             if self.tokens[self.position - 1].text not in ("(", ","):
                 self._argument(call)
-            rule, calls = resolve_call(self.text, self.graph, call)
-            # What a method is called on stands before its name.
-            start = min([call.name.start, *[value.start for value in call.arguments]])
-            node = -1
-            for inputs in calls:
-                node = self._make(rule.name, [node if i < 0 else i for i in inputs], start, token.end)
-                if call.name.text != rule.name and rule.name not in OPERATORS.values():
-                    self.graph.spelling.setdefault(node, call.name.text)
-            self.values.append(Value(node, start, token.end))
+            self.values.append(self._called(call, token))
         self.stack.pop()
         self.depth -= 1
+
+    def _called(self, call: Call, end: Token) -> Value:
+        """The value of a call that ends with `end`."""
+        rule, calls = resolve_call(self.text, self.graph, call)
+        # What a method is called on stands before its name.
+        start = min([call.name.start, *[value.start for value in call.arguments]])
+        node = -1
+        for inputs in calls:
+            node = self._make(rule.name, [node if i < 0 else i for i in inputs], start, end.end)
+            if call.name.text != rule.name and rule.name not in OPERATORS.values():
+                self.graph.spelling.setdefault(node, call.name.text)
+        return Value(node, start, end.end)
 
     def _method(self) -> bool:
         """`x.exp()`: the value is the first argument of the call that begins here."""

@@ -12,7 +12,7 @@ from gradexplain.language.graph import CONSTANT, Graph
 from gradexplain.language.rules import ALIASES, RULES, Rule
 from gradexplain.language.tokens import Token
 
-MODULES = frozenset(["torch", "F", "math", "np", "numpy", "nn", "functional", "special"])
+MODULES = frozenset(["torch", "F", "math", "np", "numpy", "nn", "functional", "special", "linalg"])
 TENSOR_FUNCTIONS = frozenset(
     [
         "sum",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
+
+from gradexplain.language.rules import RULES
 
 INPUT = "input"
 CONSTANT = "constant"
@@ -80,6 +82,10 @@ class Graph:
             if not is_constant[i]:
                 return self._add(_make(Node, (rule, inputs, None)), False)
         return self._add(_make(Node, (rule, inputs, None)), True)
+
+    def flows(self, node: Node) -> Sequence[object]:
+        """For each input of a node whether a gradient can flow to it, as something true or false."""
+        return RULES[node.rule].partials
 
     def name(self, node: int, name: str, before: int = 0) -> int:
         """Give `node` a name, or have a node `identity` take it: for an input, a number, or a node that is older.

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from gradexplain.errors import FormulaError, PointError, nearest
 from gradexplain.language.expression import ExpressionParser
-from gradexplain.language.functions import Value, is_boolean
+from gradexplain.language.functions import TENSOR_FUNCTIONS, Value, is_boolean
 from gradexplain.language.graph import Graph
+from gradexplain.language.shapes import Shape
+from gradexplain.language.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
 from gradexplain.language.tokens import END, LINE_END, NAME, SYMBOL, Token
 
+# What only a formula on tensors has.
+_MAY_BE_TENSORS = re.compile(
+    r"[@\[]|\.m?[TH]\b|\b(?:" + "|".join(sorted({*TENSOR_RULES, *TENSOR_ALIASES, *TENSOR_FUNCTIONS} - {"max", "min"})) + r")\s*\("
+)
 
-def parse(text: str, given: Collection[str] = ()) -> Graph:
+
+def parse(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = MappingProxyType({})) -> Graph:
     """The graph of a formula: statements `name = expression` with `;` or line ends between, the last is the objective.
 
-    `given` holds the names that have a value, so that `e` and `pi` can be variables. Raises FormulaError.
+    `given` holds the names that have a value, so that `e` and `pi` can be variables. `shapes` are those of the inputs
+    that are vectors or matrices; with one, or an operation on tensors, the graph is a TensorGraph. Raises FormulaError.
 
     >>> graph = parse("y_pred = w*x + b; loss = (y_true - y_pred)**2")
     >>> graph.names[graph.objective], [graph.nodes[i].value for i in graph.inputs]
     ('loss', ['w', 'x', 'b', 'y_true'])
     """
-    graph = Graph()
-    parser = ExpressionParser(text, graph, given)
+    parser = _parser(text, given, shapes)
+    graph = parser.graph
     last: Value | None = None
     name: Token | None = None
     before = 0
@@ -31,7 +41,7 @@ def parse(text: str, given: Collection[str] = ()) -> Graph:
         if last is not None and name is None:
             raise parser.error("only the last statement can do without a name", last, "write name = expression")
         name, before = _target(parser), len(graph.nodes)
-        last = parser.expression(";")
+        last = parser.solid_value(parser.expression(";"))
         if name is not None:
             parser.variables[name.text] = _named(graph, last, name.text, before)
     if last is None:
@@ -46,6 +56,20 @@ def parse(text: str, given: Collection[str] = ()) -> Graph:
         raise FormulaError("the formula has no variable to differentiate by", text.rstrip(), 0, len(text.rstrip()),
                            "put a name where the number can change")  # fmt: skip
     return graph
+
+
+def _parser(text: str, given: Collection[str], shapes: Mapping[str, Shape]) -> ExpressionParser:
+    if any(shapes.values()) or _MAY_BE_TENSORS.search(text):
+        from gradexplain.language.tensor_graph import TensorGraph
+        from gradexplain.language.tensor_parser import TensorParser
+
+        graph = TensorGraph(shapes)
+        for shape in shapes.values():
+            for size in shape:
+                if isinstance(size, str):
+                    graph.sizes.setdefault(size, 0)
+        return TensorParser(text, graph, given)
+    return ExpressionParser(text, Graph(), given)
 
 
 def _skip(parser: ExpressionParser, separators: str) -> Token:

@@ -10,9 +10,11 @@ from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
 
+from gradexplain.language import tensor_text
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.language.numerals import write_fraction
 from gradexplain.language.rules import RULES
+from gradexplain.language.tensor_rules import TENSOR_RULES
 
 PRECEDENCE = {
     "gt": 1, "ge": 1, "lt": 1, "le": 1, "eq": 1, "ne": 1, "add": 2, "sub": 2, "mul": 3, "div": 3, "neg": 4, "pow": 5,
@@ -158,10 +160,11 @@ def _bindings(graph: Graph, root: int, names: Mapping[int, str], style: Style) -
             if missing:
                 stack.extend(missing)
                 continue
-            first = done[node.inputs[0]]
             if row is None:
-                done[i] = _Binding(ATOM)
+                product = tensor_text.is_product(graph, i)
+                done[i] = _Binding(PRECEDENCE["mul"], done[node.inputs[0]].minus) if product else _Binding(ATOM)
             else:
+                first = done[node.inputs[0]]
                 minus = node.rule == "neg" or (first.minus and first.precedence >= row.inputs[0] > 1)
                 done[i] = _Binding(first.precedence if node.rule == "identity" else row.precedence, minus)
         stack.pop()
@@ -184,6 +187,8 @@ def _leaf(node: Node, style: Style) -> str:
 def _written_inputs(graph: Graph, i: int) -> tuple[int, ...]:
     """The inputs of a node without those at the end that have their default value."""
     node = graph.nodes[i]
+    if node.rule in TENSOR_RULES:
+        return tensor_text.written_inputs(graph, i)
     inputs, defaults = node.inputs, RULES[node.rule].defaults
     for default in reversed(defaults):
         if graph.nodes[inputs[-1]].value != Fraction(default):
@@ -195,6 +200,8 @@ def _written_inputs(graph: Graph, i: int) -> tuple[int, ...]:
 def _parts(graph: Graph, i: int, style: Style) -> list[str | tuple[int, int]]:
     """The node as literal text and pairs (slot, input) in the order in which they are written."""
     rule, inputs = graph.nodes[i].rule, _written_inputs(graph, i)
+    if rule in TENSOR_RULES:
+        return tensor_text.parts(graph, i)
     row = style.rows.get(rule)
     if row is None:
         begin, end = style.call.format(style.function(graph.spelling.get(i, rule)), "{0}").split("{0}")
@@ -216,8 +223,14 @@ def _needs_group(graph: Graph, i: int, slot: int, bindings: Mapping[int, _Bindin
     """Whether an input has to stand in brackets: it binds too loosely, or begins with a minus after an operator."""
     node = graph.nodes[i]
     row = style.rows.get(node.rule)
+    product = bool(node.inputs) and tensor_text.is_product(graph, node.inputs[slot])
+    if tensor_text.is_product(graph, i):
+        # A product of matrices goes from left to right; other products inside of one stand in brackets.
+        return bindings[node.inputs[slot]].precedence < PRECEDENCE["neg"] and (slot > 0 or not product)
     if row is None:
-        return False
+        return node.rule in TENSOR_RULES and tensor_text.is_postfix(graph, i) and bindings[node.inputs[slot]].precedence < ATOM
+    if product and node.rule in ("mul", "div") and bindings[node.inputs[slot]].precedence < ATOM:
+        return True
     part, least = bindings[node.inputs[slot]], row.inputs[slot]
     minus_inside = part.minus and (slot > 0 or node.rule == "neg") and row.precedence < ATOM and least > 1
     return part.precedence < least or minus_inside

@@ -41,7 +41,8 @@ KEYWORD_HINTS = {
     "return": "leave it out: the last line is the formula",
 }
 
-_KEYWORDS = frozenset(keyword.kwlist)
+# True, False and None are values of settings such as keepdim=True.
+_KEYWORDS = frozenset(keyword.kwlist) - {"True", "False", "None"}
 # How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.
 _make = tuple.__new__
 

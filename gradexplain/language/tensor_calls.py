@@ -1,0 +1,282 @@
+"""Calls of tensor functions: which arguments are tensors, which are settings, and what is made of simpler ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from gradexplain.errors import FormulaError, nearest
+from gradexplain.language.functions import Call, Value
+from gradexplain.language.shapes import ShapeProblem, times
+from gradexplain.language.tensor_graph import Setting, TensorGraph
+from gradexplain.language.tensor_rules import REQUIRED, TENSOR_ALIASES, TENSOR_RULES, TensorRule
+
+if TYPE_CHECKING:
+    from gradexplain.language.tensor_parser import TensorParser
+
+# With more than one tensor these compare element by element.
+ELEMENTWISE_OR = frozenset(("max", "min"))
+# Other spellings of settings in PyTorch and NumPy.
+SPELLINGS = {"axis": "dim", "keepdims": "keepdim", "axes": "dims", "ord": "p", "ddof": "correction", "axis1": "dim0", "axis2": "dim1"}
+MAX_POWER = 64
+
+
+class Arguments:
+    """The arguments of one call; what is taken is gone, and `finish` refuses what is left."""
+
+    def __init__(self, parser: TensorParser, call: Call, start: int, end: int) -> None:
+        self.parser, self.graph, self.name = parser, parser.graph, call.name
+        self.start, self.end = start, end
+        self.values = list(call.arguments)
+        self.keywords = {SPELLINGS.get(key, key): value for key, value in call.keywords.items()}
+        self.keyword_places = {SPELLINGS.get(key, key): place for key, place in call.places.items()}
+
+    def error(self, message: str, hint: str = "", value: Value | None = None) -> FormulaError:
+        """The error at an argument, or at the name."""
+        return self.parser.error(message, value or self.name, hint)
+
+    def tensor(self, *names: str) -> int:
+        """The next argument as a tensor, or the one with a keyword."""
+        node = self.optional_tensor(*names)
+        if node is None:
+            raise self.error(f"an argument of {self.name.text} is missing")
+        return node
+
+    def optional_tensor(self, *names: str) -> int | None:
+        """The same, or None where there is none."""
+        value = self.values.pop(0) if self.values else next(
+            (self.keywords.pop(name) for name in names if name in self.keywords), None)  # fmt: skip
+        if value is None:
+            return None
+        node = self.parser.solid(value)
+        if isinstance(self.graph.nodes[node].value, Setting):
+            if self.graph.nodes[node].value.value is None:  # type: ignore[union-attr]
+                return None
+            raise self.error("a tensor is expected here", "", value)
+        return node
+
+    def tensors(self) -> list[int]:
+        """The elements of the first argument, a list or tuple."""
+        value = self.values.pop(0) if self.values else self.keywords.pop("tensors", None)
+        if value is None or value.node >= 0:
+            raise self.error(f"{self.name.text} takes a list of tensors", "such as cat([a, b], dim=0)", value)
+        return [self.parser.solid(part) for part in self.parser.lists[value.node]]
+
+    def setting(self, name: str, default: Any) -> Any:
+        """The next argument as a setting, or the one with a keyword, or its default."""
+        value = self.values.pop(0) if self.values else self.keywords.pop(name, None)
+        if value is not None and name in self.keywords:
+            raise self.error(f"the argument {name} is given twice", "", value)
+        if value is None:
+            if default is REQUIRED:
+                raise self.error(f"{self.name.text} needs {name}", f"such as {name}=0")
+            return default
+        return self.plain(value)
+
+    def plain(self, value: Value) -> Any:
+        """A value as a setting: a number, a word, or a tuple of numbers."""
+        if value.node < 0:
+            return tuple(self.plain(part) for part in self.parser.lists[value.node])
+        found = self.graph.nodes[value.node].value
+        if isinstance(found, Setting):
+            return found.value
+        if isinstance(found, Fraction):
+            return int(found) if found.denominator == 1 else float(found)
+        if isinstance(found, str) and found in self.graph.sizes:
+            return found
+        raise self.error(f"this setting of {self.name.text} must be a number, not a variable", "", value)
+
+    def sizes(self, name: str = "shape") -> tuple[Any, ...]:
+        """All arguments that are left as a shape, be they a tuple or one by one."""
+        if not self.values:
+            found = self.setting(name, REQUIRED)
+            return found if isinstance(found, tuple) else (found,)
+        plain = [self.plain(value) for value in self.values]
+        self.values = []
+        return plain[0] if len(plain) == 1 and isinstance(plain[0], tuple) else tuple(plain)
+
+    def apply(self, rule: str, *inputs: int, settings: tuple[Any, ...] = ()) -> int:
+        """The node of a rule."""
+        made = [self.graph.setting(value) for value in settings]
+        return self.parser.node(rule, [*inputs, *made], self.start, self.end)
+
+    def finish(self) -> None:
+        """Refuse arguments that nobody took."""
+        for key in self.keywords:
+            if key in ("inplace", "out", "training", "dtype", "device", "requires_grad"):
+                continue
+            rule = TENSOR_RULES.get(TENSOR_ALIASES.get(self.name.text, self.name.text))
+            known = [name for name, _ in rule.settings] if rule else []
+            place = self.keyword_places[key]
+            raise self.error(f"{self.name.text} has no argument {key}", nearest(key, known), Value(0, place.start, place.end))
+        if self.values:
+            raise self.error(f"{self.name.text} takes fewer arguments", "", self.values[0])
+
+
+def _plainly(rule: TensorRule) -> Callable[[Arguments], int]:
+    """The call of a rule: its tensors, then its settings."""
+
+    def call(arguments: Arguments) -> int:
+        if rule.any_number:
+            inputs = arguments.tensors()
+        else:
+            inputs = [arguments.tensor(*names) for names in _NAMES[: len(rule.pullbacks)]]
+        settings = [arguments.setting(name, default) for name, default in rule.settings]
+        return arguments.apply(rule.name, *inputs, settings=tuple(settings))
+
+    return call
+
+
+_NAMES = (("input", "A", "self"), ("target", "other", "B", "weight"), ("bias",))
+
+
+def _product(arguments: Arguments) -> int:
+    return arguments.apply("matmul", arguments.tensor("input"), arguments.tensor("other", "mat2", "vec"))
+
+
+def _linear(arguments: Arguments) -> int:
+    graph = arguments.graph
+    x, weight, bias = arguments.tensor("input"), arguments.tensor("weight"), arguments.optional_tensor("bias")
+    turned = turned_over(graph, weight) if len(graph.shapes[weight]) > 1 else weight
+    product = arguments.apply("matmul", x, turned)
+    return product if bias is None else arguments.apply("add", product, bias)
+
+
+def _matrix_power(arguments: Arguments) -> int:
+    base, power = arguments.tensor("input"), arguments.setting("n", REQUIRED)
+    if not isinstance(power, int) or abs(power) > MAX_POWER:
+        raise arguments.error(f"matrix_power needs a whole number up to {MAX_POWER}")
+    arguments.apply("inverse", base) if power < 0 else arguments.apply("trace", base)
+    base = arguments.apply("inverse", base) if power < 0 else base
+    if not power:
+        return arguments.apply("eye", settings=(arguments.graph.shapes[base][-1],))
+    result = base
+    for _ in range(abs(power) - 1):
+        result = arguments.apply("matmul", result, base)
+    return result
+
+
+def _norm(arguments: Arguments) -> int:
+    x, p = arguments.tensor("input"), arguments.setting("p", 2)
+    dim, keepdim = arguments.setting("dim", None), arguments.setting("keepdim", False)
+    if p in (2, "fro", None):
+        if p == 2 and arguments.name.text == "matrix_norm":
+            raise arguments.error("the largest singular value is not in the language", "norm(A) is the Frobenius norm")
+        return arguments.apply("norm", x, settings=(dim, keepdim))
+    if p == "inf" or not isinstance(p, (int, float)) or p <= 0:
+        raise arguments.error(f"a norm of order {p} is not in the language", "write amax(abs(x)) for the largest element")
+    return arguments.apply("norm_of_order", x, settings=(p, dim, keepdim))
+
+
+def _spread(name: str) -> Callable[[Arguments], int]:
+    def call(arguments: Arguments) -> int:
+        x, dim = arguments.tensor("input"), arguments.setting("dim", None)
+        correction = arguments.setting("correction", None)
+        unbiased = dim if isinstance(dim, bool) else arguments.keywords.pop("unbiased", None)
+        if isinstance(unbiased, Value):
+            unbiased = arguments.plain(unbiased)
+        dim = None if isinstance(dim, bool) else dim
+        if isinstance(correction, bool):
+            unbiased, correction = correction, None
+        correction = correction if correction is not None else int(unbiased if unbiased is not None else True)
+        return arguments.apply(name, x, settings=(dim, correction, arguments.setting("keepdim", False)))
+
+    return call
+
+
+def _layer_norm(arguments: Arguments) -> int:
+    x, shape = arguments.tensor("input"), arguments.setting("normalized_shape", None)
+    weight, bias = arguments.optional_tensor("weight"), arguments.optional_tensor("bias")
+    wanted = shape if isinstance(shape, tuple) else arguments.graph.shapes[x][-1:] if shape is None else (shape,)
+    found = arguments.graph.shapes[x][-len(wanted) :]
+    if not wanted or wanted != found:
+        raise arguments.error(f"layer_norm over {wanted} does not fit an input whose last axes are {found}")
+    eps = arguments.setting("eps", 1e-05)
+    node = arguments.apply("layer_norm", x, settings=(wanted, eps))
+    node = node if weight is None else arguments.apply("mul", node, weight)
+    return node if bias is None else arguments.apply("add", node, bias)
+
+
+def _diag(arguments: Arguments) -> int:
+    x = arguments.tensor("input")
+    return arguments.apply("diag" if len(arguments.graph.shapes[x]) == 1 else "diagonal", x)
+
+
+def _shaped(rule: str) -> Callable[[Arguments], int]:
+    def call(arguments: Arguments) -> int:
+        inputs = [arguments.tensor("input")] if rule in ("reshape", "permute", "flip") else []
+        sizes = arguments.sizes("dims" if rule in ("permute", "flip") else "shape")
+        return arguments.apply(rule, *inputs, settings=(sizes,))
+
+    return call
+
+
+def _flatten(arguments: Arguments) -> int:
+    x = arguments.tensor("input")
+    return arguments.apply("flatten", x, settings=(arguments.setting("start_dim", 0), arguments.setting("end_dim", -1)))
+
+
+def _one_hot(arguments: Arguments) -> int:
+    return arguments.apply("one_hot", arguments.tensor("input"), settings=(arguments.setting("num_classes", REQUIRED),))
+
+
+def _numel(arguments: Arguments) -> int:
+    return size_node(arguments.graph, times(arguments.graph.shapes[arguments.tensor("input")]))
+
+
+def _size(arguments: Arguments) -> int:
+    shape, dim = arguments.graph.shapes[arguments.tensor("input")], arguments.setting("dim", REQUIRED)
+    from gradexplain.language.shapes import axis
+
+    return size_node(arguments.graph, shape[axis(dim, len(shape))])
+
+
+def _tensor(arguments: Arguments) -> int:
+    return arguments.tensor("data")
+
+
+def size_node(graph: TensorGraph, size: int | str) -> int:
+    """The node of a size: a number, a name, or a product of both."""
+    if isinstance(size, int):
+        return graph.constant(size)
+    parts = [graph.constant(int(part) if part.isdigit() else part) for part in size.split("*")]
+    result = parts[0]
+    for part in parts[1:]:
+        result = graph.apply("mul", result, part)
+    return result
+
+
+def turned_over(graph: TensorGraph, node: int) -> int:
+    """The transpose of a matrix; a vector as it is. Raises ShapeProblem for more axes than two."""
+    rank = len(graph.shapes[node])
+    if rank > 2:
+        raise ShapeProblem(".T of more than two axes is not in the language", "write .mT, or transpose(x, dim0, dim1)")
+    return node if rank < 2 else graph.apply("transpose", node, graph.setting(0), graph.setting(1))
+
+
+def swapped(graph: TensorGraph, node: int) -> int:
+    """The last two axes swapped. Raises ShapeProblem where there are none."""
+    rank = len(graph.shapes[node])
+    if rank < 2:
+        raise ShapeProblem(".mT needs a matrix")
+    return graph.apply("transpose", node, graph.setting(rank - 2), graph.setting(rank - 1))
+
+
+PROPERTIES: dict[str, Callable[[TensorGraph, int], int]] = {
+    "T": turned_over, "H": turned_over, "mT": swapped, "mH": swapped, "values": lambda _, node: node,
+}  # fmt: skip
+_WORDS_OF_THE_TABLE = ("kron_left", "kron_right", "prod_of_others", "select_scatter", "slice_scatter", "slice", "select")
+CALLS: dict[str, Callable[[Arguments], int]] = {
+    name: _plainly(rule) for name, rule in TENSOR_RULES.items()
+}  # fmt: skip
+CALLS |= {alias: CALLS[name] for alias, name in TENSOR_ALIASES.items()}
+CALLS |= {
+    "matmul": _product, "mm": _product, "mv": _product, "bmm": _product, "linear": _linear,
+    "matrix_power": _matrix_power, "norm": _norm, "vector_norm": _norm, "matrix_norm": _norm,
+    "var": _spread("var"), "std": _spread("std"), "layer_norm": _layer_norm, "diag": _diag, "diagonal": _diag,
+    "reshape": _shaped("reshape"), "view": _shaped("reshape"), "permute": _shaped("permute"), "flip": _shaped("flip"),
+    "zeros": _shaped("zeros"), "ones": _shaped("ones"), "flatten": _flatten, "ravel": _flatten, "numel": _numel,
+    "size": _size, "tensor": _tensor, "t": lambda arguments: turned_over(arguments.graph, arguments.tensor("input")),
+    "one_hot": _one_hot,
+}  # fmt: skip

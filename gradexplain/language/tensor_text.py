@@ -1,0 +1,93 @@
+"""How operations on tensors are written: products with @, transposes as .T, parts in brackets, settings by keyword."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from gradexplain.language.graph import Graph
+from gradexplain.language.tensor_rules import REQUIRED, TENSOR_RULES
+
+if TYPE_CHECKING:
+    from gradexplain.language.tensor_graph import TensorGraph
+
+PRODUCTS = frozenset(("matmul", "matvec", "vecmat", "dot"))
+# Settings that are written without their names.
+POSITIONAL = frozenset(("shape", "dims", "n", "dim0", "dim1", "num_classes", "normalized_shape"))
+Part = str | tuple[int, int]
+
+
+def written_inputs(graph: Graph, i: int) -> tuple[int, ...]:
+    """The inputs of a node that are written as formulas of their own: all but the settings."""
+    node = graph.nodes[i]
+    return node.inputs[: len(node.inputs) - len(TENSOR_RULES[node.rule].settings)]
+
+
+def is_product(graph: Graph, i: int) -> bool:
+    """Whether a node is written with @: a product of matrices, unless the person called it by name."""
+    return graph.nodes[i].rule in PRODUCTS and i not in graph.spelling
+
+
+def is_postfix(graph: Graph, i: int) -> bool:
+    """Whether a node is written behind its input, such as x.T and x[0]."""
+    rule = graph.nodes[i].rule
+    return rule in ("select", "slice") or (rule == "transpose" and bool(_turn(graph, i)))
+
+
+def _turn(graph: Graph, i: int) -> str:
+    """`.T` or `.mT`, where a transposition is one of these."""
+    tensors = cast("TensorGraph", graph)
+    node = graph.nodes[i]
+    swapped, rank = set(tensors.settings(node).values()), len(tensors.shapes[node.inputs[0]])
+    return ("" if swapped != {rank - 2, rank - 1} else ".T" if rank == 2 else ".mT") if rank > 1 else ""
+
+
+def parts(graph: Graph, i: int) -> list[Part]:
+    """A node as literal text and pairs (slot, input), in the order in which they are written."""
+    node = graph.nodes[i]
+    rule, inputs = TENSOR_RULES[node.rule], written_inputs(graph, i)
+    settings = cast("TensorGraph", graph).settings(node)
+    if is_product(graph, i):
+        return [(0, inputs[0]), " @ ", (1, inputs[1])]
+    if node.rule == "transpose" and _turn(graph, i):
+        return [(0, inputs[0]), _turn(graph, i)]
+    if node.rule in ("select", "slice"):
+        return [(0, inputs[0]), f"[{':, ' * settings['dim']}{_range(settings)}]"]
+    listed: list[Part] = []
+    for slot, j in enumerate(inputs):
+        listed += [", ", (slot, j)] if slot else [(slot, j)]
+    if node.rule == "stack" and settings["dim"] == 0:
+        return ["[", *listed, "]"]
+    if rule.any_number:
+        listed = ["[", *listed, "]"]
+    for name, default in rule.settings:
+        value = settings[name]
+        if default is REQUIRED or value != default:
+            text = _shown(value) if name in POSITIONAL else f"{name}={_shown(value)}"
+            listed.append(f", {text}" if listed else text)
+    return [f"{graph.spelling.get(i, rule.written or node.rule)}(", *listed, ")"]
+
+
+def _range(settings: dict[str, Any]) -> str:
+    if "index" in settings:
+        return str(settings["index"])
+    start, end, step = (settings[name] for name in ("start", "end", "step"))
+    text = f"{'' if start is None else start}:{'' if end is None else end}"
+    return text if step == 1 else f"{text}:{step}"
+
+
+def _shown(value: Any) -> str:
+    """A setting as it is written; sizes may be names."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(str, value))}{',' * (len(value) == 1)})"
+    return repr(value)
+
+
+def write_part(graph: Graph, i: int) -> str:
+    """The text of a node, in brackets where something could be written behind it."""
+    from gradexplain.language.text import write
+
+    text = write(graph, i, graph.names)
+    if i in graph.names:
+        return graph.names[i]
+    bracketed = graph.nodes[i].inputs and not text.isidentifier() and not text.endswith((")", "]", ".T"))
+    return f"({text})" if bracketed else text
