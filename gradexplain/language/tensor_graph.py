@@ -95,6 +95,9 @@ class TensorGraph(Graph):
         if rule.any_number:
             count = len(node.inputs) - len(rule.settings)
             return (True,) * count + (False,) * len(rule.settings)
+        if node.rule == "cross_entropy" and self.shapes[node.inputs[0]] != self.shapes[node.inputs[1]]:
+            # Classes are no numbers that could be moved a little.
+            return (True, False, *rule.partials[2:])
         return rule.partials
 
     def name(self, node: int, name: str, before: int = 0) -> int:

@@ -1,0 +1,240 @@
+"""Both rule tables on PyTorch's tensors: what a formula on tensors runs on, and its vector-Jacobian products."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from gradexplain.language.graph import CONSTANT, INPUT
+from gradexplain.language.pullbacks import Pullback
+from gradexplain.language.rules import RULES
+from gradexplain.language.tensor_graph import Setting, TensorGraph
+from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.readings.tensors import OPERATORS, Elementwise, function
+from gradexplain.tensor_values import CORNER, MAX_ELEMENTS
+
+_CONSTANTS = {"pi": math.pi, "e": math.e}
+
+
+class TorchBuilder:
+    """Makes tensors of one dtype. `sizes` has the number for every size that has a name."""
+
+    def __init__(self, torch: Any, dtype: Any, sizes: Mapping[str, int]) -> None:
+        self.torch, self.dtype, self.sizes = torch, dtype, sizes
+        self.table = Elementwise(torch, dtype)
+        self.calls = _calls(torch, dtype)
+
+    def number(self, value: Any) -> Any:
+        """A number as Python has it."""
+        if isinstance(value, str):
+            return float(self.sizes[value]) if value in self.sizes else _CONSTANTS[value]
+        return float(value)
+
+    def size(self, size: int | str) -> float:
+        """The number of a size."""
+        if isinstance(size, int):
+            return float(size)
+        return math.prod(float(part) if part.isdigit() else float(self.sizes[part]) for part in size.split("*"))
+
+    def shape(self, value: Any) -> tuple[int, ...]:
+        """The shape of a tensor; () for a number."""
+        return tuple(value.shape) if hasattr(value, "shape") else ()
+
+    def length(self, size: Any) -> Any:
+        """A size in a setting as a number."""
+        return int(self.size(size)) if isinstance(size, str) else size
+
+    def apply(self, rule: str, inputs: Sequence[Any], settings: tuple[Any, ...] = ()) -> Any:
+        """The result of a rule of either table."""
+        if rule in TENSOR_RULES:
+            row = TENSOR_RULES[rule]
+            tensors = [self.table.tensor(value) for value in inputs]
+            call = self.calls.get(rule)
+            if call is not None:
+                return call(*tensors, *settings)
+            named = {name: value for (name, _), value in zip(row.settings, settings, strict=True)}
+            return _find(self.torch, row.torch or rule)(*tensors, **named)
+        if not any(hasattr(value, "dtype") for value in inputs):
+            inputs = [self.table.tensor(value) for value in inputs]
+        if rule in OPERATORS:
+            return OPERATORS[rule](*inputs)
+        if rule in ("where", "heaviside", "polygamma"):
+            return self.calls[rule](*inputs)
+        partials = RULES[rule].partials
+        plain = [k for k, partial in enumerate(partials) if not partial]
+        arguments = [float(value) if k in plain else self.table.tensor(value) for k, value in enumerate(inputs)]
+        return function(self.torch, rule)(*arguments)
+
+    def forward(self, graph: TensorGraph, given: Mapping[int, Any], last: int) -> list[Any]:
+        """The value of every node up to `last`; `given` has those of the inputs. Nodes that nobody needs are None."""
+        needed = graph.ancestors([last])
+        values: list[Any] = []
+        for i, node in enumerate(graph.nodes[: last + 1]):
+            if not needed[i] or isinstance(node.value, Setting):
+                values.append(None)
+            elif node.rule == INPUT:
+                values.append(given[i])
+            elif node.rule == CONSTANT:
+                values.append(self.number(node.value))
+            else:
+                settings = tuple(self._setting(value) for value in graph.settings(node).values())
+                values.append(self.apply(node.rule, [values[j] for j in graph.tensors(node)], settings))
+        return values
+
+    def _setting(self, value: Any) -> Any:
+        return tuple(map(self.length, value)) if isinstance(value, tuple) else value
+
+    def pack(self, value: Any) -> Any:
+        """A tensor as plain data that can go to another process; a single number as such."""
+        if value is None or not hasattr(value, "shape"):
+            return value
+        if not value.dim():
+            return value.item()
+        value = value.detach()
+        known = value.numel() <= MAX_ELEMENTS
+        flat = value.to(self.torch.float64).contiguous() if known or value.dtype != self.torch.float64 else value
+        corner = flat[tuple(slice(CORNER) for _ in flat.shape)]
+        low = high = math.nan
+        if flat.numel():
+            low, high = (bound.item() for bound in self.torch.aminmax(flat))
+        norm = self.torch.linalg.vector_norm(flat).item() if flat.numel() else 0.0
+        data = _bytes(self.torch, flat) if known else None
+        return tuple(value.shape), data, norm, low, high, tuple(corner.shape), tuple(corner.flatten().tolist())
+
+
+def _bytes(torch: Any, flat: Any) -> bytes:
+    """The numbers of a float64 tensor in this machine's order of bytes; NumPy may not be there."""
+    import array
+
+    return array.array("d", flat.flatten().tolist()).tobytes() if flat.numel() else b""
+
+
+def _find(torch: Any, name: str) -> Callable[..., Any]:
+    found = torch
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found  # type: ignore[no-any-return]
+
+
+def _dims(dim: Any, value: Any) -> Any:
+    return tuple(range(value.dim())) if dim is None else dim
+
+
+def _others(torch: Any, a: Any, dim: Any) -> Any:
+    """For each element the product of all others along `dim`, without dividing by it."""
+    moved = a.flatten() if dim is None else a.movedim(dim, -1)
+    ones = torch.ones_like(moved[..., :1])
+    before = torch.cumprod(torch.cat([ones, moved[..., :-1]], -1), -1)
+    after = torch.cumprod(torch.cat([ones, moved.flip(-1)[..., :-1]], -1), -1).flip(-1)
+    product = before * after
+    return product.reshape(a.shape) if dim is None else product.movedim(-1, dim)
+
+
+def _kron_part(torch: Any, g: Any, a: Any, b: Any, left: bool) -> Any:
+    """What flows through a Kronecker product to its left or right side."""
+    sizes = [size for pair in zip(a.shape, b.shape, strict=True) for size in pair]
+    blocks = g.reshape(sizes)
+    other = b if left else a
+    for k in range(a.dim()):
+        other = other.unsqueeze(2 * k if left else 2 * k + 1)
+    dims = tuple(range(1 if left else 0, 2 * a.dim(), 2))
+    return (blocks * other).sum(dims)
+
+
+def _classes(torch: Any, name: str) -> Callable[..., Any]:
+    call = getattr(torch.nn.functional, name)
+    return lambda a, b, reduction: call(a, b if a.shape == b.shape else b.detach().long(), reduction=reduction)
+
+
+def _calls(torch: Any, dtype: Any) -> dict[str, Callable[..., Any]]:
+    """The rules whose call in PyTorch is not the name with tensors and settings."""
+    functional = torch.nn.functional
+
+    def stepped(a: Any, at_zero: Any) -> Any:
+        # PyTorch has no derivative for the step. That of the sign is 0, and lets the step take part in autograd.
+        at = at_zero.to(a.dtype) if hasattr(at_zero, "dtype") else torch.tensor(at_zero, dtype=a.dtype)
+        return torch.heaviside(a.detach(), at.detach()) + 0 * torch.sign(a)
+
+    def tensor(value: Any) -> Any:
+        return value if hasattr(value, "dtype") else torch.tensor(value, dtype=dtype)
+
+    def choice(condition: Any, first: Any, second: Any) -> Any:
+        condition = tensor(condition)
+        return torch.where(condition if condition.dtype == torch.bool else condition != 0, tensor(first), tensor(second))
+
+    def norm(a: Any, dim: Any, keepdim: bool) -> Any:
+        return torch.linalg.vector_norm(a, 2, dim, keepdim)
+
+    def reduction(name: str) -> Callable[..., Any]:
+        return lambda a, dim, keepdim: getattr(torch, name)(a, dim=_dims(dim, a) if a.dim() else 0, keepdim=keepdim)
+
+    def product(a: Any, dim: Any, keepdim: bool) -> Any:
+        if dim is None:
+            return torch.prod(a).reshape([1] * a.dim() if keepdim else [])
+        for k in sorted(dim if isinstance(dim, tuple) else (dim,), key=lambda k: k % a.dim(), reverse=True):
+            a = torch.prod(a, dim=k, keepdim=keepdim)
+        return a
+
+    return {
+        "where": choice,
+        "heaviside": stepped,
+        "polygamma": lambda n, a: torch.polygamma(int(n), tensor(a)),
+        "cat": lambda *args: torch.cat(args[:-1], dim=args[-1]),
+        "stack": lambda *args: torch.stack(args[:-1], dim=args[-1]),
+        "reshape_as": lambda a, b: a.reshape(b.shape),
+        "expand_as": lambda a, b: a.expand_as(b),
+        "slice": lambda a, dim, *bounds: a[(*[slice(None)] * (dim % a.dim()), slice(*bounds))],
+        "flip": lambda a, dims: torch.flip(a, dims if isinstance(dims, tuple) else (dims,)),
+        "prod": product,
+        "prod_of_others": lambda a, dim: _others(torch, a, dim),
+        "kron_left": lambda g, a, b: _kron_part(torch, g, a, b, True),
+        "kron_right": lambda g, a, b: _kron_part(torch, g, a, b, False),
+        "trace": lambda a: a.diagonal(dim1=-2, dim2=-1).sum(-1),
+        "sum": lambda a, dim, keepdim: torch.sum(a.to(dtype), _dims(dim, a), keepdim),
+        "mean": lambda a, dim, keepdim: torch.mean(a.to(dtype), _dims(dim, a), keepdim),
+        "amax": reduction("amax"),
+        "amin": reduction("amin"),
+        "logsumexp": reduction("logsumexp"),
+        "norm": norm,
+        "norm_of_order": lambda a, p, dim, keepdim: torch.linalg.vector_norm(a, p, dim, keepdim),
+        "layer_norm": lambda a, shape, eps: functional.layer_norm(a, shape, eps=eps),
+        "one_hot": lambda b, count: functional.one_hot(b.long(), count).to(dtype),
+        "cross_entropy": _classes(torch, "cross_entropy"),
+        "nll_loss": _classes(torch, "nll_loss"),
+        "squeeze": lambda a, dim: torch.squeeze(a) if dim is None else torch.squeeze(a, dim),
+        "diagonal": lambda a: torch.diagonal(a),
+        "eye": lambda n: torch.eye(n, dtype=dtype),
+        "ones": lambda shape: torch.ones(shape, dtype=dtype),
+        "zeros": lambda shape: torch.zeros(shape, dtype=dtype),
+    }
+
+
+class TensorReading:
+    """Tensors for the reverse walk: local derivatives (None where there are none elementwise) and contributions."""
+
+    def __init__(self, builder: TorchBuilder, graph: TensorGraph, values: Sequence[Any], seed: Any) -> None:
+        self.builder, self.graph, self.values, self._seed = builder, graph, values, seed
+
+    def seed(self) -> Any:
+        return self._seed
+
+    def contribution(self, i: int, slot: int, upstream: Any) -> tuple[Any, Any]:
+        node, values, table = self.graph.nodes[i], self.values, self.builder.table
+        inputs = [table.tensor(values[j]) for j in self.graph.tensors(node)]
+        pullback = Pullback(self.builder, self.graph, node, slot, inputs, values[i], upstream)
+        if node.rule in TENSOR_RULES:
+            return None, pullback.value()
+        local = pullback.local()
+        return local, pullback.fit(upstream * local, self.builder.shape(inputs[slot]))
+
+    @staticmethod
+    def add(first: Any, second: Any) -> Any:
+        return first + second
+
+
+def constant_number(graph: TensorGraph, node: int) -> Fraction | None:
+    """The value of a node that is a number."""
+    value = graph.nodes[node].value
+    return value if isinstance(value, Fraction) else None
