@@ -130,9 +130,9 @@ def parse_point(text: str) -> dict[str, Assignment]:
     ['b', 'w']
     """
     point: dict[str, Assignment] = {}
-    graph = Graph()
     try:
-        parser = ExpressionParser(text, graph)
+        parser = _parser(text, (), {})
+        graph = parser.graph
         while _skip(parser, ",;").kind != END:
             name, equals = parser.tokens[parser.position], parser.tokens[parser.position + 1 : parser.position + 2]
             if name.kind != NAME or not equals or equals[0].text != "=":
@@ -140,7 +140,7 @@ def parse_point(text: str) -> dict[str, Assignment]:
             if name.text in point:
                 raise parser.error(f"{name.text} is given twice", name, "keep one of the values")
             parser.position += 2
-            value = parser.expression(",;")
+            value = parser.solid_value(parser.expression(",;"))
             if parser.first_use:
                 unknown = next(iter(parser.first_use.values()))
                 hint = nearest(unknown.text, ("pi", "e")) or "write a number, such as -2.5e-3, 1/3 or sqrt(2)"

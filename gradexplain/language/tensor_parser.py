@@ -77,7 +77,7 @@ class TensorParser(ExpressionParser):
             self.position += 2
             self.values.append(Value(self.graph.setting(word.text), token.start, end.end))
             return False
-        if text == "]" and self.stack and self._ends_call():
+        if text == "]" and self.tokens[self.position - 1].text == "[":
             raise self.error("this list is empty", token, "put the elements in, such as [1, 2]")
         return super()._operand(token)
 

@@ -30,7 +30,8 @@ class Asked(NamedTuple):
 
     `shapes` are those of the inputs by name, `sizes` the numbers of named sizes; `values` the bytes of float64 numbers
     by input, None for one that has no value and gets random ones; `sources` the nodes whose gradients are wanted;
-    `upstream` is None for 1, or the shape and the bytes of the upstream gradient.
+    `upstream` is None for 1, or the shape and the bytes of the upstream gradient; `forms` are closed forms of
+    gradients by source, as text, to be confirmed at numbers.
     """
 
     source: str
@@ -41,6 +42,7 @@ class Asked(NamedTuple):
     sources: list[int]
     upstream: tuple[Shape, bytes] | None
     dtype: str
+    forms: dict[int, str]
 
 
 def answers(payload: tuple[Any, ...]) -> Iterable[Any]:
@@ -113,7 +115,8 @@ class _Run:
         gradients = self._autograd(witness, wanted, seed)
         with torch.no_grad():
             kinks = self._kinks(values, walk)
-            return self._packed(values, witness, walk, gradients, kinks)
+            holds = {j: self.holds(j, text, values, walk) for j, text in self.asked.forms.items()}
+            return {**self._packed(values, witness, walk, gradients, kinks), "holds": holds}
 
     def _seed(self, objective: Any) -> Any:
         torch = self.torch
@@ -179,6 +182,26 @@ class _Run:
             "finite": all(math.isfinite(row[2]) for row in rows.values()) and _finite(values[self.graph.objective]),
             "upstream": pack(self._seed(values[self.graph.objective])),
         }
+
+    def holds(self, j: int, text: str, values: Sequence[Any], walk: Walk[Any]) -> bool:
+        """Whether a closed form, read again, has the numbers of the chain rule, up to rounding."""
+        graph, table = self.graph, self.exact.table
+        known = {**{i: name for i, name in graph.names.items() if i != graph.objective}, **self.names}
+        shapes = {name: graph.shapes[i] for i, name in known.items()}
+        # A form without a variable is a formula as well.
+        form = parse(f"({text}) + 0*{self.names.get(j) or graph.names[j]}", list(known.values()), shapes)
+        assert isinstance(form, TensorGraph)
+        form.sizes.update(self.asked.sizes)
+        by_name = {name: i for i, name in known.items()}
+        given = {i: table.tensor(values[by_name[str(form.nodes[i].value)]]) for i in form.inputs}
+        value = table.tensor(self.exact.forward(form, given, form.objective)[form.objective])
+        total = walk.totals.get(j)
+        total = self.torch.zeros_like(value) if total is None else table.tensor(total)
+        if value.shape != total.shape:
+            return False
+        finite = self.torch.isfinite(total)
+        scale = total[finite].abs().max() if bool(finite.any()) else 0.0
+        return bool(((value - total)[finite].abs() <= 1e-8 * scale + 1e-300).all())
 
     def compare(self, exact: Any, found: Any) -> tuple[float, str]:
         """The largest |autograd - value| / max(1, |value|) of all elements, and the verdict; no gradient counts as 0."""

@@ -1,0 +1,164 @@
+"""A formula on tensors at a point: the second half of `derive`, from the parsed formula to the record."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradexplain.errors import FormulaError, GradexplainError
+from gradexplain.explain.tensor_forms import tensor_forms
+from gradexplain.explain.tensor_names import TensorNames
+from gradexplain.language.shapes import Shape, write_shape
+from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.text import write
+from gradexplain.point import Given
+from gradexplain.readings.worker import TORCH, Asked
+from gradexplain.tensor_values import Tensor
+
+# So many elements, in all inputs and nodes together, are taken on.
+MAX_MEMORY = 2**31
+TASK = "gradexplain.readings.tensor_witness:answers"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorProblem:
+    """A formula on tensors, ready to be differentiated.
+
+    `point` are the given values by name, `values` the numbers of every input that has a value, as the dtype holds
+    single ones; `sources` the nodes whose gradients are wanted; `upstream` the given gradient of the objective, None
+    for 1; `shapes` those of the inputs, `missing` the inputs without a value; `size` how many nodes the formula has.
+    """
+
+    source: str
+    graph: TensorGraph
+    names: TensorNames
+    point: Mapping[str, Given]
+    values: Mapping[str, Tensor | float]
+    shapes: Mapping[str, Shape]
+    sources: list[int]
+    upstream: Tensor | float | None
+    dtype: str
+    missing: list[str]
+    notes: list[str]
+    size: int
+
+    @property
+    def named(self) -> dict[int, str]:
+        """The names that closed forms are written over: those of the person, but for the objective's."""
+        return {i: name for i, name in self.graph.names.items() if i != self.graph.objective}
+
+    def partial(self, node: int) -> str:
+        """The partial derivative of the objective by a node, as a symbol."""
+        return f"∂{self.names.of[self.graph.objective]}/∂{self.names.of[node]}"
+
+    def seed(self) -> int:
+        """The upstream gradient as a node: a number, or the list of its elements."""
+        graph, upstream = self.graph, self.upstream
+        if upstream is None or not isinstance(upstream, Tensor):
+            from fractions import Fraction
+
+            return graph.constant(Fraction(repr(upstream)) if upstream is not None else 1)
+        return constant_node(graph, upstream)
+
+
+def constant_node(graph: TensorGraph, tensor: Tensor) -> int:
+    """A tensor of known numbers as a node: a list of lists."""
+    from fractions import Fraction
+
+    level = [graph.constant(Fraction(repr(number))) for number in tensor.numbers or ()]
+    for size in reversed(tensor.shape):
+        level = [graph.apply("stack", *level[i : i + size], graph.setting(0)) for i in range(0, len(level), size)]
+    return level[0]
+
+
+def check_size(graph: TensorGraph) -> None:
+    """Raises FormulaError where the tensors of the formula would not fit into memory."""
+    total = 0
+    for i, shape in enumerate(graph.shapes):
+        count = 1
+        for size in shape:
+            count *= size if isinstance(size, int) else max(1, graph.sizes.get(size, 1))
+        total += count
+        if total > MAX_MEMORY:
+            start, end = graph.places.get(i, (0, 0))
+            raise FormulaError(
+                f"the tensors of this formula have more than {MAX_MEMORY:,} elements",
+                hint=f"the first that is too much has the shape {write_shape(shape)}" if end >= start else "",
+            )
+
+
+def not_a_scalar(problem: TensorProblem) -> GradexplainError:
+    """PyTorch's refusal to call backward() on what is no single number, and the ways out with what each would give."""
+    graph, name = problem.graph, problem.names.of[problem.graph.objective]
+    shape = graph.shapes[graph.objective]
+    lines = [f"PyTorch refuses as well: backward() needs one number to differentiate, and {name} has {_count(shape)}"]
+    ways = (("sum", f"sum({name})"), ("mean", f"mean({name})"))
+    for rule, text in ways:
+        top = graph.apply(rule, graph.objective, graph.setting(None), graph.setting(False))
+        lines.append(f"{text}: {_gradients(problem, top)}")
+    ones = "[" * len(shape) + "1, …" + "]" * len(shape)
+    lines.append(f'--upstream "{ones}" with the shape {write_shape(shape)}: the vector-Jacobian product')
+    lines.append("--jacobian: the derivative of each element by each input")
+    message = f"grad can be implicitly created only for scalar outputs: {name} has the shape {write_shape(shape)}"
+    return FormulaError(message, hint="\n  ".join(lines))
+
+
+def _count(shape: Shape) -> str:
+    from gradexplain.language.shapes import times
+
+    return f"{times(shape)} elements"
+
+
+def _gradients(problem: TensorProblem, top: int) -> str:
+    graph = problem.graph
+    objective, graph.objective = graph.objective, top
+    try:
+        found = tensor_forms(graph, problem.sources, graph.constant(1))
+    finally:
+        graph.objective = objective
+    name = problem.names.of[objective]
+    symbol = f"{graph.nodes[top].rule}({name})"
+    return ", ".join(
+        f"∂{symbol}/∂{problem.names.of[j]} = {'…' if root is None else write(graph, root, problem.named)}"
+        for j, root in list(found.items())[:4]
+    )
+
+
+def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:
+    """Everything but PyTorch's numbers; returns a function that waits for these and gives the record."""
+    graph = problem.graph
+    check_size(graph)
+    with_torch = TORCH.installed()
+    if with_torch:
+        TORCH.start()
+    forms = tensor_forms(graph, problem.sources, problem.seed())
+    texts = {j: None if root is None else write(graph, root, problem.named) for j, root in forms.items()}
+    asked = _ask(problem, texts) if with_torch else None
+    from gradexplain.explain.tensor_build import build
+
+    def finish() -> Any:
+        found = next(iter(TORCH.answers(asked))) if asked else {}
+        return build(problem, forms, texts, found)
+
+    return finish
+
+
+def _ask(problem: TensorProblem, texts: Mapping[int, str | None]) -> Asked:
+    values = {name: _data(problem.values.get(name)) for name in problem.shapes}
+    upstream = problem.upstream
+    shape = upstream.shape if isinstance(upstream, Tensor) else ()
+    payload = (
+        problem.source, list(problem.point), dict(problem.shapes), dict(problem.graph.sizes), values,
+        list(problem.sources), None if upstream is None else (shape, _data(upstream)), problem.dtype,
+        {j: text for j, text in texts.items() if text is not None},
+    )  # fmt: skip
+    return TORCH.ask(TASK, payload, alone=True)
+
+
+def _data(value: Tensor | float | None) -> bytes | None:
+    if value is None:
+        return None
+    numbers: Sequence[float] | array[float] = (value.numbers or ()) if isinstance(value, Tensor) else [value]
+    return array("d", numbers).tobytes()
