@@ -34,6 +34,13 @@ def command(
     upstream: Annotated[
         str, typer.Option(metavar="VALUE", help="The gradient of the objective itself, PyTorch's gradient=.")
     ] = "1",
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shape", metavar="NAME=SIZES,…",
+            help="Shapes of vectors and matrices, such as X=4x3 or X=n x d; without values, random ones check the result.",
+        ),
+    ] = None,
     dtype: Annotated[
         DTypeName, typer.Option(help="The floating-point format that PyTorch computes in.")
     ] = DTypeName.float64,
@@ -68,7 +75,7 @@ def command(
     from gradexplain.derive import begin
 
     formula = read_formula(expression)
-    finish = begin(formula, read_points(at), wrt=wrt, upstream=upstream, dtype=dtype.value)
+    finish = begin(formula, read_points(at), wrt=wrt, upstream=upstream, dtype=dtype.value, shape=shape)
     # What the output needs loads while PyTorch does.
     preload(DERIVATION[chosen])
     derivation = finish()

@@ -93,16 +93,15 @@ def not_a_scalar(problem: TensorProblem) -> GradexplainError:
     """PyTorch's refusal to call backward() on what is no single number, and the ways out with what each would give."""
     graph, name = problem.graph, problem.names.of[problem.graph.objective]
     shape = graph.shapes[graph.objective]
-    lines = [f"PyTorch refuses as well: backward() needs one number to differentiate, and {name} has {_count(shape)}"]
-    ways = (("sum", f"sum({name})"), ("mean", f"mean({name})"))
-    for rule, text in ways:
+    lines = [f"backward() starts from one number, and {name} has {_count(shape)}; there are three ways out:"]
+    for rule in ("sum", "mean"):
         top = graph.apply(rule, graph.objective, graph.setting(None), graph.setting(False))
-        lines.append(f"{text}: {_gradients(problem, top)}")
+        lines += [f"{rule}({name}) instead: {line}" for line in _gradients(problem, top)]
     ones = "[" * len(shape) + "1, …" + "]" * len(shape)
-    lines.append(f'--upstream "{ones}" with the shape {write_shape(shape)}: the vector-Jacobian product')
-    lines.append("--jacobian: the derivative of each element by each input")
+    lines.append(f'--upstream "{ones}", an upstream gradient of {write_shape(shape)}: the vector-Jacobian product')
+    lines.append("and --jacobian gives the derivative of every element by every input")
     message = f"grad can be implicitly created only for scalar outputs: {name} has the shape {write_shape(shape)}"
-    return FormulaError(message, hint="\n  ".join(lines))
+    return FormulaError(message, hint="\n".join(lines))
 
 
 def _count(shape: Shape) -> str:
@@ -111,7 +110,8 @@ def _count(shape: Shape) -> str:
     return f"{times(shape)} elements"
 
 
-def _gradients(problem: TensorProblem, top: int) -> str:
+def _gradients(problem: TensorProblem, top: int) -> list[str]:
+    """What a single number made of the objective would give, a line for each of the first inputs."""
     graph = problem.graph
     objective, graph.objective = graph.objective, top
     try:
@@ -120,10 +120,10 @@ def _gradients(problem: TensorProblem, top: int) -> str:
         graph.objective = objective
     name = problem.names.of[objective]
     symbol = f"{graph.nodes[top].rule}({name})"
-    return ", ".join(
+    return [
         f"∂{symbol}/∂{problem.names.of[j]} = {'…' if root is None else write(graph, root, problem.named)}"
         for j, root in list(found.items())[:4]
-    )
+    ]
 
 
 def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:

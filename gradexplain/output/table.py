@@ -29,6 +29,11 @@ def render(derivation: Derivation, width: int | None = None, color: bool = False
     With `color` the text has ANSI escape sequences; what colour says is also said in words.
     """
     width = terminal_width() if width is None else width
+    if derivation.has_tensors:
+        from gradexplain.output.tensor_table import parts as tensor_parts
+
+        return print_parts([*_header(derivation, width), *tensor_parts(derivation, width), *_gradient(derivation, width),
+                            *_conclusion(derivation)], width, color)  # fmt: skip
     parts: list[RenderableType] = [
         *_header(derivation, width),
         *_forward(derivation, width),
@@ -70,7 +75,9 @@ def print_parts(parts: list[RenderableType], width: int, color: bool) -> str:
 
 
 def _header(derivation: Derivation, width: int) -> list[RenderableType]:
-    point = ", ".join(f"{name} = {value}" for name, value in derivation.point.items())
+    # The values of vectors and matrices have a table of their own.
+    shown = {} if derivation.has_tensors else derivation.point
+    point = ", ".join(f"{name} = {value}" for name, value in shown.items())
     where = (f"at {point}   " if point else "") + derivation.dtype
     statements = list(derivation.statements)
     if len(statements) > MAX_ROWS:
