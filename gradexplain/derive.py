@@ -33,6 +33,8 @@ def derive(
     upstream: Any = 1.0,
     dtype: str = "float64",
     shape: str | Sequence[str] | Mapping[str, Any] | None = None,
+    jacobian: bool = False,
+    hessian: bool = False,
 ) -> Derivation:
     """Differentiate a scalar formula by the chain rule and compare every step with PyTorch's autograd.
 
@@ -50,7 +52,7 @@ def derive(
     >>> derivation.gradient["w"].symbolic, derivation.gradient["w"].autograd, derivation.verdict
     ('-2*x*(y - (w*x + b))', -8.0, 'agrees')
     """
-    return begin(expression, at, wrt=wrt, upstream=upstream, dtype=dtype, shape=shape)()
+    return begin(expression, at, wrt=wrt, upstream=upstream, dtype=dtype, shape=shape, jacobian=jacobian, hessian=hessian)()
 
 
 def begin(
@@ -61,6 +63,8 @@ def begin(
     upstream: Any = 1.0,
     dtype: str = "float64",
     shape: str | Sequence[str] | Mapping[str, Any] | None = None,
+    jacobian: bool = False,
+    hessian: bool = False,
 ) -> Callable[[], Derivation]:
     """The first half of `derive`: everything but PyTorch's numbers, which load meanwhile.
 
@@ -69,8 +73,10 @@ def begin(
     """
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype}", hint=nearest(dtype, DTYPES) or "it is one of " + ", ".join(DTYPES))
+    if jacobian and hessian:
+        raise OptionError("the Jacobian and the Hessian are two questions", hint="ask one at a time")
     with ALONE:
-        return _begin(expression, at, wrt, upstream, dtype, shape)
+        return _begin(expression, at, wrt, upstream, dtype, shape, "jacobian" * jacobian + "hessian" * hessian)
 
 
 def _begin(
@@ -80,6 +86,7 @@ def _begin(
     upstream: Any,
     dtype: str,
     shape: str | Sequence[str] | Mapping[str, Any] | None,
+    want: str,
 ) -> Callable[[], Derivation]:
     point = read_point(at)
     if shape is not None or any(given.tensor is not None for given in point.values()):
@@ -88,12 +95,12 @@ def _begin(
         shapes |= {n: given.tensor.shape for n, given in point.items() if given.tensor is not None and n not in shapes}
     else:
         shapes, sizes = {}, {}
-    graph = parse(expression, [*point, *shapes], shapes)
+    graph = parse(expression, [*point, *shapes], shapes, tensors=bool(want))
     if isinstance(graph, TensorGraph):
         graph.sizes.update(sizes)
         from gradexplain.explain.tensor_problem import begin_tensors
 
-        return begin_tensors(_tensor_problem(expression, graph, point, shapes, wrt, upstream, dtype))
+        return begin_tensors(_tensor_problem(expression, graph, point, shapes, wrt, upstream, dtype, want))
     names = Names(graph)
     notes = check_point(graph, point)
     inputs = {i: names.of[i] for i in graph.inputs}
@@ -128,7 +135,7 @@ def _begin(
 
 def _tensor_problem(
     expression: str, graph: TensorGraph, point: dict[str, Given], shapes: dict[str, Shape],
-    wrt: str | Sequence[str] | None, upstream: Any, dtype: str,
+    wrt: str | Sequence[str] | None, upstream: Any, dtype: str, want: str,
 ) -> TensorProblem:  # fmt: skip
     from gradexplain.explain.tensor_names import TensorNames
     from gradexplain.explain.tensor_problem import TensorProblem, not_a_scalar
@@ -149,10 +156,14 @@ def _tensor_problem(
                               hint="both must have the same shape")  # fmt: skip
     problem = TensorProblem(
         expression, graph, names, point, values, {name: shapes.get(name, ()) for name in inputs},
-        _sources(graph, names, wrt), seed, dtype, [name for name in inputs if name not in point], notes, len(graph.nodes),
+        _sources(graph, names, wrt), seed, dtype, [name for name in inputs if name not in point], notes, len(graph.nodes), want,
     )  # fmt: skip
-    if top and seed is None:
+    if top and seed is None and want != "jacobian":
         raise not_a_scalar(problem)
+    if top and want == "hessian":
+        raise OptionError("a Hessian is that of a single number", hint="name sum(…) or mean(…) of it, or ask for --jacobian")
+    if want and (computed := [names.of[j] for j in problem.sources if graph.nodes[j].rule != INPUT]):
+        raise OptionError(f"the {want.title()} is taken by inputs, and {computed[0]} is computed")
     return problem
 
 

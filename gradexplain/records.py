@@ -155,6 +155,50 @@ class Derivation:
         return render(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Jacobian:
+    """The derivative of every element of the objective by every element of one input.
+
+    `shape` is that of the objective followed by that of the input; `symbolic` the matrix as a formula where it is one,
+    `product` the vector-Jacobian product with the upstream gradient `g`; the rest is as for a Gradient.
+    """
+
+    partial: str
+    shape: tuple[int, ...]
+    symbolic: str | None
+    product: str | None
+    value: Value | Tensor
+    autograd: Value | Tensor
+    error: Value
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hessian:
+    """The second derivatives of the objective by all elements of the inputs, in the order of `elements`.
+
+    `symbolic` has, by pairs of inputs such as "w,b", the block of second derivatives as a formula where it is short;
+    `eigenvalues` are in ascending order, and `meaning` says what they tell about the point.
+    """
+
+    elements: tuple[str, ...]
+    symbolic: Mapping[str, str]
+    value: Value | Tensor
+    autograd: Value | Tensor
+    error: Value
+    verdict: str
+    eigenvalues: tuple[float, ...]
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixDerivation(Derivation):
+    """A derivation with the Jacobians by input, or the Hessian, that were asked for."""
+
+    jacobian: Mapping[str, Jacobian] | None
+    hessian: Hessian | None
+
+
 def maker(record: type[Record]) -> Callable[..., Record]:
     """A function that makes records of one kind, from the values of all their fields in order.
 

@@ -41,6 +41,12 @@ def command(
             help="Shapes of vectors and matrices, such as X=4x3 or X=n x d; without values, random ones check the result.",
         ),
     ] = None,
+    jacobian: Annotated[
+        bool, typer.Option("--jacobian", help="Also the derivative of every element of the result by every input.")
+    ] = False,
+    hessian: Annotated[
+        bool, typer.Option("--hessian", help="Also the second derivatives, their eigenvalues and what they say.")
+    ] = False,
     dtype: Annotated[
         DTypeName, typer.Option(help="The floating-point format that PyTorch computes in.")
     ] = DTypeName.float64,
@@ -75,7 +81,7 @@ def command(
     from gradexplain.derive import begin
 
     formula = read_formula(expression)
-    finish = begin(formula, read_points(at), wrt=wrt, upstream=upstream, dtype=dtype.value, shape=shape)
+    finish = begin(formula, read_points(at), wrt=wrt, upstream=upstream, dtype=dtype.value, shape=shape, jacobian=jacobian, hessian=hessian)
     # What the output needs loads while PyTorch does.
     preload(DERIVATION[chosen])
     derivation = finish()

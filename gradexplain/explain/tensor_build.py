@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
 from gradexplain.explain.chains import Chains
 from gradexplain.explain.notes import closed_form_source, listed
+from gradexplain.explain.second_order import SecondForms
+from gradexplain.explain.tensor_matrices import Second
 from gradexplain.explain.tensor_problem import TensorProblem
 from gradexplain.language.backward import Walk, reverse
 from gradexplain.language.graph import INPUT
@@ -24,6 +27,7 @@ from gradexplain.records import (
     ForwardRow,
     Gradient,
     Input,
+    MatrixDerivation,
     Value,
 )
 from gradexplain.tensor_values import Tensor
@@ -50,17 +54,20 @@ def value_of(plain: Any) -> Value | Tensor:
 
 
 def build(
-    problem: TensorProblem, forms: Mapping[int, int | None], texts: Mapping[int, str | None], found: Mapping[str, Any]
-) -> Derivation:
-    """The record. `forms` and `texts` are the closed forms by source; `found` the answer of PyTorch, empty without it."""
-    return _Build(problem, forms, texts, found).derivation()
+    problem: TensorProblem, forms: Mapping[int, int | None], texts: Mapping[int, str | None], formulas: SecondForms,
+    found: Mapping[str, Any],
+) -> Derivation:  # fmt: skip
+    """The record. `forms` and `texts` are the closed forms by source, `formulas` those of Jacobians and Hessians;
+    `found` is the answer of PyTorch, empty without it."""
+    return _Build(problem, forms, texts, formulas, found).derivation()
 
 
 class _Build:
     def __init__(
-        self, problem: TensorProblem, forms: Mapping[int, int | None], texts: Mapping[int, str | None], found: Mapping[str, Any]
-    ) -> None:
-        self.problem, self.forms, self.texts = problem, forms, texts
+        self, problem: TensorProblem, forms: Mapping[int, int | None], texts: Mapping[int, str | None],
+        formulas: SecondForms, found: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        self.problem, self.forms, self.texts, self.formulas = problem, forms, texts, formulas
         self.graph, self.names = problem.graph, problem.names
         self.refused = str(found.get("error", ""))
         self.found = {} if self.refused else found
@@ -120,7 +127,14 @@ class _Build:
         verdicts = {entry.verdict for entry in gradient.values()}
         verdicts |= {row.verdict for row in backward if row.verdict in FAILURES}
         values = self.found.get("values", {})
-        return Derivation(
+        matrices = self.matrices()
+        kind: Any = Derivation
+        if matrices:
+            kind = MatrixDerivation
+            parts = [matrices["hessian"]] if matrices["hessian"] else (matrices["jacobian"] or {}).values()
+            verdicts |= {part.verdict for part in parts}
+        made: Derivation = kind(
+            **matrices,
             source=problem.source,
             statements=closed_form_source(problem),  # type: ignore[arg-type]
             objective=names.of[graph.objective],
@@ -135,10 +149,19 @@ class _Build:
             backward=backward,
             gradient=gradient,
         )
+        return made
+
+    def matrices(self) -> dict[str, Any]:
+        """The Jacobians or the Hessian that were asked for, as fields of a record; empty where none was."""
+        if not self.problem.want:
+            return {}
+        second = Second(self.problem, self.found, self.formulas)
+        return {"jacobian": None, "hessian": None, self.problem.want: second.jacobians() if self.problem.want == "jacobian" else second.hessian()}
 
     def upstream(self) -> Value | Tensor:
         if self.problem.upstream is None:
-            return 1.0
+            shape = self.shape(self.graph.objective)
+            return Tensor.flat(shape, array("d", [1.0]) * math.prod(shape)) if shape else 1.0
         return self.problem.upstream
 
     def shape(self, i: int) -> tuple[int, ...]:

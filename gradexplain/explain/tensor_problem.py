@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradexplain.errors import FormulaError, GradexplainError
+from gradexplain.explain.notes import closed_form_source
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.explain.tensor_names import TensorNames
 from gradexplain.language.shapes import Shape, write_shape
@@ -28,7 +29,8 @@ class TensorProblem:
 
     `point` are the given values by name, `values` the numbers of every input that has a value, as the dtype holds
     single ones; `sources` the nodes whose gradients are wanted; `upstream` the given gradient of the objective, None
-    for 1; `shapes` those of the inputs, `missing` the inputs without a value; `size` how many nodes the formula has.
+    for ones; `shapes` those of the inputs, `missing` the inputs without a value; `size` how many nodes the formula has;
+    `want` is `jacobian` or `hessian` where one was asked for.
     """
 
     source: str
@@ -43,6 +45,7 @@ class TensorProblem:
     missing: list[str]
     notes: list[str]
     size: int
+    want: str = ""
 
     @property
     def named(self) -> dict[int, str]:
@@ -56,6 +59,8 @@ class TensorProblem:
     def seed(self) -> int:
         """The upstream gradient as a node: a number, or the list of its elements."""
         graph, upstream = self.graph, self.upstream
+        if upstream is None and graph.shapes[graph.objective]:
+            return graph.apply("ones", graph.setting(graph.shapes[graph.objective]))
         if upstream is None or not isinstance(upstream, Tensor):
             from fractions import Fraction
 
@@ -135,24 +140,30 @@ def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:
         TORCH.start()
     forms = tensor_forms(graph, problem.sources, problem.seed())
     texts = {j: None if root is None else write(graph, root, problem.named) for j, root in forms.items()}
-    asked = _ask(problem, texts) if with_torch else None
+    statements = "\n".join(closed_form_source(problem))
+    from gradexplain.explain.second_order import second_forms
     from gradexplain.explain.tensor_build import build
+
+    formulas = second_forms(problem, forms)
+    asked = _ask(problem, texts, statements, formulas.matrices) if with_torch else None
 
     def finish() -> Any:
         found = next(iter(TORCH.answers(asked))) if asked else {}
-        return build(problem, forms, texts, found)
+        return build(problem, forms, texts, formulas, found)
 
     return finish
 
 
-def _ask(problem: TensorProblem, texts: Mapping[int, str | None]) -> Asked:
+def _ask(
+    problem: TensorProblem, texts: Mapping[int, str | None], statements: str, matrices: Mapping[str, str]
+) -> Asked:
     values = {name: _data(problem.values.get(name)) for name in problem.shapes}
     upstream = problem.upstream
     shape = upstream.shape if isinstance(upstream, Tensor) else ()
     payload = (
         problem.source, list(problem.point), dict(problem.shapes), dict(problem.graph.sizes), values,
         list(problem.sources), None if upstream is None else (shape, _data(upstream)), problem.dtype,
-        {j: text for j, text in texts.items() if text is not None},
+        {j: text for j, text in texts.items() if text is not None}, problem.want, statements, dict(matrices),
     )  # fmt: skip
     return TORCH.ask(TASK, payload, alone=True)
 

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gradexplain.errors import columns
+from gradexplain.output import matrices
 from gradexplain.output.backward import backward
 from gradexplain.output.cells import KEPT_ROWS, MAX_ROWS, elided, more, table, text
 from gradexplain.output.formats import Look
@@ -32,13 +33,14 @@ def render(derivation: Derivation, width: int | None = None, color: bool = False
     if derivation.has_tensors:
         from gradexplain.output.tensor_table import parts as tensor_parts
 
-        return print_parts([*_header(derivation, width), *tensor_parts(derivation, width), *_gradient(derivation, width),
-                            *_conclusion(derivation)], width, color)  # fmt: skip
+        passes = tensor_parts(derivation, width)
+    else:
+        passes = [*_forward(derivation, width), *backward(derivation, width)]
     parts: list[RenderableType] = [
         *_header(derivation, width),
-        *_forward(derivation, width),
-        *backward(derivation, width),
+        *passes,
         *_gradient(derivation, width),
+        *matrices.parts(derivation),
         *_conclusion(derivation),
     ]
     return print_parts(parts, width, color)
