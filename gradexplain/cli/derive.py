@@ -25,7 +25,7 @@ def command(
     at: Annotated[
         list[str] | None,
         typer.Option(
-            "--at", metavar="NAME=VALUE,…", help="Values of the inputs, such as w=1,b=1/3, or @FILE (JSON); repeatable."
+            "--at", metavar="NAME=VALUE,…", help="Values of the inputs, such as w=1,b=1/3 or X=[[1,2],[3,4]] or X=@X.csv, or @FILE (JSON); repeatable."
         ),
     ] = None,
     wrt: Annotated[
