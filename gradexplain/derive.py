@@ -138,7 +138,7 @@ def _tensor_problem(
     wrt: str | Sequence[str] | None, upstream: Any, dtype: str, want: str,
 ) -> TensorProblem:  # fmt: skip
     from gradexplain.explain.tensor_names import TensorNames
-    from gradexplain.explain.tensor_problem import TensorProblem, not_a_scalar
+    from gradexplain.explain.tensor_problem import TensorProblem, check_classes, not_a_scalar
 
     names = TensorNames(graph)
     notes = check_point(graph, point)
@@ -154,9 +154,17 @@ def _tensor_problem(
         if own != top:
             raise OptionError(f"upstream has the shape {write_shape(own)}, and {names.of[graph.objective]} {write_shape(top)}",
                               hint="both must have the same shape")  # fmt: skip
+    sources = _sources(graph, names, wrt)
+    classes = check_classes(graph, names, {name: value for name, value in values.items() if isinstance(value, Tensor)})
+    if wrt is None:
+        sources = [j for j in sources if names.of[j] not in classes] or sources
+        notes += [f"{name} has classes, whole numbers that have no gradient" for name in classes]
+    elif unable := [names.of[j] for j in sources if names.of[j] in classes]:
+        raise OptionError(f"{unable[0]} has classes, whole numbers that cannot require gradients",
+                          hint="leave it out of wrt")  # fmt: skip
     problem = TensorProblem(
         expression, graph, names, point, values, {name: shapes.get(name, ()) for name in inputs},
-        _sources(graph, names, wrt), seed, dtype, [name for name in inputs if name not in point], notes, len(graph.nodes), want,
+        sources, seed, dtype, [name for name in inputs if name not in point], notes, len(graph.nodes), want,
     )  # fmt: skip
     if top and seed is None and want != "jacobian":
         raise not_a_scalar(problem)

@@ -11,7 +11,7 @@ from gradexplain.explain.chains import Chains
 from gradexplain.explain.notes import closed_form_source, listed
 from gradexplain.explain.second_order import SecondForms
 from gradexplain.explain.tensor_matrices import Second
-from gradexplain.explain.tensor_problem import TensorProblem
+from gradexplain.explain.tensor_problem import TensorProblem, Texts
 from gradexplain.language.backward import Walk, reverse
 from gradexplain.language.graph import INPUT
 from gradexplain.language.rules import RULES, title_for
@@ -54,22 +54,20 @@ def value_of(plain: Any) -> Value | Tensor:
 
 
 def build(
-    problem: TensorProblem, forms: Mapping[int, int | None], texts: Mapping[int, str | None], formulas: SecondForms,
-    found: Mapping[str, Any],
-) -> Derivation:  # fmt: skip
-    """The record. `forms` and `texts` are the closed forms by source, `formulas` those of Jacobians and Hessians;
-    `found` is the answer of PyTorch, empty without it."""
-    return _Build(problem, forms, texts, formulas, found).derivation()
+    problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]
+) -> Derivation:
+    """The record. `texts` are the closed forms by source, `formulas` those of Jacobians and Hessians; `found` is the
+    answer of PyTorch, empty without it."""
+    return _Build(problem, texts, formulas, found).derivation()
 
 
 class _Build:
     def __init__(
-        self, problem: TensorProblem, forms: Mapping[int, int | None], texts: Mapping[int, str | None],
-        formulas: SecondForms, found: Mapping[str, Any],
-    ) -> None:  # fmt: skip
-        self.problem, self.forms, self.texts, self.formulas = problem, forms, texts, formulas
+        self, problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]
+    ) -> None:
+        self.problem, self.texts, self.formulas = problem, texts, formulas
         self.graph, self.names = problem.graph, problem.names
-        self.refused = str(found.get("error", ""))
+        self.refused, self.refused_at = str(found.get("error", "")), found.get("node")
         self.found = {} if self.refused else found
         self.rows: Mapping[int, Any] = self.found.get("rows", {})
         self.kinks: Mapping[int, int] = self.found.get("kinks", {})
@@ -81,7 +79,11 @@ class _Build:
         """The verdict on node `j`, and where it began: the node nearest to the objective that has the same failure."""
         if j not in self.rows:
             self.began[j] = None
-            return "unverified"
+            if self.refused_at is None:
+                return "unverified"
+            name = self.names.of.get(self.refused_at, "a constant")
+            self.began[j] = Began(name, f"PyTorch cannot compute {self.names.expression(self.refused_at)}")
+            return "undefined"
         verdict = str(self.rows[j][3])
         at_kink = [s.through for s in self.walk.steps[j] if s.through in self.kinks]
         above = [s.through for s in self.walk.steps[j] if self.began.get(s.through) is not None]
@@ -198,18 +200,21 @@ class _Build:
             self.verdicts[j], self.began[j],
         )  # fmt: skip
 
+    def form(self, j: int) -> tuple[int | None, str | None]:
+        """The closed form of a gradient that has the right numbers here, as node and text; None where there is none."""
+        which = self.found.get("holds", {}).get(j, 0)
+        roots, texts = self.texts.roots[j], self.texts.texts[j]
+        return (roots[which], texts[which]) if texts and which >= 0 else (None, None)
+
     def gradient(self, j: int) -> Gradient:
         """The entry of source `j`; what nothing flows to has a gradient of 0."""
         problem, graph = self.problem, self.graph
-        root, text = self.forms[j], self.texts[j]
-        holds = self.found.get("holds", {}).get(j, True)
-        if not holds:
-            root = text = None
+        root, text = self.form(j)
         named_on_the_way = bool(problem.named)
         visible = set(graph.names) if named_on_the_way else set(problem.names.of)
         chains = Chains(self.walk, self.names.of, visible, problem.sources, graph.objective)
         total, autograd, error, _, _ = self.rows.get(j, (None, None, None, "", ()))
-        verdict = self.verdicts.get(j, "agrees" if self.rows else "unverified")
+        verdict = self.verdicts.get(j, "agrees" if self.rows else "undefined" if self.refused_at is not None else "unverified")
         if j not in self.rows and self.rows:
             zeros = Tensor.of(_zeros(self.shape(j))) if self.shape(j) else 0.0
             total, autograd, error = zeros, zeros, 0.0
@@ -222,7 +227,10 @@ class _Build:
     def notes(self) -> list[str]:
         """Remarks on the derivation as a whole."""
         problem, notes = self.problem, []
-        if self.refused:
+        if self.refused and self.refused_at in self.names.of:
+            at = self.names.expression(self.refused_at)  # type: ignore[arg-type]
+            notes.append(f"{at} does not exist here, and PyTorch refuses it: {self.refused}")
+        elif self.refused:
             notes.append(f"PyTorch refused: {self.refused}")
         elif not self.found:
             notes.append("PyTorch is not installed, so autograd's column is empty; install it with pip install torch")
@@ -241,7 +249,7 @@ class _Build:
             began = self.began.get(j)
             if self.verdicts.get(j) == "convention" and began is not None:
                 notes.append(f"{problem.partial(j)}: {began.reason}")
-        long = [j for j in problem.sources if self.texts[j] is None or not self.found.get("holds", {}).get(j, True)]
+        long = [j for j in problem.sources if self.form(j)[1] is None]
         if long:
             notes.append(f"the closed form of {listed(long, problem.partial)} is too long to write out, or was not confirmed "
                          "at numbers; the chain stands for it")  # fmt: skip

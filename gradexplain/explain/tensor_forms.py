@@ -41,14 +41,15 @@ class _FormulaReading:
 
 
 def tensor_forms(
-    graph: TensorGraph, sources: Sequence[int], seed: int, edges: Edges | None = None
+    graph: TensorGraph, sources: Sequence[int], seed: int, generic: bool = True, edges: Edges | None = None
 ) -> dict[int, int | None]:
     """The closed form of the gradient by each source, as a node added to `graph`; None where it is too long.
 
     `seed` is the node of the upstream gradient. Named nodes stay symbols. Each form has the shape of its source.
+    With `generic`, exceptions of a rule for single values are left out.
     """
     atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
-    algebra = TensorAlgebra(graph, atoms)
+    algebra = TensorAlgebra(graph, atoms, generic)
     walk = reverse(graph, sources, _FormulaReading(algebra, seed), edges=edges, keep=False)
     found: dict[int, int | None] = {}
     for j in sources:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradexplain.errors import FormulaError, GradexplainError
+from gradexplain.errors import FormulaError, GradexplainError, PointError
 from gradexplain.explain.notes import closed_form_source
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.explain.tensor_names import TensorNames
+from gradexplain.language.graph import INPUT
 from gradexplain.language.shapes import Shape, write_shape
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.text import write
@@ -94,6 +95,27 @@ def check_size(graph: TensorGraph) -> None:
             )
 
 
+def check_classes(graph: TensorGraph, names: TensorNames, values: Mapping[str, Tensor]) -> list[str]:
+    """The inputs whose numbers are classes, and nothing else. Raises PointError where one is no class that there is."""
+    found: dict[int, bool] = {}
+    for node in graph.nodes:
+        for slot, j in enumerate(graph.tensors(node)):
+            classes = node.rule in ("cross_entropy", "nll_loss", "one_hot") and slot == len(graph.tensors(node)) - 1
+            classes = classes and (node.rule == "one_hot" or graph.shapes[node.inputs[0]] != graph.shapes[j])
+            found[j] = found.get(j, True) and classes
+            if classes and graph.nodes[j].rule == INPUT and names.of[j] in values:
+                scores = graph.shapes[node.inputs[0]]
+                count = graph.settings(node)["num_classes"] if node.rule == "one_hot" else scores[1 if len(scores) > 1 else 0]
+                _check_classes(names.of[j], values[names.of[j]], count)
+    return [names.of[j] for j in graph.inputs if found.get(j)]
+
+
+def _check_classes(name: str, tensor: Tensor, count: int | str) -> None:
+    wrong = next((x for x in tensor.numbers or () if x != int(x) or x < 0 or (isinstance(count, int) and x >= count)), None)
+    if wrong is not None:
+        raise PointError(f"{name} has {wrong:g}, which is no class", hint=f"the classes are the whole numbers from 0 to {count} - 1")
+
+
 def not_a_scalar(problem: TensorProblem) -> GradexplainError:
     """PyTorch's refusal to call backward() on what is no single number, and the ways out with what each would give."""
     graph, name = problem.graph, problem.names.of[problem.graph.objective]
@@ -131,6 +153,21 @@ def _gradients(problem: TensorProblem, top: int) -> list[str]:
     ]
 
 
+class Texts:
+    """The closed forms by source, as nodes and as text: first in general, then with the exceptions for single values."""
+
+    def __init__(self, graph: TensorGraph, named: Mapping[int, str], forms: Sequence[Mapping[int, int | None]]) -> None:
+        self.roots: dict[int, list[int]] = {}
+        self.texts: dict[int, list[str]] = {}
+        for j in forms[0]:
+            roots = list(dict.fromkeys(root for found in forms if (root := found[j]) is not None))
+            self.roots[j], self.texts[j] = roots, [write(graph, root, named) for root in roots]
+
+    def first(self) -> dict[int, int | None]:
+        """The general form of each source."""
+        return {j: roots[0] if roots else None for j, roots in self.roots.items()}
+
+
 def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:
     """Everything but PyTorch's numbers; returns a function that waits for these and gives the record."""
     graph = problem.graph
@@ -138,24 +175,24 @@ def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:
     with_torch = TORCH.installed()
     if with_torch:
         TORCH.start()
-    forms = tensor_forms(graph, problem.sources, problem.seed())
-    texts = {j: None if root is None else write(graph, root, problem.named) for j, root in forms.items()}
+    forms = [tensor_forms(graph, problem.sources, problem.seed(), generic) for generic in (True, False)]
+    texts = Texts(graph, problem.named, forms)
     statements = "\n".join(closed_form_source(problem))
     from gradexplain.explain.second_order import second_forms
     from gradexplain.explain.tensor_build import build
 
-    formulas = second_forms(problem, forms)
+    formulas = second_forms(problem, texts.first())
     asked = _ask(problem, texts, statements, formulas.matrices) if with_torch else None
 
     def finish() -> Any:
         found = next(iter(TORCH.answers(asked))) if asked else {}
-        return build(problem, forms, texts, formulas, found)
+        return build(problem, texts, formulas, found)
 
     return finish
 
 
 def _ask(
-    problem: TensorProblem, texts: Mapping[int, str | None], statements: str, matrices: Mapping[str, str]
+    problem: TensorProblem, texts: Texts, statements: str, matrices: Mapping[str, str]
 ) -> Asked:
     values = {name: _data(problem.values.get(name)) for name in problem.shapes}
     upstream = problem.upstream
@@ -163,7 +200,7 @@ def _ask(
     payload = (
         problem.source, list(problem.point), dict(problem.shapes), dict(problem.graph.sizes), values,
         list(problem.sources), None if upstream is None else (shape, _data(upstream)), problem.dtype,
-        {j: text for j, text in texts.items() if text is not None}, problem.want, statements, dict(matrices),
+        {j: found for j, found in texts.texts.items() if found}, problem.want, statements, dict(matrices),
     )  # fmt: skip
     return TORCH.ask(TASK, payload, alone=True)
 

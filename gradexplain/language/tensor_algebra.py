@@ -276,6 +276,14 @@ def _reshaped(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) ->
     return inputs[0] if algebra.shape(inputs[0]) == algebra.shape(inputs[1]) else None
 
 
+def _cofactor(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> int | None:
+    """Written with the inverse, which a matrix has in general."""
+    if not algebra.generic or len(algebra.shape(inputs[0])) > 2:
+        return None
+    inverse = algebra.turned(algebra.make("inverse", inputs))
+    return algebra.apply("mul", algebra.make("det", inputs), inverse)
+
+
 def _diagonal(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> int | None:
     """diag(diag(x)) is x, and the diagonal of an outer product is a product element by element."""
     (node,) = inputs
@@ -288,7 +296,7 @@ def _diagonal(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) ->
 _CHANGES: dict[str, Callable[[TensorAlgebra, list[int], list[Any]], int | None]] = {
     "transpose": _turned, "matmul": _multiplied, "matvec": _multiplied, "vecmat": _multiplied, "dot": _multiplied,
     "inverse": _inverted, "sum": _added, "squeeze": _squeezed, "reshape_as": _reshaped, "expand_as": _reshaped,
-    "diagonal": _diagonal,
+    "diagonal": _diagonal, "cofactor": _cofactor,
 }  # fmt: skip
 
 

@@ -38,7 +38,9 @@ def jacobian_of_torch(
 ) -> dict[int, Any]:
     """The same by torch.func.jacrev, which knows nothing of the tables."""
     call = _function(builder, graph, sources, given)
-    found = builder.torch.func.jacrev(call, argnums=tuple(range(len(sources))))(*[given[j] for j in sources])
+    # With gradients off, PyTorch takes short cuts that cannot be differentiated twice.
+    with builder.torch.enable_grad():
+        found = builder.torch.func.jacrev(call, argnums=tuple(range(len(sources))))(*[given[j] for j in sources])
     return dict(zip(sources, found, strict=True))
 
 
@@ -95,8 +97,9 @@ def hessian_of_torch(builder: TorchBuilder, graph: TensorGraph, sources: Sequenc
         return call(*[part.reshape(given[j].shape) for part, j in zip(vector.split(sizes), sources, strict=True)])
 
     start = torch.cat([given[j].reshape(-1) for j in sources])
-    try:
-        return torch.func.hessian(flat)(start)
-    except (RuntimeError, NotImplementedError):
-        # Some operations have no forward mode.
-        return torch.func.jacrev(torch.func.jacrev(flat))(start)
+    with torch.enable_grad():
+        try:
+            return torch.func.hessian(flat)(start)
+        except (RuntimeError, NotImplementedError):
+            # Some operations have no forward mode.
+            return torch.func.jacrev(torch.func.jacrev(flat))(start)

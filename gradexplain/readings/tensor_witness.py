@@ -26,7 +26,7 @@ from gradexplain.readings.tensor_second import (
     jacobian,
     jacobian_of_torch,
 )
-from gradexplain.readings.torch_builder import TensorReading, TorchBuilder
+from gradexplain.readings.torch_builder import Refused, TensorReading, TorchBuilder
 
 TRIALS = 6
 # From this relative error on a difference is no loss of digits but a disagreement.
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     `shapes` are those of the inputs by name, `sizes` the numbers of named sizes; `values` the bytes of float64 numbers
     by input, None for one that has no value and gets random ones; `sources` the nodes whose gradients are wanted;
     `upstream` is None for 1, or the shape and the bytes of the upstream gradient; `forms` are closed forms of
-    gradients by source, as text, to be confirmed at numbers; `want` is `jacobian`, `hessian` or empty, and
+    gradients by source, as texts of which the first is taken that has the right numbers; `want` is `jacobian`, `hessian` or empty, and
     `statements` the formula with a name for its objective; `matrices` are formulas of Jacobians and blocks of a Hessian.
     """
 
@@ -51,7 +51,7 @@ class Asked(NamedTuple):
     sources: list[int]
     upstream: tuple[Shape, bytes] | None
     dtype: str
-    forms: dict[int, str]
+    forms: dict[int, list[str]]
     want: str
     statements: str
     matrices: dict[str, str]
@@ -64,6 +64,8 @@ def answers(payload: tuple[Any, ...]) -> Iterable[Any]:
     with torch.inference_mode(False), torch.enable_grad():
         try:
             yield _Run(torch, Asked(*payload)).answer()
+        except Refused as refused:
+            yield {"error": str(refused), "node": refused.node}
         except (RuntimeError, NotImplementedError, TypeError, ValueError, OverflowError, IndexError) as error:
             yield {"error": str(error).splitlines()[0]}
 
@@ -127,7 +129,7 @@ class _Run:
         gradients = self._autograd(witness, wanted, seed)
         with torch.no_grad():
             kinks = self._kinks(values, walk)
-            holds = {j: self.holds(j, text, values, walk) for j, text in self.asked.forms.items()}
+            holds = {j: self.holds(j, texts, values, walk) for j, texts in self.asked.forms.items()}
             found = {**self._packed(values, witness, walk, gradients, kinks), "holds": holds}
             second = {"jacobian": self._jacobian, "hessian": self._hessian}.get(self.asked.want)
             if second is None:
@@ -159,7 +161,7 @@ class _Run:
         other = hessian_of_torch(self.exact, self.graph, sources, given)
         own = other
         if all(j in asked.forms for j in sources):
-            forms = {self.names[j]: asked.forms[j] for j in sources}
+            forms = {self.names[j]: asked.forms[j][-1] for j in sources}
             shapes = {name: asked.shapes[name] for name in self.names.values()}
             own = hessian(self.exact, asked.statements, names, shapes, forms, {self.names[i]: value for i, value in given.items()})
         finite = bool(torch.isfinite(own).all())
@@ -208,7 +210,7 @@ class _Run:
                 ties = (inputs[0] == pullback.restored(values[i])).sum() if dim is None else (
                     (inputs[0] == pullback.restored(values[i])).sum(dim).max())  # fmt: skip
                 count = int(ties) - 1
-            elif rule.kink == "restored(out)":
+            elif rule.kink in ("out", "restored(out)"):
                 count = int((self.exact.table.tensor(values[i]) == 0).sum())
             else:
                 distance = self.exact.table.expression(rule.kink, inputs)
@@ -254,10 +256,17 @@ class _Run:
         given = {i: table.tensor(values[by_name[str(form.nodes[i].value)]]) for i in form.inputs}
         return table.tensor(self.exact.forward(form, given, form.objective)[form.objective])
 
-    def holds(self, j: int, text: str, values: Sequence[Any], walk: Walk[Any]) -> bool:
-        """Whether the closed form of a gradient has the numbers of the chain rule, up to rounding."""
-        value, total = self._form(text, values), walk.totals.get(j)
-        return self._equal(value, self.torch.zeros_like(value) if total is None else self.exact.table.tensor(total))
+    def holds(self, j: int, texts: Sequence[str], values: Sequence[Any], walk: Walk[Any]) -> int:
+        """Which of the closed forms of a gradient has the numbers of the chain rule, up to rounding; -1 for none."""
+        for k, text in enumerate(texts):
+            try:
+                value = self._form(text, values)
+            except RuntimeError:
+                continue
+            total = walk.totals.get(j)
+            if self._equal(value, self.torch.zeros_like(value) if total is None else self.exact.table.tensor(total)):
+                return k
+        return -1
 
     def _equal(self, value: Any, total: Any) -> bool:
         """Whether two tensors are equal up to rounding, wherever the second one is finite."""
