@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import re
 import unicodedata
@@ -12,15 +13,19 @@ from gradexplain.errors import FormulaError, LimitError
 MAX_CHARACTERS = 5_000_000
 MAX_TOKENS = 1_000_000
 MAX_NAME = 200
-# The kinds of tokens; all but END are groups of the pattern.
+# The kinds of tokens; all but END are groups of the pattern. What is unknown never becomes a token.
 NUMBER, NAME, SYMBOL, END, LINE_END = "number", "name", "symbol", "end", "end_of_line"
+_UNKNOWN = "unknown"
 
+# Blanks after a token belong to its match: whatever follows, they are read once. Any character has a match.
 _PATTERN = re.compile(
     r"(?:[ \t\f]+|\#[^\r\n]*|\\\r?\n)"
-    r"|(?P<number>(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)"
+    r"|(?:(?P<number>(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<name>[^\W\d]\w*)"
     r"|(?P<end_of_line>\r\n|\n|\r)"
-    r"|(?P<symbol>\*\*|//|==|!=|>=|<=|&&|\|\||[-+*/@%^&|~<>=(),;:.\[\]{}!?'\"$`])",
+    r"|(?P<symbol>\*\*|//|==|!=|>=|<=|&&|\|\||[-+*/@%^&|~<>=(),;:.\[\]{}!?'\"$`])"
+    r"|(?P<unknown>.))[ \t\f]*",
+    re.DOTALL,
 )
 
 WRITE_INSTEAD = {
@@ -77,26 +82,27 @@ def tokenize(text: str) -> list[Token]:
 def _scan(text: str, position: int, tokens: list[Token]) -> int:
     """Append the tokens from `position` on. Returns the end, or that of a name that the pattern does not see whole."""
     plain = text.isascii()
-    for found in _PATTERN.finditer(text, position):
-        start, end = found.span()
-        if start != position:
-            break
-        kind, position = found.lastgroup, end
+    for found in itertools.islice(_PATTERN.finditer(text, position), MAX_TOKENS):
+        kind = found.lastgroup
         if kind is None:
             continue
+        start, end = found.span(kind)
         piece = text[start:end]
-        if kind == NAME and (not plain or end - start > MAX_NAME or piece in _KEYWORDS):
-            while end < len(text) and text[end] > "\x7f" and text[start : end + 1].isidentifier():
-                end += 1
-            piece = _checked_name(text, start, end)
+        if kind == NAME:
+            if not plain or end - start > MAX_NAME or piece in _KEYWORDS:
+                seen = end
+                while end < len(text) and text[end] > "\x7f" and text[start : end + 1].isidentifier():
+                    end += 1
+                piece = _checked_name(text, start, end)
+                if end != seen:
+                    tokens.append(Token(NAME, piece, start, end))
+                    return end
+        elif kind == _UNKNOWN:
+            raise _unknown_character(text, start)
         tokens.append(_make(Token, (kind, piece, start, end)))
-        if len(tokens) > MAX_TOKENS:
-            raise LimitError(f"the formula has more than {MAX_TOKENS:,} names, numbers and symbols")
-        if end != position:
-            return end
-    if position < len(text):
-        raise _unknown_character(text, position)
-    return position
+    if len(tokens) > MAX_TOKENS:
+        raise LimitError(f"the formula has more than {MAX_TOKENS:,} names, numbers and symbols")
+    return found.end()
 
 
 def _checked_name(text: str, start: int, end: int) -> str:
