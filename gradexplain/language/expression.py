@@ -244,10 +244,10 @@ class ExpressionParser:
             rule, _, token, _ = stack.pop()
             right = values.pop()
             if rule == "neg":
-                operands, start = (right,), token.start
+                operands, start = [right], token.start
             else:
                 left = values.pop()
-                operands, start = (left, right), left.start
+                operands, start = [left, right], left.start
             for value in operands:
                 if nodes[value.node].rule in COMPARISONS:
                     hint = "comparisons belong in the condition of where(…) and cannot be chained"

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gradexplain.language.backward import Step, Walk, reverse
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.rules import RULES
-from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, exactly, finite, losses, mp
+from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, exactly, finite, losses, mp, to_floats
 from gradexplain.readings.compiled import expression, function
 
 DIGITS = (80, 180, 400, 900, 1700)
@@ -24,7 +25,7 @@ DEAD = 0
 _WITH_KINK = frozenset(rule.name for rule in RULES.values() if rule.kink and not rule.boolean) | {"where"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Exact:
     """The exact values: `values` of every node (None where an input is missing), the walk, and the nodes at a kink.
 
@@ -34,6 +35,17 @@ class Exact:
     values: list[Number]
     walk: Walk[Number]
     kinks: frozenset[int]
+
+    @cached_property
+    def floats(self) -> list[Any]:
+        """The values as the nearest floats."""
+        return to_floats(self.values)
+
+    @cached_property
+    def gradients(self) -> dict[int, Any]:
+        """The totals of the walk as the nearest floats, by node."""
+        totals = self.walk.totals
+        return dict(zip(totals, to_floats(totals.values()), strict=True))
 
 
 def evaluate(graph: Graph, given: Mapping[int, Any], last: int | None = None, constants: bool = False) -> list[Number]:
