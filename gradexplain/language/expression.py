@@ -46,6 +46,8 @@ class ExpressionParser:
         self.position = 0
         self.operations = 0
         self.variables: dict[str, int] = {}
+        # The nodes of all names that can mean nothing else.
+        self.known: dict[str, int] = {}
         self.first_use: dict[str, Token] = {}
         self.values: list[Value] = []
         self.stack: list[Pending] = []
@@ -61,9 +63,15 @@ class ExpressionParser:
         tokens, want_value = self.tokens, True
         while True:
             token = tokens[self.position]
-            kind = token.kind
-            if kind == SYMBOL:
-                if not self.depth and token.text in separators:
+            kind, text, start, end = token
+            if kind == NAME:
+                if want_value and text in self.known and tokens[self.position + 1].text != "(":
+                    self.values.append(_make(Value, (self.known[text], start, end)))
+                    self.position += 1
+                    want_value = False
+                    continue
+            elif kind == SYMBOL:
+                if not self.depth and text in separators:
                     break
             elif kind == LINE_END and self.depth:
                 self.position += 1
@@ -74,8 +82,6 @@ class ExpressionParser:
                 want_value = self._name(token) if kind == NAME else self._operand(token)
             else:
                 want_value = self._operator(token)
-            if self.depth > MAX_DEPTH:
-                raise LimitError(f"brackets are nested more than {MAX_DEPTH:,} deep", self.text, token.start, token.end)
             self.position += 1
         if self.depth:
             opened = next(pending for pending in self.stack if not pending.rule)
@@ -134,6 +140,8 @@ class ExpressionParser:
     def _open(self, token: Token, call: Call | None = None) -> None:
         self.stack.append(Pending("", 0, token, call))
         self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise LimitError(f"brackets are nested more than {MAX_DEPTH:,} deep", self.text, token.start, token.end)
         if call is not None:
             self._keyword(call)
 
@@ -226,7 +234,14 @@ class ExpressionParser:
             if name.lower() in ("nan", "inf", "infinity"):
                 raise self.error(f"{name} is not a number that a gradient can be taken at", token)
         self.first_use.setdefault(name, token)
-        return self.graph.input(name)
+        node = self.graph.input(name)
+        if name not in MODULES:
+            self.known[name] = node
+        return node
+
+    def define(self, name: str, node: int) -> None:
+        """From here on `name` is the node, and no module or input."""
+        self.variables[name] = self.known[name] = node
 
     def _number(self, token: Token) -> int:
         number = read_number(token.text)
