@@ -46,8 +46,6 @@ class ExpressionParser:
         self.position = 0
         self.operations = 0
         self.variables: dict[str, int] = {}
-        # The nodes of all names that can mean nothing else.
-        self.known: dict[str, int] = {}
         self.first_use: dict[str, Token] = {}
         self.values: list[Value] = []
         self.stack: list[Pending] = []
@@ -63,14 +61,8 @@ class ExpressionParser:
         tokens, want_value = self.tokens, True
         while True:
             token = tokens[self.position]
-            kind, text, start, end = token
-            if kind == NAME:
-                if want_value and text in self.known and tokens[self.position + 1].text != "(":
-                    self.values.append(_make(Value, (self.known[text], start, end)))
-                    self.position += 1
-                    want_value = False
-                    continue
-            elif kind == SYMBOL:
+            kind, text, _, _ = token
+            if kind == SYMBOL:
                 if not self.depth and text in separators:
                     break
             elif kind == LINE_END and self.depth:
@@ -234,14 +226,7 @@ class ExpressionParser:
             if name.lower() in ("nan", "inf", "infinity"):
                 raise self.error(f"{name} is not a number that a gradient can be taken at", token)
         self.first_use.setdefault(name, token)
-        node = self.graph.input(name)
-        if name not in MODULES:
-            self.known[name] = node
-        return node
-
-    def define(self, name: str, node: int) -> None:
-        """From here on `name` is the node, and no module or input."""
-        self.variables[name] = self.known[name] = node
+        return self.graph.input(name)
 
     def _number(self, token: Token) -> int:
         number = read_number(token.text)

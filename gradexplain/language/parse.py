@@ -33,7 +33,7 @@ def parse(text: str, given: Collection[str] = ()) -> Graph:
         name, before = _target(parser), len(graph.nodes)
         last = parser.expression(";")
         if name is not None:
-            parser.define(name.text, _named(graph, last, name.text, before))
+            parser.variables[name.text] = _named(graph, last, name.text, before)
     if last is None:
         raise FormulaError("the formula is empty", hint='write one, such as "(y - (w*x+b))**2"')
     if is_boolean(graph, last.node):
