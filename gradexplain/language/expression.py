@@ -107,10 +107,9 @@ class ExpressionParser:
             raise missing_operator(self.text, self.tokens[self.position - 1], token)
         if text in OPERATORS:
             rule = OPERATORS[text]
-            precedence = PRECEDENCE[rule]
             if self.stack:
-                self._reduce(precedence + (rule == "pow"))
-            self.stack.append(_make(Pending, (rule, precedence, token, None)))
+                self._reduce(PRECEDENCE[rule] + (rule == "pow"))
+            self.stack.append(_make(Pending, (rule, PRECEDENCE[rule], token, None)))
             return True
         if text == ")" or text == ",":
             self._reduce(1)
@@ -205,9 +204,8 @@ class ExpressionParser:
             self.position += 1
             self._open(following, Call(token))
             return True
-        _, name, start, end = token
-        node = self.variables[name] if name in self.variables else self._input(token)
-        self.values.append(_make(Value, (node, start, end)))
+        node = self.variables[token.text] if token.text in self.variables else self._input(token)
+        self.values.append(_make(Value, (node, token.start, token.end)))
         return False
 
     def _is_module(self, token: Token) -> bool:
