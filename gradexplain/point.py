@@ -14,6 +14,7 @@ from gradexplain.language.graph import Graph
 from gradexplain.language.numerals import write_number
 from gradexplain.language.parse import Assignment, parse_point
 from gradexplain.readings.dtypes import DTYPES, round_to
+from gradexplain.records import maker
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Given:
         return Fraction(repr(self.number)) if isinstance(self.number, float) else self.number
 
 
+_given = maker(Given)
 _LARGEST = int(DTYPES["float64"].largest)
 Point = str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]
 
@@ -86,6 +88,8 @@ def _fraction(graph: Graph, node: int, number: Fraction | str | None) -> Fractio
 
 
 def _from_python(name: str, value: Any) -> Given:
+    if type(value) is float and math.isfinite(value):
+        return _given(write_number(value), value, None)
     if isinstance(value, Given):
         return value
     if isinstance(value, str):
@@ -115,7 +119,9 @@ def _parse_value(name: str, text: str) -> Assignment:
 def held_value(name: str, given: Given, dtype: str) -> float:
     """The value as the dtype holds it. Raises PointError where it is too large, too small or not real."""
     number = given.number
-    fits = isinstance(number, float) or (number is not None and _fits(number))
+    if isinstance(number, float):
+        return _held(number, name, dtype, given)
+    fits = number is not None and _fits(number)
     return _held(float(number) if fits else _exact(given), name, dtype, given)  # type: ignore[arg-type]
 
 
