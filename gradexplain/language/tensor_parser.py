@@ -69,14 +69,14 @@ class TensorParser(ExpressionParser):
 
     def node(self, rule: str, inputs: list[int], start: int, end: int) -> int:
         """The node of a rule; matrix products are told apart by the number of axes. Raises FormulaError."""
-        return self._make(rule, inputs, start, end)
+        return self._apply(rule, inputs, start, end)
 
-    def _make(self, rule: str, inputs: list[int], start: int, end: int) -> int:
+    def _apply(self, rule: str, inputs: list[int], start: int, end: int) -> int:
         if rule == "matmul":
             ranks = [len(self.graph.shapes[i]) for i in inputs]
             rule = {(1, 1): "dot", (2, 1): "matvec", (1, 2): "vecmat"}.get((ranks[0], ranks[1]), rule)
         try:
-            return super()._make(rule, inputs, start, end)
+            return super()._apply(rule, inputs, start, end)
         except ShapeProblem as problem:
             raise self.problem(problem, start, end, inputs) from None
 
@@ -170,10 +170,9 @@ class TensorParser(ExpressionParser):
         return value if argument else value._replace(node=self.solid(value))
 
     def _reduce(self, precedence: int) -> None:
-        for k in range(len(self.values) - 1, max(-1, len(self.values) - 3), -1):
-            value = self.values[k]
+        if self.stack and self.stack[-1].rule and self.stack[-1].precedence >= precedence:
             # What an operator takes is no list and no setting any more.
-            if self.stack and self.stack[-1].rule and self.stack[-1].precedence >= precedence:
+            for k, value in enumerate(self.values):
                 if value.node < 0:
                     self.values[k] = value._replace(node=self.solid(value))
                 elif isinstance(self.graph.nodes[value.node].value, Setting):
