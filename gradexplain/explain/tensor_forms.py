@@ -55,5 +55,5 @@ def tensor_forms(
         total = walk.totals.get(j, graph.constant(0))
         if total is not None and algebra.number(total) == 0 and graph.shapes[j]:
             total = graph.apply("zeros_like", j)
-        found[j] = None if total is None else algebra.spread(total, graph.shapes[j], (j,))
+        found[j] = None if total is None else algebra.spread(total, graph.shapes[j])
     return found

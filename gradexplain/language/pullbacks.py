@@ -133,6 +133,8 @@ class Pullback(Generic[T]):
                 made.append(_WORDS[node.rule](self, *arguments))
             elif node.rule == "matmul":
                 made.append(matmul(self.builder, *arguments))
+            elif node.rule == "where" and self._is_exception(template, node):
+                made.append(self._solid(arguments[2]))
             elif node.rule in TENSOR_RULES:
                 # A number in the place of a setting is meant as it stands.
                 plain = [template.graph.nodes[j].value for j in node.inputs]
@@ -143,6 +145,12 @@ class Pullback(Generic[T]):
                 assert node.rule in RULES, node.rule
                 made.append(self.builder.apply(node.rule, [self._solid(argument) for argument in arguments]))
         return self._solid(made[template.root])
+
+    def _is_exception(self, template: Template, node: Node) -> bool:
+        """Whether a choice is a rule's own exception for one number, which formulas in general leave out."""
+        condition = template.graph.nodes[node.inputs[0]]
+        number = condition.rule == "eq" and template.graph.nodes[condition.inputs[1]].rule == CONSTANT
+        return number and getattr(self.builder, "generic", False)
 
     def _solid(self, value: Any) -> T:
         return self.builder.number(value.value) if isinstance(value, Setting) else value
