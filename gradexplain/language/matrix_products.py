@@ -53,6 +53,7 @@ def _multiplied(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) 
         rank = len(algebra.shape(factors[k + 1]))
         pair = algebra.graph.apply("matvec" if rank == 1 else "matmul", factors[k], factors[k + 1])
         changed = rewrite(algebra, pair) if len(algebra.shape(factors[k])) == 2 else None
+        changed = _cancelled(algebra, factors[k], factors[k + 1]) if changed is None else changed
         if changed is not None:
             factors[k : k + 2] = [algebra.spread(changed, algebra.shape(pair))]
             result = factors[0]
@@ -62,6 +63,23 @@ def _multiplied(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) 
     if len(factors) == 2 or any(len(algebra.shape(factor)) > 2 for factor in factors):
         return None
     return _product(algebra, factors)
+
+
+def _cancelled(algebra: TensorAlgebra, one: int, other: int) -> int | None:
+    """A matrix beside the inverse of a product that begins or ends with it: B @ inverse(A @ B) is inverse(A)."""
+    for matrix, inverse, end in ((one, other, -1), (other, one, 0)):
+        turned = algebra.is_rule(inverse, "transpose")
+        inner = algebra.graph.nodes[inverse].inputs[0] if turned else inverse
+        if not algebra.is_rule(inner, "inverse") or not algebra.is_rule(algebra.graph.nodes[inner].inputs[0], "matmul"):
+            continue
+        factors = chain(algebra, algebra.graph.nodes[inner].inputs[0])
+        factors = [algebra.turned(factor) for factor in factors[::-1]] if turned else factors
+        if len(factors) < 2 or factors[end] != matrix or len({algebra.shape(factor) for factor in factors}) > 1:
+            continue
+        rest = _product(algebra, factors[:-1] if end else factors[1:])
+        found = algebra.make("inverse", (algebra.turned(rest) if turned else rest,))
+        return algebra.turned(found) if turned else found
+    return None
 
 
 def _product(algebra: TensorAlgebra, factors: list[int]) -> int:
@@ -118,12 +136,12 @@ def _turned(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> i
 
 def joined(algebra: TensorAlgebra, first: int, second: int) -> int | None:
     """Two products with a common side as one: A @ x + B @ x as (A + B) @ x, the single numbers put where they fit."""
-    terms = algebra.summands(first)
-    for k, term in enumerate(terms):
-        found = _pair(algebra, term, second)
-        if found is not None:
-            rest = [*terms[:k], found, *terms[k + 1 :]]
-            return algebra.total(rest) if len(rest) > 1 else found
+    one, other = algebra.summands(first), algebra.summands(second)
+    for k, term in enumerate(one):
+        for m, added in enumerate(other):
+            found = _pair(algebra, term, added)
+            if found is not None:
+                return algebra.total([*one[:k], found, *one[k + 1 :], *other[:m], *other[m + 1 :]])
     return None
 
 

@@ -27,16 +27,21 @@ def is_product(graph: Graph, i: int) -> bool:
     return graph.nodes[i].rule in PRODUCTS and i not in graph.spelling
 
 
-def is_scaled_product(graph: Graph, i: int) -> bool:
+def is_scaled_product(graph: Graph, i: int, slot: int = -1) -> bool:
     """Whether a node is a product of matrices times a single number in front, or divided by one, or negative.
 
-    It can do without brackets: what stands in front may belong to the first matrix as well.
+    The product, which is the input `slot`, can do without brackets: what stands in front may belong to its first matrix.
     """
     rule, inputs, _ = graph.nodes[i]
-    place = {"mul": 1, "div": 0, "neg": 0}.get(rule)
-    if place is None or not is_product(graph, inputs[place]):
+    place, shapes = {"mul": 1, "div": 0, "neg": 0}.get(rule), cast("TensorGraph", graph).shapes
+    if place is None or slot not in (-1, place) or not is_product(graph, inputs[place]) or not shapes[inputs[place]]:
         return False
-    return rule == "neg" or not cast("TensorGraph", graph).shapes[inputs[1 - place]]
+    return rule == "neg" or not shapes[inputs[1 - place]]
+
+
+def is_negative_product(graph: Graph, i: int) -> bool:
+    """Whether a node is written `-A @ B`."""
+    return graph.nodes[i].rule == "neg" and is_product(graph, graph.nodes[i].inputs[0]) and is_scaled_product(graph, i)
 
 
 def is_postfix(graph: Graph, i: int) -> bool:

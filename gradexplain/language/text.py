@@ -167,7 +167,7 @@ def _bindings(graph: Graph, root: int, names: Mapping[int, str], style: Style) -
                 first = done[node.inputs[0]]
                 minus = node.rule == "neg" or (first.minus and first.precedence >= row.inputs[0] > 1)
                 # The minus in `-A @ B` belongs to A as well as to the product.
-                same = node.rule == "identity" or (node.rule == "neg" and tensor_text.is_product(graph, node.inputs[0]))
+                same = node.rule == "identity" or tensor_text.is_negative_product(graph, i)
                 done[i] = _Binding(first.precedence if same else row.precedence, minus)
         stack.pop()
     return done
@@ -233,8 +233,9 @@ def _needs_group(graph: Graph, i: int, slot: int, bindings: Mapping[int, _Bindin
         return bindings[node.inputs[slot]].precedence < PRECEDENCE["neg"] and (slot > 0 or not product)
     if row is None:
         return node.rule in TENSOR_RULES and tensor_text.is_postfix(graph, i) and bindings[node.inputs[slot]].precedence < ATOM
-    if product and tensor_text.is_scaled_product(graph, i):
+    if product and tensor_text.is_scaled_product(graph, i, slot):
         return node.rule == "neg" and bindings[node.inputs[slot]].minus
+    product = product or (bool(node.inputs) and tensor_text.is_negative_product(graph, node.inputs[slot]))
     if product and node.rule in ("mul", "div") and bindings[node.inputs[slot]].precedence < ATOM:
         return True
     part, least = bindings[node.inputs[slot]], row.inputs[slot]
