@@ -1,7 +1,7 @@
 """Rewrites of matrix formulas, as rows in the language itself: what stands on the left becomes what stands on the right.
 
-`A`, `B`, `C` stand for matrices, `R`, `S` for square ones, `u`, `v`, `w` for vectors, `t` for anything, `k`, `p`, `q`,
-`r`, `s` for settings. `ones(k)` is a tensor of ones, whatever its shape. The result is spread to the shape of what it
+`A`, `B`, `C` stand for matrices, `R`, `S` for square ones, `u`, `v`, `w` for vectors, `t` for anything, `i` for an
+axis, `k`, `p`, `q`, `r`, `s` for settings. `ones(k)` is a tensor of ones, whatever its shape. The result is spread to the shape of what it
 replaces, so that `ones(k)*v` may be written `v` wherever something else has the shape already.
 """
 
@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gradexplain.language.graph import CONSTANT, INPUT
-from gradexplain.language.pullbacks import row
+from gradexplain.language.rows import row
 from gradexplain.language.tensor_graph import Setting
 from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.language.templates import Template
@@ -108,10 +108,10 @@ ROWS = (
     ("triu(triu(t, k), k)", "triu(t, k)"),
     # Softmax and its logarithm
     ("exp(log_softmax(t, k))", "softmax(t, k)"),
-    ("exp(t - logsumexp(t, k, True))", "softmax(t, k)"),
+    ("exp(t - logsumexp(t, i, True))", "softmax(t, i)"),
     ("exp(v - logsumexp(v, None, p))", "softmax(v, 0)"),
     ("exp(v - logsumexp(v, k, False))", "softmax(v, 0)"),
-    ("exp(t - unsqueeze(logsumexp(t, k, False), k))", "softmax(t, k)"),
+    ("exp(t - unsqueeze(logsumexp(t, i, False), i))", "softmax(t, i)"),
     # Kronecker products
     ("kron_left(eye(k), R, S)", "trace(S)*eye_like(R)"),
     ("kron_right(eye(k), R, S)", "trace(R)*eye_like(S)"),
@@ -189,6 +189,8 @@ def _matched(algebra: TensorAlgebra, pattern: Template, node: int) -> dict[str, 
 
 
 def _is_kind(algebra: TensorAlgebra, letter: str, node: int) -> bool:
+    if letter == "i":
+        return isinstance(algebra.setting(node), int)
     rank = RANKS.get(letter)
     if rank is None:
         return True

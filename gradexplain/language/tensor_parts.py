@@ -77,6 +77,11 @@ def _reduced(rule: str) -> Change:
         gone = axes(dim, len(shape))
         if dim is not None and (len(gone) == len(shape) and not keepdim):
             return algebra.make(rule, (node,), (None, keepdim))
+        if _is_centered(algebra, node, gone):
+            return algebra.graph.constant(0)
+        terms = algebra.terms(node)
+        if len(terms) > 1 and any(_is_centered(algebra, base, gone) for _, factors in terms for base in factors):
+            return algebra.total([algebra.make(rule, (algebra.spread(algebra.build(*term), shape),), (dim, keepdim)) for term in terms])
         _, factors = algebra.product(node)
         if any(algebra.is_rule(base, "ones") for base in factors):
             rest = {base: exponent for base, exponent in factors.items() if not algebra.is_rule(base, "ones")}
@@ -84,6 +89,22 @@ def _reduced(rule: str) -> Change:
         return _taken_out(algebra, rule, factors, shape, gone, keepdim)
 
     return change
+
+
+def _is_centered(algebra: TensorAlgebra, node: int, gone: tuple[int, ...]) -> bool:
+    """Whether a node is `x - mean(x)`, by whatever name: along the axes of that mean it adds up to 0."""
+    graph = algebra.graph
+    rule, inputs, _ = graph.nodes[node]
+    if rule != "sub":
+        return False
+    mean = graph.nodes[inputs[1]]
+    mean = graph.nodes[mean.inputs[0]] if mean.rule == "identity" else mean
+    if mean.rule != "mean" or mean.inputs[0] != inputs[0]:
+        return False
+    rank = len(graph.shapes[inputs[0]])
+    keepdim, along = graph.settings(mean)["keepdim"], axes(graph.settings(mean)["dim"], rank)
+    # Without its axes, the mean must be broadcast along those.
+    return along == gone and (bool(keepdim) or along == tuple(range(len(along))))
 
 
 def _of_ones(algebra: TensorAlgebra, rule: str, inner: int, shape: Shape, gone: tuple[int, ...], keepdim: bool) -> int:
