@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gradexplain.errors import OptionError, PointError, nearest
 from gradexplain.explain.names import Names
 from gradexplain.language.backward import influenced
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
-from gradexplain.point import Given, Point, held_constants, held_value, read_point, read_upstream
+from gradexplain.language.shapes import Shape, write_shape
+from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.point import Given, Point, held_constants, held_value, read_point, read_tensor_upstream, read_upstream
 from gradexplain.readings.alone import ALONE
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.numbers import program
 from gradexplain.readings.worker import TORCH
 from gradexplain.records import Derivation
+from gradexplain.tensor_point import bind_sizes, read_shapes
+from gradexplain.tensor_values import Tensor
+
+if TYPE_CHECKING:
+    from gradexplain.explain.tensor_problem import TensorProblem
 
 
 def derive(
@@ -22,8 +30,11 @@ def derive(
     at: Point | None = None,
     *,
     wrt: str | Sequence[str] | None = None,
-    upstream: float | str = 1.0,
+    upstream: Any = 1.0,
     dtype: str = "float64",
+    shape: str | Sequence[str] | Mapping[str, Any] | None = None,
+    jacobian: bool = False,
+    hessian: bool = False,
 ) -> Derivation:
     """Differentiate a scalar formula by the chain rule and compare every step with PyTorch's autograd.
 
@@ -41,7 +52,7 @@ def derive(
     >>> derivation.gradient["w"].symbolic, derivation.gradient["w"].autograd, derivation.verdict
     ('-2*x*(y - (w*x + b))', -8.0, 'agrees')
     """
-    return begin(expression, at, wrt=wrt, upstream=upstream, dtype=dtype)()
+    return begin(expression, at, wrt=wrt, upstream=upstream, dtype=dtype, shape=shape, jacobian=jacobian, hessian=hessian)()
 
 
 def begin(
@@ -49,8 +60,11 @@ def begin(
     at: Point | None = None,
     *,
     wrt: str | Sequence[str] | None = None,
-    upstream: float | str = 1.0,
+    upstream: Any = 1.0,
     dtype: str = "float64",
+    shape: str | Sequence[str] | Mapping[str, Any] | None = None,
+    jacobian: bool = False,
+    hessian: bool = False,
 ) -> Callable[[], Derivation]:
     """The first half of `derive`: everything but PyTorch's numbers, which load meanwhile.
 
@@ -59,15 +73,34 @@ def begin(
     """
     if dtype not in DTYPES:
         raise OptionError(f"unknown dtype {dtype}", hint=nearest(dtype, DTYPES) or "it is one of " + ", ".join(DTYPES))
+    if jacobian and hessian:
+        raise OptionError("the Jacobian and the Hessian are two questions", hint="ask one at a time")
     with ALONE:
-        return _begin(expression, at, wrt, upstream, dtype)
+        return _begin(expression, at, wrt, upstream, dtype, shape, "jacobian" * jacobian + "hessian" * hessian)
 
 
 def _begin(
-    expression: str, at: Point | None, wrt: str | Sequence[str] | None, upstream: float | str, dtype: str
+    expression: str,
+    at: Point | None,
+    wrt: str | Sequence[str] | None,
+    upstream: Any,
+    dtype: str,
+    shape: str | Sequence[str] | Mapping[str, Any] | None,
+    want: str,
 ) -> Callable[[], Derivation]:
     point = read_point(at)
-    graph = parse(expression, point)
+    if shape is not None or any(given.tensor is not None for given in point.values()):
+        shapes = read_shapes(shape)
+        sizes = bind_sizes(shapes, {name: given.tensor for name, given in point.items()})
+        shapes |= {n: given.tensor.shape for n, given in point.items() if given.tensor is not None and n not in shapes}
+    else:
+        shapes, sizes = {}, {}
+    graph = parse(expression, [*point, *shapes], shapes, tensors=bool(want))
+    if isinstance(graph, TensorGraph):
+        graph.sizes.update(sizes)
+        from gradexplain.explain.tensor_problem import begin_tensors
+
+        return begin_tensors(_tensor_problem(expression, graph, point, shapes, wrt, upstream, dtype, want))
     names = Names(graph)
     notes = check_point(graph, point)
     inputs = {i: names.of[i] for i in graph.inputs}
@@ -98,6 +131,48 @@ def _begin(
             return finish(prepared, witness)
 
     return rest
+
+
+def _tensor_problem(
+    expression: str, graph: TensorGraph, point: dict[str, Given], shapes: dict[str, Shape],
+    wrt: str | Sequence[str] | None, upstream: Any, dtype: str, want: str,
+) -> TensorProblem:  # fmt: skip
+    from gradexplain.explain.tensor_names import TensorNames
+    from gradexplain.explain.tensor_problem import TensorProblem, check_classes, not_a_scalar
+
+    names = TensorNames(graph)
+    notes = check_point(graph, point)
+    inputs = [names.of[i] for i in graph.inputs]
+    values: dict[str, Tensor | float] = {
+        name: point[name].tensor or held_value(name, point[name], dtype) for name in inputs if name in point
+    }
+    top = graph.shapes[graph.objective]
+    seed: Tensor | float | None = None
+    if upstream not in (1.0, "1"):
+        seed = read_tensor_upstream(upstream, dtype)
+        own = seed.shape if isinstance(seed, Tensor) else ()
+        if own != top:
+            raise OptionError(f"upstream has the shape {write_shape(own)}, and {names.of[graph.objective]} {write_shape(top)}",
+                              hint="both must have the same shape")  # fmt: skip
+    sources = _sources(graph, names, wrt)
+    classes = check_classes(graph, names, {name: value for name, value in values.items() if isinstance(value, Tensor)})
+    if wrt is None:
+        sources = [j for j in sources if names.of[j] not in classes] or sources
+        notes += [f"{name} has classes, whole numbers that have no gradient" for name in classes]
+    elif unable := [names.of[j] for j in sources if names.of[j] in classes]:
+        raise OptionError(f"{unable[0]} has classes, whole numbers that cannot require gradients",
+                          hint="leave it out of wrt")  # fmt: skip
+    problem = TensorProblem(
+        expression, graph, names, point, values, {name: shapes.get(name, ()) for name in inputs},
+        sources, seed, dtype, [name for name in inputs if name not in point], notes, len(graph.nodes), want,
+    )  # fmt: skip
+    if top and seed is None and want != "jacobian":
+        raise not_a_scalar(problem)
+    if top and want == "hessian":
+        raise OptionError("a Hessian is that of a single number", hint="name sum(…) or mean(…) of it, or ask for --jacobian")
+    if want and (computed := [names.of[j] for j in problem.sources if graph.nodes[j].rule != INPUT]):
+        raise OptionError(f"the {want.title()} is taken by inputs, and {computed[0]} is computed")
+    return problem
 
 
 def check_point(graph: Graph, point: dict[str, Given]) -> list[str]:

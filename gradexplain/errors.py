@@ -41,7 +41,7 @@ class GradexplainError(Exception):
         if self.text:
             lines += excerpt(self.text, self.start, self.end, encoding)
         if self.hint:
-            lines.append("  " + _cut(printable(self.hint, encoding)))
+            lines += ["  " + _cut(printable(line, encoding)) for line in self.hint.split("\n")]
         return "\n".join(lines)
 
 

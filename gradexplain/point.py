@@ -11,9 +11,12 @@ from typing import Any
 
 from gradexplain.errors import FormulaError, OptionError, PointError
 from gradexplain.language.graph import Graph
+from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.numerals import write_number
 from gradexplain.language.parse import Assignment, parse_point
 from gradexplain.readings.dtypes import DTYPES, round_to
+from gradexplain.tensor_point import MAX_SHOWN, constant_tensor, shown_tensor, tensor_of
+from gradexplain.tensor_values import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +24,13 @@ class Given:
     """One given value: as it is shown, its number (None for one like sqrt(2)), and where it was read.
 
     A float stands for the decimal that it prints as, so that 0.1 is shown as 0.1; the dtype rounds it back to it.
+    `tensor` has the numbers of a vector or matrix, whose `number` is None.
     """
 
     text: str
     number: Fraction | float | None
     assignment: Assignment | None
+    tensor: Tensor | None = None
 
     @property
     def fraction(self) -> Fraction | None:
@@ -69,8 +74,11 @@ def _only_once(name: str, found: Mapping[str, Given], text: str = "", start: int
 
 def _from_assignment(assignment: Assignment) -> Given:
     value = assignment.value
-    number = assignment.graph.nodes[value.node].value
     text = " ".join(assignment.text[value.start : value.end].split())
+    if isinstance(assignment.graph, TensorGraph) and assignment.graph.shapes[value.node]:
+        tensor = constant_tensor(assignment)
+        return Given(text if tensor.count <= MAX_SHOWN else shown_tensor(tensor), None, assignment, tensor)
+    number = assignment.graph.nodes[value.node].value
     return Given(text, _fraction(assignment.graph, value.node, number), assignment)
 
 
@@ -90,9 +98,10 @@ def _from_python(name: str, value: Any) -> Given:
         return value
     if isinstance(value, str):
         return _from_assignment(_parse_value(name, value))
+    if isinstance(value, (list, tuple, Tensor)) or getattr(value, "ndim", 0):
+        tensor = tensor_of(name, value)
+        return Given(shown_tensor(tensor), None, None, tensor)
     if not isinstance(value, (int, float)) and hasattr(value, "item"):
-        if getattr(value, "ndim", 0):
-            raise PointError(f"the value of {name} is not a single number", hint="gradexplain explains scalar formulas")
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise PointError(f"the value of {name} is a {type(value).__name__}, not a number")
@@ -211,3 +220,12 @@ def read_upstream(upstream: Any, dtype: str) -> tuple[Fraction, float]:
     except PointError as error:
         raise OptionError(error.message, error.text, error.start, error.end, error.hint) from None
     return given.fraction if given.fraction is not None else Fraction(held), held
+
+
+def read_tensor_upstream(upstream: Any, dtype: str) -> Tensor | float:
+    """The upstream gradient of an objective that may be a vector or a matrix. Raises OptionError."""
+    try:
+        given = _from_python("upstream", upstream)
+        return given.tensor or held_value("upstream", given, dtype)
+    except PointError as error:
+        raise OptionError(error.message, error.text, error.start, error.end, error.hint) from None

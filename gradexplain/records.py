@@ -9,6 +9,8 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
+from gradexplain.tensor_values import Tensor
+
 Record = TypeVar("Record")
 SCHEMA = "gradexplain/derivation@1"
 
@@ -133,6 +135,11 @@ class Derivation:
     backward: tuple[BackwardRow, ...]
     gradient: Mapping[str, Gradient]
 
+    @property
+    def has_tensors(self) -> bool:
+        """Whether some input or node is a vector, a matrix or more."""
+        return any(entry.shape for entry in self.inputs.values()) or any(row.shape for row in self.nodes)
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of `docs/output.md`, with `nan` and infinities as strings."""
         return {"schema": SCHEMA, **plain(self)}
@@ -146,6 +153,50 @@ class Derivation:
         from gradexplain.output.notebook import render
 
         return render(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Jacobian:
+    """The derivative of every element of the objective by every element of one input.
+
+    `shape` is that of the objective followed by that of the input; `symbolic` the matrix as a formula where it is one,
+    `product` the vector-Jacobian product with the upstream gradient `g`; the rest is as for a Gradient.
+    """
+
+    partial: str
+    shape: tuple[int, ...]
+    symbolic: str | None
+    product: str | None
+    value: Value | Tensor
+    autograd: Value | Tensor
+    error: Value
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hessian:
+    """The second derivatives of the objective by all elements of the inputs, in the order of `elements`.
+
+    `symbolic` has, by pairs of inputs such as "w,b", the block of second derivatives as a formula where it is short;
+    `eigenvalues` are in ascending order, and `meaning` says what they tell about the point.
+    """
+
+    elements: tuple[str, ...]
+    symbolic: Mapping[str, str]
+    value: Value | Tensor
+    autograd: Value | Tensor
+    error: Value
+    verdict: str
+    eigenvalues: tuple[float, ...]
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixDerivation(Derivation):
+    """A derivation with the Jacobians by input, or the Hessian, that were asked for."""
+
+    jacobian: Mapping[str, Jacobian] | None
+    hessian: Hessian | None
 
 
 def maker(record: type[Record]) -> Callable[..., Record]:
@@ -173,6 +224,8 @@ _SCALARS = frozenset((str, int, bool, type(None)))
 def plain(value: Any) -> Any:
     """The same in dictionaries, lists, text, numbers and None, as JSON can hold it."""
     kind: Any = type(value)
+    if kind is Tensor:
+        return _plain_tensor(value)
     if kind is float:
         return value if math.isfinite(value) else "nan" if value != value else "inf" if value > 0 else "-inf"
     if kind in _SCALARS:
@@ -186,6 +239,14 @@ def plain(value: Any) -> Any:
         name: entry if (own := type(entry)) in _SCALARS or (own is float and entry - entry == 0.0) else plain(entry)
         for name, entry in zip(_fields(kind), _values(kind)(value), strict=True)
     }
+
+
+def _plain_tensor(value: Tensor) -> Any:
+    """Nested lists, or of a large tensor a summary."""
+    if value.numbers is not None:
+        return plain(value.nested())
+    names = ("shape", "norm", "low", "high", "corner_shape", "corner")
+    return {name: plain(getattr(value, name)) for name in names}
 
 
 def fields_of(record: Any) -> dict[str, Any]:

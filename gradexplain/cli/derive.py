@@ -25,7 +25,7 @@ def command(
     at: Annotated[
         list[str] | None,
         typer.Option(
-            "--at", metavar="NAME=VALUE,…", help="Values of the inputs, such as w=1,b=1/3, or @FILE (JSON); repeatable."
+            "--at", metavar="NAME=VALUE,…", help="Values of the inputs, such as w=1,b=1/3 or X=[[1,2],[3,4]] or X=@X.csv, or @FILE (JSON); repeatable."
         ),
     ] = None,
     wrt: Annotated[
@@ -34,6 +34,19 @@ def command(
     upstream: Annotated[
         str, typer.Option(metavar="VALUE", help="The gradient of the objective itself, PyTorch's gradient=.")
     ] = "1",
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shape", metavar="NAME=SIZES,…",
+            help="Shapes of vectors and matrices, such as X=4x3 or X=n x d; without values, random ones check the result.",
+        ),
+    ] = None,
+    jacobian: Annotated[
+        bool, typer.Option("--jacobian", help="Also the derivative of every element of the result by every input.")
+    ] = False,
+    hessian: Annotated[
+        bool, typer.Option("--hessian", help="Also the second derivatives, their eigenvalues and what they say.")
+    ] = False,
     dtype: Annotated[
         DTypeName, typer.Option(help="The floating-point format that PyTorch computes in.")
     ] = DTypeName.float64,
@@ -68,7 +81,7 @@ def command(
     from gradexplain.derive import begin
 
     formula = read_formula(expression)
-    finish = begin(formula, read_points(at), wrt=wrt, upstream=upstream, dtype=dtype.value)
+    finish = begin(formula, read_points(at), wrt=wrt, upstream=upstream, dtype=dtype.value, shape=shape, jacobian=jacobian, hessian=hessian)
     # What the output needs loads while PyTorch does.
     preload(DERIVATION[chosen])
     derivation = finish()

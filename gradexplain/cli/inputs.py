@@ -38,13 +38,24 @@ def read_text(argument: str) -> str:
 
 
 def read_points(at: Sequence[str] | None) -> list[str | dict[str, Any]] | None:
-    """The values of `--at`: text as it is, and for `@FILE` the object in the file.
+    """The values of `--at`: text as it is, for `@FILE` the object in the file, and for `X=@FILE` the tensor in it.
 
     Raises OptionError or PointError for a file that is no JSON object of names and numbers, with the line.
     """
     if at is None:
         return None
-    return [read_point_file(text) if text.startswith(FILE) else text for text in at]
+    found: list[str | dict[str, Any]] = []
+    for text in at:
+        if text.startswith(FILE):
+            found.append(read_point_file(text))
+        elif f"={FILE}" in text.replace(" ", ""):
+            from gradexplain.cli.tensor_files import read_files
+
+            rest, tensors = read_files(text)
+            found += [part for part in (rest, tensors) if part]
+        else:
+            found.append(text)
+    return found
 
 
 def read_point_file(argument: str) -> dict[str, Any]:

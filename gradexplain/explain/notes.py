@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gradexplain.explain.limits import Sides
 from gradexplain.explain.problem import Problem
@@ -15,6 +15,9 @@ from gradexplain.readings.digits import digits_of
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
 from gradexplain.records import Began, Value
+
+if TYPE_CHECKING:
+    from gradexplain.explain.tensor_problem import TensorProblem
 
 Item = TypeVar("Item")
 MAX_LISTED = 8
@@ -147,7 +150,7 @@ def _terms(exact: Exact, node: int) -> str:
     return " + ".join(f"({short(step.value)})" for step in exact.walk.steps[node])
 
 
-def closed_form_source(problem: Problem) -> tuple[str, ...]:
+def closed_form_source(problem: Problem | TensorProblem) -> tuple[str, ...]:
     """The formula as gradexplain reads it, a statement each: the named nodes, in order."""
     graph, names = problem.graph, problem.names
     named = dict(graph.names)

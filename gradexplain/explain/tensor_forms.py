@@ -43,7 +43,7 @@ class _FormulaReading:
 
 
 def tensor_forms(
-    graph: TensorGraph, sources: Sequence[int], seed: int, edges: Edges | None = None, generic: bool = True
+    graph: TensorGraph, sources: Sequence[int], seed: int, generic: bool = True, edges: Edges | None = None
 ) -> dict[int, int | None]:
     """The closed form of the gradient by each source, as a node added to `graph`; None where it is too long.
 

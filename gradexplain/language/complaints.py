@@ -8,7 +8,7 @@ from gradexplain.errors import FormulaError
 from gradexplain.language.rules import OPERATORS
 from gradexplain.language.tokens import END, LINE_END, Token
 
-TENSORS = "matrices and indices are not read: give each element a name of its own"
+TENSORS = "an index is written x[0], x[:, 1] or x[1:3], a list [1, 2], and a matrix product A @ B"
 NOT_HERE = {
     "^": "powers are written x**2",
     "//": "write floor(a/b)",

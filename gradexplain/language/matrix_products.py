@@ -134,6 +134,13 @@ def _turned(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> i
     return None
 
 
+def _cofactor(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> int | None:
+    """Written with the inverse, which a matrix has in general."""
+    if not algebra.generic or len(algebra.shape(inputs[0])) > 2:
+        return None
+    return algebra.apply("mul", algebra.make("det", inputs), algebra.turned(algebra.make("inverse", inputs)))
+
+
 def joined(algebra: TensorAlgebra, first: int, second: int) -> int | None:
     """Two products with a common side as one: A @ x + B @ x as (A + B) @ x, the single numbers put where they fit."""
     one, other = algebra.summands(first), algebra.summands(second)
@@ -219,5 +226,5 @@ def _common_ends(algebra: TensorAlgebra, one: list[int], other: list[int], numbe
 
 
 CHANGES: dict[str, Change] = {
-    "transpose": _turned, "matmul": _multiplied, "matvec": _multiplied, **PART_CHANGES,
+    "transpose": _turned, "matmul": _multiplied, "matvec": _multiplied, "cofactor": _cofactor, **PART_CHANGES,
 }  # fmt: skip

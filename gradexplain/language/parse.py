@@ -22,17 +22,18 @@ _MAY_BE_TENSORS = re.compile(
 )
 
 
-def parse(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = MappingProxyType({})) -> Graph:
+def parse(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = MappingProxyType({}), tensors: bool = False) -> Graph:
     """The graph of a formula: statements `name = expression` with `;` or line ends between, the last is the objective.
 
     `given` holds the names that have a value, so that `e` and `pi` can be variables. `shapes` are those of the inputs
-    that are vectors or matrices; with one, or an operation on tensors, the graph is a TensorGraph. Raises FormulaError.
+    that are vectors or matrices; with one, or an operation on tensors, the graph is a TensorGraph, or with `tensors` in
+    any case. Raises FormulaError.
 
     >>> graph = parse("y_pred = w*x + b; loss = (y_true - y_pred)**2")
     >>> graph.names[graph.objective], [graph.nodes[i].value for i in graph.inputs]
     ('loss', ['w', 'x', 'b', 'y_true'])
     """
-    parser = _parser(text, given, shapes)
+    parser = _parser(text, given, shapes, tensors)
     graph = parser.graph
     last: Value | None = None
     name: Token | None = None
@@ -58,8 +59,10 @@ def parse(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = 
     return graph
 
 
-def _parser(text: str, given: Collection[str], shapes: Mapping[str, Shape]) -> ExpressionParser:
-    if any(shapes.values()) or _MAY_BE_TENSORS.search(text):
+def _parser(
+    text: str, given: Collection[str], shapes: Mapping[str, Shape], tensors: bool = False
+) -> ExpressionParser:
+    if tensors or any(shapes.values()) or _MAY_BE_TENSORS.search(text):
         from gradexplain.language.tensor_graph import TensorGraph
         from gradexplain.language.tensor_parser import TensorParser
 
@@ -130,9 +133,9 @@ def parse_point(text: str) -> dict[str, Assignment]:
     ['b', 'w']
     """
     point: dict[str, Assignment] = {}
-    graph = Graph()
     try:
-        parser = ExpressionParser(text, graph)
+        parser = _parser(text, (), {})
+        graph = parser.graph
         while _skip(parser, ",;").kind != END:
             name, equals = parser.tokens[parser.position], parser.tokens[parser.position + 1 : parser.position + 2]
             if name.kind != NAME or not equals or equals[0].text != "=":
@@ -140,7 +143,7 @@ def parse_point(text: str) -> dict[str, Assignment]:
             if name.text in point:
                 raise parser.error(f"{name.text} is given twice", name, "keep one of the values")
             parser.position += 2
-            value = parser.expression(",;")
+            value = parser.solid_value(parser.expression(",;"))
             if parser.first_use:
                 unknown = next(iter(parser.first_use.values()))
                 hint = nearest(unknown.text, ("pi", "e")) or "write a number, such as -2.5e-3, 1/3 or sqrt(2)"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradexplain.errors import FormulaError, nearest
 from gradexplain.language.functions import Call, Value
-from gradexplain.language.shapes import ShapeProblem, times
+from gradexplain.language.shapes import ShapeProblem, axis, times
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.tensor_rules import REQUIRED, TENSOR_ALIASES, TENSOR_RULES, TensorRule
 
@@ -229,9 +229,14 @@ def _numel(arguments: Arguments) -> int:
 
 def _size(arguments: Arguments) -> int:
     shape, dim = arguments.graph.shapes[arguments.tensor("input")], arguments.setting("dim", REQUIRED)
-    from gradexplain.language.shapes import axis
-
     return size_node(arguments.graph, shape[axis(dim, len(shape))])
+
+
+def _length(arguments: Arguments) -> int:
+    shape = arguments.graph.shapes[arguments.tensor("input")]
+    if not shape:
+        raise ShapeProblem("a single number has no length")
+    return size_node(arguments.graph, shape[0])
 
 
 def _tensor(arguments: Arguments) -> int:
@@ -280,5 +285,5 @@ CALLS |= {
     "reshape": _shaped("reshape"), "view": _shaped("reshape"), "permute": _shaped("permute"), "flip": _shaped("flip"),
     "zeros": _shaped("zeros"), "ones": _shaped("ones"), "flatten": _flatten, "ravel": _flatten, "numel": _numel,
     "size": _size, "tensor": _tensor, "t": lambda arguments: turned_over(arguments.graph, arguments.tensor("input")),
-    "one_hot": _one_hot,
+    "one_hot": _one_hot, "len": _length,
 }  # fmt: skip

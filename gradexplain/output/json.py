@@ -14,7 +14,7 @@ _NO_NUMBER = (b'value":null', b'"autograd":null', b'"error":null', b'"upstream":
 
 def render(derivation: Derivation, ascii_only: bool = False, indent: int | None = None) -> str:
     """The object of `docs/output.md` on one line, or indented; with `ascii_only`, other characters are escaped."""
-    if not ascii_only and indent is None and (text := _fast(derivation)):
+    if not ascii_only and indent is None and not derivation.has_tensors and (text := _fast(derivation)):
         return text
     separators = (",", ":") if indent is None else None
     return json.dumps(derivation.to_dict(), ensure_ascii=ascii_only, indent=indent, separators=separators) + "\n"

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gradexplain.errors import columns
+from gradexplain.output import matrices
 from gradexplain.output.backward import backward
 from gradexplain.output.cells import KEPT_ROWS, MAX_ROWS, elided, more, table, text
 from gradexplain.output.formats import Look
@@ -29,11 +30,17 @@ def render(derivation: Derivation, width: int | None = None, color: bool = False
     With `color` the text has ANSI escape sequences; what colour says is also said in words.
     """
     width = terminal_width() if width is None else width
+    if derivation.has_tensors:
+        from gradexplain.output.tensor_table import parts as tensor_parts
+
+        passes = tensor_parts(derivation, width)
+    else:
+        passes = [*_forward(derivation, width), *backward(derivation, width)]
     parts: list[RenderableType] = [
         *_header(derivation, width),
-        *_forward(derivation, width),
-        *backward(derivation, width),
+        *passes,
         *_gradient(derivation, width),
+        *matrices.parts(derivation),
         *_conclusion(derivation),
     ]
     return print_parts(parts, width, color)
@@ -70,7 +77,9 @@ def print_parts(parts: list[RenderableType], width: int, color: bool) -> str:
 
 
 def _header(derivation: Derivation, width: int) -> list[RenderableType]:
-    point = ", ".join(f"{name} = {value}" for name, value in derivation.point.items())
+    # The values of vectors and matrices have a table of their own.
+    shown = {} if derivation.has_tensors else derivation.point
+    point = ", ".join(f"{name} = {value}" for name, value in shown.items())
     where = (f"at {point}   " if point else "") + derivation.dtype
     statements = list(derivation.statements)
     if len(statements) > MAX_ROWS:

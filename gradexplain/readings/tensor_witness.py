@@ -18,7 +18,15 @@ from gradexplain.language.shapes import Shape
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.readings.dtypes import DTYPES
-from gradexplain.readings.torch_builder import TensorReading, TorchBuilder
+from gradexplain.readings.tensor_second import (
+    MAX_ELEMENTS,
+    MAX_ENTRIES,
+    hessian,
+    hessian_of_torch,
+    jacobian,
+    jacobian_of_torch,
+)
+from gradexplain.readings.torch_builder import Refused, TensorReading, TorchBuilder
 
 TRIALS = 6
 # From this relative error on a difference is no loss of digits but a disagreement.
@@ -30,7 +38,9 @@ class Asked(NamedTuple):
 
     `shapes` are those of the inputs by name, `sizes` the numbers of named sizes; `values` the bytes of float64 numbers
     by input, None for one that has no value and gets random ones; `sources` the nodes whose gradients are wanted;
-    `upstream` is None for 1, or the shape and the bytes of the upstream gradient.
+    `upstream` is None for 1, or the shape and the bytes of the upstream gradient; `forms` are closed forms of
+    gradients by source, as texts of which the first is taken that has the right numbers; `want` is `jacobian`, `hessian` or empty, and
+    `statements` the formula with a name for its objective; `matrices` are formulas of Jacobians and blocks of a Hessian.
     """
 
     source: str
@@ -41,6 +51,10 @@ class Asked(NamedTuple):
     sources: list[int]
     upstream: tuple[Shape, bytes] | None
     dtype: str
+    forms: dict[int, list[str]]
+    want: str
+    statements: str
+    matrices: dict[str, str]
 
 
 def answers(payload: tuple[Any, ...]) -> Iterable[Any]:
@@ -50,6 +64,8 @@ def answers(payload: tuple[Any, ...]) -> Iterable[Any]:
     with torch.inference_mode(False), torch.enable_grad():
         try:
             yield _Run(torch, Asked(*payload)).answer()
+        except Refused as refused:
+            yield {"error": str(refused), "node": refused.node}
         except (RuntimeError, NotImplementedError, TypeError, ValueError, OverflowError, IndexError) as error:
             yield {"error": str(error).splitlines()[0]}
 
@@ -57,7 +73,7 @@ def answers(payload: tuple[Any, ...]) -> Iterable[Any]:
 class _Run:
     def __init__(self, torch: Any, asked: Asked) -> None:
         self.torch, self.asked = torch, asked
-        graph = parse(asked.source, asked.given, asked.shapes)
+        graph = parse(asked.source, asked.given, asked.shapes, tensors=True)
         assert isinstance(graph, TensorGraph)
         graph.sizes.update(asked.sizes)
         self.graph, self.dtype = graph, getattr(torch, asked.dtype)
@@ -113,7 +129,53 @@ class _Run:
         gradients = self._autograd(witness, wanted, seed)
         with torch.no_grad():
             kinks = self._kinks(values, walk)
-            return self._packed(values, witness, walk, gradients, kinks)
+            holds = {j: self.holds(j, texts, values, walk) for j, texts in self.asked.forms.items()}
+            found = {**self._packed(values, witness, walk, gradients, kinks), "holds": holds}
+            second = {"jacobian": self._jacobian, "hessian": self._hessian}.get(self.asked.want)
+            if second is None:
+                return found
+            result, matrices = second(given, values)
+            holds = {
+                key: self._equal(self._form(text, values), matrices[key]) for key, text in self.asked.matrices.items()
+            }
+            return {**found, self.asked.want: result, "matrices_hold": holds}
+
+    def _jacobian(self, given: Mapping[int, Any], values: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
+        """The Jacobians by source as plain data, and as tensors by name."""
+        sources, pack = self.asked.sources, self.exact.pack
+        rows = self.exact.table.tensor(values[self.graph.objective]).numel()
+        if rows * max((given[j].numel() for j in sources), default=0) > MAX_ENTRIES:
+            raise ValueError(f"a Jacobian of more than {MAX_ENTRIES:,} entries is not computed")
+        own = jacobian(self.exact, self.graph, sources, values)
+        other = jacobian_of_torch(self.exact, self.graph, sources, given)
+        found = {j: (pack(own[j]), pack(other[j]), *self.compare(own[j], other[j])) for j in sources}
+        return found, {self.names[j]: own[j] for j in sources}
+
+    def _hessian(self, given: Mapping[int, Any], values: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
+        """The Hessian as plain data, and its blocks by pairs of names."""
+        torch, sources, asked = self.torch, self.asked.sources, self.asked
+        count = sum(given[j].numel() for j in sources)
+        if count > MAX_ELEMENTS:
+            raise ValueError(f"a Hessian over {count:,} elements is not computed, but up to {MAX_ELEMENTS}")
+        names = [self.names[j] for j in sources]
+        other = hessian_of_torch(self.exact, self.graph, sources, given)
+        own = other
+        if all(j in asked.forms for j in sources):
+            forms = {self.names[j]: asked.forms[j][-1] for j in sources}
+            shapes = {name: asked.shapes[name] for name in self.names.values()}
+            own = hessian(self.exact, asked.statements, names, shapes, forms, {self.names[i]: value for i, value in given.items()})
+        finite = bool(torch.isfinite(own).all())
+        eigenvalues = torch.linalg.eigvalsh((own + own.T) / 2).tolist() if finite else []
+        error, verdict = self.compare(own, other)
+        ends = [0]
+        for j in sources:
+            ends.append(ends[-1] + given[j].numel())
+        blocks = {
+            f"{self.names[i]},{self.names[j]}": own[ends[k] : ends[k + 1], ends[m] : ends[m + 1]].reshape(
+                (*given[i].shape, *given[j].shape))
+            for k, i in enumerate(sources) for m, j in enumerate(sources)
+        }  # fmt: skip
+        return (self.exact.pack(own), self.exact.pack(other), error, verdict, eigenvalues), blocks
 
     def _seed(self, objective: Any) -> Any:
         torch = self.torch
@@ -148,7 +210,7 @@ class _Run:
                 ties = (inputs[0] == pullback.restored(values[i])).sum() if dim is None else (
                     (inputs[0] == pullback.restored(values[i])).sum(dim).max())  # fmt: skip
                 count = int(ties) - 1
-            elif rule.kink == "restored(out)":
+            elif rule.kink in ("out", "restored(out)"):
                 count = int((self.exact.table.tensor(values[i]) == 0).sum())
             else:
                 distance = self.exact.table.expression(rule.kink, inputs)
@@ -179,6 +241,40 @@ class _Run:
             "finite": all(math.isfinite(row[2]) for row in rows.values()) and _finite(values[self.graph.objective]),
             "upstream": pack(self._seed(values[self.graph.objective])),
         }
+
+    def _form(self, text: str, values: Sequence[Any]) -> Any:
+        """The value of a formula over the inputs and the person's named nodes, read again."""
+        graph, table = self.graph, self.exact.table
+        known = {**{i: name for i, name in graph.names.items() if i != graph.objective}, **self.names}
+        shapes = {name: graph.shapes[i] for i, name in known.items()}
+        # A form without a variable is a formula as well: one is named, and thrown away.
+        first = next(iter(self.names.values()))
+        form = parse(f"{first}_ = {first}; {text}", list(known.values()), shapes, tensors=True)
+        assert isinstance(form, TensorGraph)
+        form.sizes.update(self.asked.sizes)
+        by_name = {name: i for i, name in known.items()}
+        given = {i: table.tensor(values[by_name[str(form.nodes[i].value)]]) for i in form.inputs}
+        return table.tensor(self.exact.forward(form, given, form.objective)[form.objective])
+
+    def holds(self, j: int, texts: Sequence[str], values: Sequence[Any], walk: Walk[Any]) -> int:
+        """Which of the closed forms of a gradient has the numbers of the chain rule, up to rounding; -1 for none."""
+        for k, text in enumerate(texts):
+            try:
+                value = self._form(text, values)
+            except RuntimeError:
+                continue
+            total = walk.totals.get(j)
+            if self._equal(value, self.torch.zeros_like(value) if total is None else self.exact.table.tensor(total)):
+                return k
+        return -1
+
+    def _equal(self, value: Any, total: Any) -> bool:
+        """Whether two tensors are equal up to rounding, wherever the second one is finite."""
+        if value.shape != total.shape:
+            return False
+        finite = self.torch.isfinite(total)
+        scale = total[finite].abs().max() if bool(finite.any()) else 0.0
+        return bool(((value - total)[finite].abs() <= 1e-8 * scale + 1e-300).all())
 
     def compare(self, exact: Any, found: Any) -> tuple[float, str]:
         """The largest |autograd - value| / max(1, |value|) of all elements, and the verdict; no gradient counts as 0."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 from gradexplain.language.graph import CONSTANT, INPUT
@@ -15,7 +14,17 @@ from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.readings.tensors import OPERATORS, Elementwise, function
 from gradexplain.tensor_values import CORNER, MAX_ELEMENTS
 
+# Functions of matrices that give nan where they are not defined, and do not refuse.
+PARTIAL = frozenset(("logdet",))
 _CONSTANTS = {"pi": math.pi, "e": math.e}
+
+
+class Refused(RuntimeError):
+    """PyTorch could not compute a node: which one, and what it says."""
+
+    def __init__(self, node: int, message: str) -> None:
+        super().__init__(message)
+        self.node = node
 
 
 class TorchBuilder:
@@ -80,7 +89,10 @@ class TorchBuilder:
                 values.append(self.number(node.value))
             else:
                 settings = tuple(self._setting(value) for value in graph.settings(node).values())
-                values.append(self.apply(node.rule, [values[j] for j in graph.tensors(node)], settings))
+                try:
+                    values.append(self.apply(node.rule, [values[j] for j in graph.tensors(node)], settings))
+                except RuntimeError as error:
+                    raise Refused(i, str(error).splitlines()[0]) from None
         return values
 
     def _setting(self, value: Any) -> Any:
@@ -130,6 +142,14 @@ def _others(torch: Any, a: Any, dim: Any) -> Any:
     after = torch.cumprod(torch.cat([ones, moved.flip(-1)[..., :-1]], -1), -1).flip(-1)
     product = before * after
     return product.reshape(a.shape) if dim is None else product.movedim(-1, dim)
+
+
+def _cofactor(torch: Any, a: Any) -> Any:
+    """The matrix of cofactors, of singular matrices as well: from the singular values, each left out in turn."""
+    left, values, right = torch.linalg.svd(a)
+    sign = torch.linalg.det(left) * torch.linalg.det(right)
+    rest = _others(torch, values, -1)
+    return sign[..., None, None] * (left * rest.unsqueeze(-2)) @ right
 
 
 def _kron_part(torch: Any, g: Any, a: Any, b: Any, left: bool) -> Any:
@@ -205,6 +225,7 @@ def _calls(torch: Any, dtype: Any) -> dict[str, Callable[..., Any]]:
         "nll_loss": _classes(torch, "nll_loss"),
         "squeeze": lambda a, dim: torch.squeeze(a) if dim is None else torch.squeeze(a, dim),
         "diagonal": lambda a: torch.diagonal(a),
+        "cofactor": lambda a: _cofactor(torch, a),
         "eye": lambda n: torch.eye(n, dtype=dtype),
         "ones": lambda shape: torch.ones(shape, dtype=dtype),
         "zeros": lambda shape: torch.zeros(shape, dtype=dtype),
@@ -223,18 +244,21 @@ class TensorReading:
     def contribution(self, i: int, slot: int, upstream: Any) -> tuple[Any, Any]:
         node, values, table = self.graph.nodes[i], self.values, self.builder.table
         inputs = [table.tensor(values[j]) for j in self.graph.tensors(node)]
+        if node.rule in PARTIAL and not bool(self.builder.torch.isfinite(values[i]).all()):
+            # Outside of its domain a function has no derivative, whatever the formula says.
+            return None, self.builder.torch.full_like(inputs[slot], math.nan)
         pullback = Pullback(self.builder, self.graph, node, slot, inputs, values[i], upstream)
         if node.rule in TENSOR_RULES:
             return None, pullback.value()
         local = pullback.local()
+        out = values[i]
+        if hasattr(out, "isfinite") and hasattr(local, "isfinite") and not bool(out.isfinite().all()):
+            outside = ~out.isfinite() & local.isfinite()
+            for value in inputs:
+                outside = outside & value.isfinite()
+            local = self.builder.torch.where(outside, math.nan, local)
         return local, pullback.fit(upstream * local, self.builder.shape(inputs[slot]))
 
     @staticmethod
     def add(first: Any, second: Any) -> Any:
         return first + second
-
-
-def constant_number(graph: TensorGraph, node: int) -> Fraction | None:
-    """The value of a node that is a number."""
-    value = graph.nodes[node].value
-    return value if isinstance(value, Fraction) else None

@@ -1,0 +1,266 @@
+"""From what PyTorch found on tensors to the record: the rows, the closed forms and the verdicts, side by side."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+from gradexplain.explain.chains import Chains
+from gradexplain.explain.notes import closed_form_source, listed
+from gradexplain.explain.second_order import SecondForms
+from gradexplain.explain.tensor_matrices import Second
+from gradexplain.explain.tensor_problem import TensorProblem, Texts
+from gradexplain.language.backward import Walk, reverse
+from gradexplain.language.graph import INPUT
+from gradexplain.language.rules import RULES, title_for
+from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.language.text import MATHML, write
+from gradexplain.records import (
+    FAILURES,
+    VERDICTS,
+    BackwardRow,
+    Began,
+    Contribution,
+    Derivation,
+    ForwardRow,
+    Gradient,
+    Input,
+    MatrixDerivation,
+    Value,
+)
+from gradexplain.tensor_values import Tensor
+
+MAX_TYPESET = 400
+
+
+class _NoNumbers:
+    """The reverse walk without numbers: which contributions there are."""
+
+    def seed(self) -> None:
+        return None
+
+    def contribution(self, node: int, slot: int, upstream: None) -> tuple[None, None]:
+        return None, None
+
+    def add(self, first: None, second: None) -> None:
+        return None
+
+
+def value_of(plain: Any) -> Value | Tensor:
+    """What the other process sent, as it goes into a record."""
+    return Tensor.packed(plain) if isinstance(plain, tuple) else plain
+
+
+def build(
+    problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]
+) -> Derivation:
+    """The record. `texts` are the closed forms by source, `formulas` those of Jacobians and Hessians; `found` is the
+    answer of PyTorch, empty without it."""
+    return _Build(problem, texts, formulas, found).derivation()
+
+
+class _Build:
+    def __init__(
+        self, problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]
+    ) -> None:
+        self.problem, self.texts, self.formulas = problem, texts, formulas
+        self.graph, self.names = problem.graph, problem.names
+        self.refused, self.refused_at = str(found.get("error", "")), found.get("node")
+        self.found = {} if self.refused else found
+        self.rows: Mapping[int, Any] = self.found.get("rows", {})
+        self.kinks: Mapping[int, int] = self.found.get("kinks", {})
+        self.walk: Walk[Any] = reverse(self.graph, problem.sources, _NoNumbers())
+        self.began: dict[int, Began | None] = {}
+        self.verdicts = {j: self._verdict(j) for j in self.walk.order}
+
+    def _verdict(self, j: int) -> str:
+        """The verdict on node `j`, and where it began: the node nearest to the objective that has the same failure."""
+        if j not in self.rows:
+            self.began[j] = None
+            if self.refused_at is None:
+                return "unverified"
+            name = self.names.of.get(self.refused_at, "a constant")
+            self.began[j] = Began(name, f"PyTorch cannot compute {self.names.expression(self.refused_at)}")
+            return "undefined"
+        verdict = str(self.rows[j][3])
+        at_kink = [s.through for s in self.walk.steps[j] if s.through in self.kinks]
+        above = [s.through for s in self.walk.steps[j] if self.began.get(s.through) is not None]
+        if verdict == "agrees" and (at_kink or any(self.verdicts_so_far.get(i) == "convention" for i in above)):
+            verdict = "convention"
+        self.began[j] = None
+        if verdict != "agrees":
+            inherited = next((self.began[i] for i in above), None)
+            self.began[j] = inherited or self._origin(j, verdict, at_kink)
+        self.verdicts_so_far[j] = verdict
+        return verdict
+
+    @property
+    def verdicts_so_far(self) -> dict[int, str]:
+        if not hasattr(self, "_so_far"):
+            self._so_far: dict[int, str] = {}
+        return self._so_far
+
+    def _origin(self, j: int, verdict: str, at_kink: list[int]) -> Began:
+        """Where a questionable verdict on node `j` began, and why."""
+        if at_kink:
+            node = at_kink[0]
+            rule = TENSOR_RULES.get(self.graph.nodes[node].rule) or RULES[self.graph.nodes[node].rule]
+            count = self.kinks[node]
+            here = "element is" if count == 1 else "elements are"
+            reason = f"{count:,} {here} at a kink of {self.names.expression(node)}"
+            return Began(self.names.of[node], f"{reason}; {rule.at_kink}" if rule.at_kink else reason)
+        for i, plain in self.found["witness"].items():
+            if i in self.names.of and not _is_finite(plain):
+                return Began(self.names.of[i], f"PyTorch has a value that is not finite in {self.names.expression(i)}")
+        through = self.names.of[self.walk.steps[j][0].through]
+        reasons = {
+            "precision": f"autograd loses digits in the derivative of {through}",
+            "nonfinite": f"the derivative of {through} is not finite for one of the two",
+            "undefined": f"the derivative of {through} is not finite here",
+        }
+        return Began(self.names.of[j], reasons.get(verdict, "autograd and the chain rule differ"))
+
+    def derivation(self) -> Derivation:
+        problem, graph, names = self.problem, self.graph, self.names
+        gradient = {names.of[j]: self.gradient(j) for j in problem.sources}
+        backward = tuple(self.backward(j) for j in self.walk.order)
+        verdicts = {entry.verdict for entry in gradient.values()}
+        verdicts |= {row.verdict for row in backward if row.verdict in FAILURES}
+        values = self.found.get("values", {})
+        matrices = self.matrices()
+        kind: Any = Derivation
+        if matrices:
+            kind = MatrixDerivation
+            parts = [matrices["hessian"]] if matrices["hessian"] else (matrices["jacobian"] or {}).values()
+            verdicts |= {part.verdict for part in parts}
+        made: Derivation = kind(
+            **matrices,
+            source=problem.source,
+            statements=closed_form_source(problem),  # type: ignore[arg-type]
+            objective=names.of[graph.objective],
+            dtype=problem.dtype,
+            upstream=self.upstream(),  # type: ignore[arg-type]
+            verdict=max(verdicts, key=VERDICTS.index),
+            notes=(*problem.notes, *self.notes()),
+            inputs={names.of[i]: Input(value_of(values.get(i)), self.shape(i)) for i in graph.inputs},  # type: ignore[arg-type]
+            missing=tuple(problem.missing),
+            point={name: given.text for name, given in problem.point.items() if name in problem.shapes},
+            nodes=tuple(self.forward(i) for i in range(problem.size) if i in names.of and graph.nodes[i].rule != INPUT),
+            backward=backward,
+            gradient=gradient,
+        )
+        return made
+
+    def matrices(self) -> dict[str, Any]:
+        """The Jacobians or the Hessian that were asked for, as fields of a record; empty where none was."""
+        if not self.problem.want:
+            return {}
+        second = Second(self.problem, self.found, self.formulas)
+        return {"jacobian": None, "hessian": None, self.problem.want: second.jacobians() if self.problem.want == "jacobian" else second.hessian()}
+
+    def upstream(self) -> Value | Tensor:
+        if self.problem.upstream is None:
+            shape = self.shape(self.graph.objective)
+            return Tensor.flat(shape, array("d", [1.0]) * math.prod(shape)) if shape else 1.0
+        return self.problem.upstream
+
+    def shape(self, i: int) -> tuple[int, ...]:
+        """The shape of a node in numbers."""
+        sizes = self.graph.sizes
+        return tuple(
+            size if isinstance(size, int) else math.prod(int(part) if part.isdigit() else sizes[part] for part in size.split("*"))
+            for size in self.graph.shapes[i]
+        )
+
+    def forward(self, i: int) -> ForwardRow:
+        values, witness = self.found.get("values", {}), self.found.get("witness", {})
+        return ForwardRow(
+            self.names.of[i], self.names.expression(i), self.graph.nodes[i].rule, self.names.inputs(i), self.shape(i),
+            value_of(values.get(i)), value_of(witness.get(i)),  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def backward(self, j: int) -> BackwardRow:
+        total, autograd, error, _, steps = self.rows.get(j, (None, None, None, "", ()))
+        numbers = {(through, slot): rest for through, slot, *rest in steps}
+        found = []
+        for step in self.walk.steps[j]:
+            upstream, local, value = numbers.get((step.through, step.slot), (None, None, None))
+            rule = self.graph.nodes[step.through].rule
+            title = TENSOR_RULES[rule].title if rule in TENSOR_RULES else title_for(rule, step.slot)
+            found.append(
+                Contribution(
+                    self.names.of[step.through], rule, title, value_of(upstream),  # type: ignore[arg-type]
+                    self.names.local(step.through, step.slot), value_of(local), value_of(value),  # type: ignore[arg-type]
+                )
+            )  # fmt: skip
+        return BackwardRow(
+            self.names.of[j], self.problem.partial(j), tuple(found), value_of(total), value_of(autograd), error,  # type: ignore[arg-type]
+            self.verdicts[j], self.began[j],
+        )  # fmt: skip
+
+    def form(self, j: int) -> tuple[int | None, str | None]:
+        """The closed form of a gradient that has the right numbers here, as node and text; None where there is none."""
+        which = self.found.get("holds", {}).get(j, 0)
+        roots, texts = self.texts.roots[j], self.texts.texts[j]
+        return (roots[which], texts[which]) if texts and which >= 0 else (None, None)
+
+    def gradient(self, j: int) -> Gradient:
+        """The entry of source `j`; what nothing flows to has a gradient of 0."""
+        problem, graph = self.problem, self.graph
+        root, text = self.form(j)
+        named_on_the_way = bool(problem.named)
+        visible = set(graph.names) if named_on_the_way else set(problem.names.of)
+        chains = Chains(self.walk, self.names.of, visible, problem.sources, graph.objective)
+        total, autograd, error, _, _ = self.rows.get(j, (None, None, None, "", ()))
+        verdict = self.verdicts.get(j, "agrees" if self.rows else "undefined" if self.refused_at is not None else "unverified")
+        if j not in self.rows and self.rows:
+            zeros = Tensor.of(_zeros(self.shape(j))) if self.shape(j) else 0.0
+            total, autograd, error = zeros, zeros, 0.0
+        small = text is not None and len(text) <= MAX_TYPESET
+        return Gradient(
+            problem.partial(j), chains.text(j), (), text, None, None, value_of(total), value_of(autograd), error, verdict,  # type: ignore[arg-type]
+            None, self.began.get(j), write(graph, root, problem.named, MATHML) if small and root is not None else None,
+        )  # fmt: skip
+
+    def notes(self) -> list[str]:
+        """Remarks on the derivation as a whole."""
+        problem, notes = self.problem, []
+        if self.refused and self.refused_at in self.names.of:
+            at = self.names.expression(self.refused_at)  # type: ignore[arg-type]
+            notes.append(f"{at} does not exist here, and PyTorch refuses it: {self.refused}")
+        elif self.refused:
+            notes.append(f"PyTorch refused: {self.refused}")
+        elif not self.found:
+            notes.append("PyTorch is not installed, so autograd's column is empty; install it with pip install torch")
+        elif problem.missing:
+            has = "has no value" if len(problem.missing) == 1 else "have no values"
+            notes.append(f"{listed(problem.missing)} {has}: random numbers stand in for them, to check the formulas")
+        if self.graph.sizes:
+            sizes = ", ".join(f"{name} = {number}" for name, number in self.graph.sizes.items())
+            notes.append(f"checked with {sizes}")
+        unreached = [self.names.of[j] for j in problem.sources if j not in self.walk.totals]
+        if unreached:
+            reach = "does" if len(unreached) == 1 else "do"
+            notes.append(f"nothing flows from {self.names.of[self.graph.objective]} back to {listed(unreached)}, which {reach} "
+                         "not influence it smoothly: the gradient is 0, and PyTorch leaves .grad None")  # fmt: skip
+        for j in problem.sources:
+            began = self.began.get(j)
+            if self.verdicts.get(j) == "convention" and began is not None:
+                notes.append(f"{problem.partial(j)}: {began.reason}")
+        long = [j for j in problem.sources if self.form(j)[1] is None]
+        if long:
+            notes.append(f"the closed form of {listed(long, problem.partial)} is too long to write out, or was not confirmed "
+                         "at numbers; the chain stands for it")  # fmt: skip
+        return list(dict.fromkeys(notes))
+
+
+def _is_finite(plain: Any) -> bool:
+    if isinstance(plain, tuple):
+        return math.isfinite(plain[2])
+    return plain is None or isinstance(plain, bool) or math.isfinite(plain)
+
+
+def _zeros(shape: tuple[int, ...]) -> Any:
+    return 0.0 if not shape else [_zeros(shape[1:]) for _ in range(shape[0])]

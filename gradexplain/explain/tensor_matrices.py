@@ -1,0 +1,120 @@
+"""The records of Jacobians and of a Hessian: formulas, numbers, verdicts, and what eigenvalues say about the point."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gradexplain.explain.second_order import SecondForms
+from gradexplain.explain.tensor_problem import TensorProblem
+from gradexplain.records import Hessian, Jacobian, Value
+from gradexplain.tensor_values import Tensor
+
+# Below this part of the largest, an eigenvalue or a gradient counts as 0.
+NEGLIGIBLE = 1e-9
+
+
+class Second:
+    """What was asked for beside the gradient. `found` is the answer of PyTorch, empty without it."""
+
+    def __init__(self, problem: TensorProblem, found: Mapping[str, Any], formulas: SecondForms) -> None:
+        self.problem, self.found = problem, found
+        confirmed = found.get("matrices_hold", {})
+        self.matrices = {key: text for key, text in formulas.matrices.items() if confirmed.get(key, not found)}
+        self.products = formulas.products
+
+    def _size(self, i: int) -> tuple[int, ...]:
+        sizes = self.problem.graph.sizes
+        return tuple(
+            size if isinstance(size, int) else math.prod(int(part) if part.isdigit() else sizes[part] for part in size.split("*"))
+            for size in self.problem.graph.shapes[i]
+        )
+
+    def jacobians(self) -> dict[str, Jacobian]:
+        """One Jacobian for each source, by name."""
+        problem, graph = self.problem, self.problem.graph
+        found = {}
+        for j in problem.sources:
+            own, other, error, verdict = self.found.get("jacobian", {}).get(j, (None, None, None, "unverified"))
+            name = problem.names.of[j]
+            found[name] = Jacobian(
+                partial=problem.partial(j),
+                shape=self._size(graph.objective) + self._size(j),
+                symbolic=self.matrices.get(name),
+                product=self.products.get(name),
+                value=_value(own),
+                autograd=_value(other),
+                error=error,
+                verdict=verdict,
+            )
+        return found
+
+    def hessian(self) -> Hessian:
+        """The Hessian over all sources together."""
+        problem = self.problem
+        own, other, error, verdict, eigenvalues = self.found.get("hessian", (None, None, None, "unverified", ()))
+        return Hessian(
+            elements=tuple(label for j in problem.sources for label in labels(problem.names.of[j], self._size(j))),
+            symbolic=self.matrices,
+            value=_value(own),
+            autograd=_value(other),
+            error=error,
+            verdict=verdict,
+            eigenvalues=tuple(eigenvalues),
+            meaning=meaning(eigenvalues, self._gradient()),
+        )
+
+    def _gradient(self) -> float:
+        """The largest element of all gradients, in absolute value."""
+        rows = self.found.get("rows", {})
+        sizes = [0.0]
+        for j in self.problem.sources:
+            plain = rows[j][0] if j in rows else 0.0
+            sizes.append(max(abs(plain[3]), abs(plain[4])) if isinstance(plain, tuple) else abs(plain or 0.0))
+        return max(sizes)
+
+
+def labels(name: str, shape: Sequence[int]) -> list[str]:
+    """The elements of an input, as one writes them.
+
+    >>> labels("W", (1, 2)), labels("w", ())
+    (['W[0, 0]', 'W[0, 1]'], ['w'])
+    """
+    if not shape:
+        return [name]
+    return [f"{name}[{', '.join(map(str, index))}]" for index in itertools.product(*map(range, shape))]
+
+
+def meaning(eigenvalues: Sequence[float], gradient: float) -> str:
+    """What the eigenvalues say about the point, where the largest element of the gradient is `gradient`.
+
+    >>> meaning([1.0, 2.0], 0.0)
+    'all eigenvalues are positive and the gradient is 0: a minimum'
+    >>> meaning([-1.0, 2.0], 3.0)
+    'eigenvalues of both signs: the function curves upwards in some directions and downwards in others'
+    """
+    if not eigenvalues:
+        return ""
+    largest = max(map(abs, eigenvalues))
+    if largest == 0:
+        return "all eigenvalues are 0: the function is flat or linear here"
+    small = NEGLIGIBLE * largest
+    negative, positive = sum(e < -small for e in eigenvalues), sum(e > small for e in eigenvalues)
+    zero = len(eigenvalues) - negative - positive
+    critical = gradient <= NEGLIGIBLE * max(1.0, largest)
+    if negative and positive:
+        curves = "the function curves upwards in some directions and downwards in others"
+        kind = "a saddle point" if critical else curves
+        return "eigenvalues of both signs" + (" and the gradient is 0: " if critical else ": ") + kind
+    sign, extreme, way = ("positive", "minimum", "upwards") if positive else ("negative", "maximum", "downwards")
+    some = f"{zero} of {len(eigenvalues)} eigenvalues {'is' if zero == 1 else 'are'} 0, the others {sign}"
+    which = some if zero else f"all eigenvalues are {sign}"
+    if critical:
+        return f"{which} and the gradient is 0: " + (f"a {extreme}, unless higher derivatives say otherwise" if zero else f"a {extreme}")
+    return f"{which}: the function curves {way} in " + ("all other directions" if zero else "every direction")
+
+
+def _value(plain: Any) -> Value | Tensor:
+    return Tensor.packed(plain) if isinstance(plain, tuple) else plain

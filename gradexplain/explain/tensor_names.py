@@ -1,0 +1,67 @@
+"""What the nodes of a formula on tensors are called, and each node and vector-Jacobian product over those names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradexplain.explain.names import Names
+from gradexplain.language.algebra import TooLarge
+from gradexplain.language.pullbacks import Pullback
+from gradexplain.language.tensor_algebra import Formulas, TensorAlgebra
+from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.language.text import write
+
+UPSTREAM = "g"
+
+
+class TensorNames(Names):
+    """The names of all nodes, as for single numbers. `upstream` is what the upstream gradient is called."""
+
+    graph: TensorGraph
+
+    def __init__(self, graph: TensorGraph) -> None:
+        super().__init__(graph)
+        self.upstream = UPSTREAM
+        while self.upstream in self.of.values():
+            self.upstream += "_"
+
+    def written(self, i: int, named: Mapping[int, str]) -> str:
+        """The node over the nodes in `named`; here no two nodes share a pattern, since shapes change how they look."""
+        return write(self.graph, i, named)
+
+    def inputs(self, i: int) -> tuple[str, ...]:
+        """The tensors that node `i` reads, by name; constants are written out."""
+        return tuple(self._called(j) for j in self.graph.tensors(self.graph.nodes[i]))
+
+    def _called(self, j: int) -> str:
+        return self.of[j] if j in self.of else write(self.graph, j, self.of)
+
+    def local(self, i: int, slot: int) -> str:
+        """The local derivative of an elementwise node, or the vector-Jacobian product of any other, over names."""
+        node = self.graph.nodes[i]
+        tensors = self.graph.tensors(node)
+        called = {j: self._called(j) for j in tensors}
+        shapes = {called[j]: self.graph.shapes[j] for j in tensors}
+        shapes |= {self.of[i]: self.graph.shapes[i], self.upstream: self.graph.shapes[i]}
+        scratch = TensorGraph(shapes)
+        scratch.sizes = self.graph.sizes
+        # Numbers stay numbers, so that 2*x is simplified; what else is constant is taken as it is written.
+        values = []
+        for j in tensors:
+            value = self.graph.nodes[j].value
+            constant = self.graph.is_constant[j] and value is not None
+            values.append(scratch.constant(value) if constant else scratch.input(called[j]))  # type: ignore[arg-type]
+        out, upstream = scratch.input(self.of[i]), scratch.input(self.upstream)
+        builder = Formulas(TensorAlgebra(scratch))
+        pullback = Pullback(builder, self.graph, node, slot, values, out, upstream)
+        try:
+            root = pullback.value() if node.rule in TENSOR_RULES or self.is_stretched(i, slot) else pullback.local()
+        except TooLarge:
+            return ""
+        return write(scratch, root, {})
+
+    def is_stretched(self, i: int, slot: int) -> bool:
+        """Whether an elementwise node broadcasts this input, so that its gradient is summed back."""
+        node = self.graph.nodes[i]
+        return node.rule not in TENSOR_RULES and self.graph.shapes[node.inputs[slot]] != self.graph.shapes[i]

@@ -1,0 +1,212 @@
+"""A formula on tensors at a point: the second half of `derive`, from the parsed formula to the record."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradexplain.errors import FormulaError, GradexplainError, PointError
+from gradexplain.explain.notes import closed_form_source
+from gradexplain.explain.tensor_forms import tensor_forms
+from gradexplain.explain.tensor_names import TensorNames
+from gradexplain.language.graph import INPUT
+from gradexplain.language.shapes import Shape, write_shape
+from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.text import write
+from gradexplain.point import Given
+from gradexplain.readings.worker import TORCH, Asked
+from gradexplain.tensor_values import Tensor
+
+# So many elements, in all inputs and nodes together, are taken on.
+MAX_MEMORY = 2**31
+TASK = "gradexplain.readings.tensor_witness:answers"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorProblem:
+    """A formula on tensors, ready to be differentiated.
+
+    `point` are the given values by name, `values` the numbers of every input that has a value, as the dtype holds
+    single ones; `sources` the nodes whose gradients are wanted; `upstream` the given gradient of the objective, None
+    for ones; `shapes` those of the inputs, `missing` the inputs without a value; `size` how many nodes the formula has;
+    `want` is `jacobian` or `hessian` where one was asked for.
+    """
+
+    source: str
+    graph: TensorGraph
+    names: TensorNames
+    point: Mapping[str, Given]
+    values: Mapping[str, Tensor | float]
+    shapes: Mapping[str, Shape]
+    sources: list[int]
+    upstream: Tensor | float | None
+    dtype: str
+    missing: list[str]
+    notes: list[str]
+    size: int
+    want: str = ""
+
+    @property
+    def named(self) -> dict[int, str]:
+        """The names that closed forms are written over: those of the person, but for the objective's."""
+        return {i: name for i, name in self.graph.names.items() if i != self.graph.objective}
+
+    def partial(self, node: int) -> str:
+        """The partial derivative of the objective by a node, as a symbol."""
+        return f"∂{self.names.of[self.graph.objective]}/∂{self.names.of[node]}"
+
+    def seed(self) -> int:
+        """The upstream gradient as a node: a number, or the list of its elements."""
+        graph, upstream = self.graph, self.upstream
+        if upstream is None and graph.shapes[graph.objective]:
+            return graph.apply("ones", graph.setting(graph.shapes[graph.objective]))
+        if upstream is None or not isinstance(upstream, Tensor):
+            from fractions import Fraction
+
+            return graph.constant(Fraction(repr(upstream)) if upstream is not None else 1)
+        return constant_node(graph, upstream)
+
+
+def constant_node(graph: TensorGraph, tensor: Tensor) -> int:
+    """A tensor of known numbers as a node: a list of lists."""
+    from fractions import Fraction
+
+    level = [graph.constant(Fraction(repr(number))) for number in tensor.numbers or ()]
+    for size in reversed(tensor.shape):
+        level = [graph.apply("stack", *level[i : i + size], graph.setting(0)) for i in range(0, len(level), size)]
+    return level[0]
+
+
+def check_size(graph: TensorGraph) -> None:
+    """Raises FormulaError where the tensors of the formula would not fit into memory."""
+    total = 0
+    for i, shape in enumerate(graph.shapes):
+        count = 1
+        for size in shape:
+            count *= size if isinstance(size, int) else max(1, graph.sizes.get(size, 1))
+        total += count
+        if total > MAX_MEMORY:
+            start, end = graph.places.get(i, (0, 0))
+            raise FormulaError(
+                f"the tensors of this formula have more than {MAX_MEMORY:,} elements",
+                hint=f"the first that is too much has the shape {write_shape(shape)}" if end >= start else "",
+            )
+
+
+def check_classes(graph: TensorGraph, names: TensorNames, values: Mapping[str, Tensor]) -> list[str]:
+    """The inputs whose numbers are classes, and nothing else. Raises PointError where one is no class that there is."""
+    found: dict[int, bool] = {}
+    for node in graph.nodes:
+        for slot, j in enumerate(graph.tensors(node)):
+            classes = node.rule in ("cross_entropy", "nll_loss", "one_hot") and slot == len(graph.tensors(node)) - 1
+            classes = classes and (node.rule == "one_hot" or graph.shapes[node.inputs[0]] != graph.shapes[j])
+            found[j] = found.get(j, True) and classes
+            if classes and graph.nodes[j].rule == INPUT and names.of[j] in values:
+                scores = graph.shapes[node.inputs[0]]
+                count = graph.settings(node)["num_classes"] if node.rule == "one_hot" else scores[1 if len(scores) > 1 else 0]
+                _check_classes(names.of[j], values[names.of[j]], count)
+    return [names.of[j] for j in graph.inputs if found.get(j)]
+
+
+def _check_classes(name: str, tensor: Tensor, count: int | str) -> None:
+    wrong = next((x for x in tensor.numbers or () if x != int(x) or x < 0 or (isinstance(count, int) and x >= count)), None)
+    if wrong is not None:
+        raise PointError(f"{name} has {wrong:g}, which is no class", hint=f"the classes are the whole numbers from 0 to {count} - 1")
+
+
+def not_a_scalar(problem: TensorProblem) -> GradexplainError:
+    """PyTorch's refusal to call backward() on what is no single number, and the ways out with what each would give."""
+    graph, name = problem.graph, problem.names.of[problem.graph.objective]
+    shape = graph.shapes[graph.objective]
+    lines = [f"backward() starts from one number, and {name} has {_count(shape)}; there are three ways out:"]
+    for rule in ("sum", "mean"):
+        top = graph.apply(rule, graph.objective, graph.setting(None), graph.setting(False))
+        lines += [f"{rule}({name}) instead: {line}" for line in _gradients(problem, top)]
+    ones = "[" * len(shape) + "1, …" + "]" * len(shape)
+    lines.append(f'--upstream "{ones}", an upstream gradient of {write_shape(shape)}: the vector-Jacobian product')
+    lines.append("and --jacobian gives the derivative of every element by every input")
+    message = f"grad can be implicitly created only for scalar outputs: {name} has the shape {write_shape(shape)}"
+    return FormulaError(message, hint="\n".join(lines))
+
+
+def _count(shape: Shape) -> str:
+    from gradexplain.language.shapes import times
+
+    return f"{times(shape)} elements"
+
+
+def _gradients(problem: TensorProblem, top: int) -> list[str]:
+    """What a single number made of the objective would give, a line for each of the first inputs."""
+    graph = problem.graph
+    objective, graph.objective = graph.objective, top
+    try:
+        found = tensor_forms(graph, problem.sources, graph.constant(1))
+    finally:
+        graph.objective = objective
+    name = problem.names.of[objective]
+    symbol = f"{graph.nodes[top].rule}({name})"
+    return [
+        f"∂{symbol}/∂{problem.names.of[j]} = {'…' if root is None else write(graph, root, problem.named)}"
+        for j, root in list(found.items())[:4]
+    ]
+
+
+class Texts:
+    """The closed forms by source, as nodes and as text: first in general, then with the exceptions for single values."""
+
+    def __init__(self, graph: TensorGraph, named: Mapping[int, str], forms: Sequence[Mapping[int, int | None]]) -> None:
+        self.roots: dict[int, list[int]] = {}
+        self.texts: dict[int, list[str]] = {}
+        for j in forms[0]:
+            roots = list(dict.fromkeys(root for found in forms if (root := found[j]) is not None))
+            self.roots[j], self.texts[j] = roots, [write(graph, root, named) for root in roots]
+
+    def first(self) -> dict[int, int | None]:
+        """The general form of each source."""
+        return {j: roots[0] if roots else None for j, roots in self.roots.items()}
+
+
+def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:
+    """Everything but PyTorch's numbers; returns a function that waits for these and gives the record."""
+    graph = problem.graph
+    check_size(graph)
+    with_torch = TORCH.installed()
+    if with_torch:
+        TORCH.start()
+    forms = [tensor_forms(graph, problem.sources, problem.seed(), generic) for generic in (True, False)]
+    texts = Texts(graph, problem.named, forms)
+    statements = "\n".join(closed_form_source(problem))
+    from gradexplain.explain.second_order import second_forms
+    from gradexplain.explain.tensor_build import build
+
+    formulas = second_forms(problem, texts.first())
+    asked = _ask(problem, texts, statements, formulas.matrices) if with_torch else None
+
+    def finish() -> Any:
+        found = next(iter(TORCH.answers(asked))) if asked else {}
+        return build(problem, texts, formulas, found)
+
+    return finish
+
+
+def _ask(
+    problem: TensorProblem, texts: Texts, statements: str, matrices: Mapping[str, str]
+) -> Asked:
+    values = {name: _data(problem.values.get(name)) for name in problem.shapes}
+    upstream = problem.upstream
+    shape = upstream.shape if isinstance(upstream, Tensor) else ()
+    payload = (
+        problem.source, list(problem.point), dict(problem.shapes), dict(problem.graph.sizes), values,
+        list(problem.sources), None if upstream is None else (shape, _data(upstream)), problem.dtype,
+        {j: found for j, found in texts.texts.items() if found}, problem.want, statements, dict(matrices),
+    )  # fmt: skip
+    return TORCH.ask(TASK, payload, alone=True)
+
+
+def _data(value: Tensor | float | None) -> bytes | None:
+    if value is None:
+        return None
+    numbers: Sequence[float] | array[float] = (value.numbers or ()) if isinstance(value, Tensor) else [value]
+    return array("d", numbers).tobytes()

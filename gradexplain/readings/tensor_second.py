@@ -1,0 +1,105 @@
+"""Jacobians and Hessians in numbers: by the tables, a vector-Jacobian product for each row, and by torch.func."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gradexplain.language.backward import reverse
+from gradexplain.language.parse import parse
+from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.readings.torch_builder import TensorReading, TorchBuilder
+
+# Rows times elements of a Jacobian, and the elements of a Hessian's inputs.
+MAX_ENTRIES = 1_000_000
+MAX_ELEMENTS = 300
+
+
+def jacobian(builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], values: Sequence[Any]) -> dict[int, Any]:
+    """The Jacobian by each source, shaped as the objective and then the source; `values` are those of all nodes."""
+    torch, top = builder.torch, graph.objective
+    objective = builder.table.tensor(values[top])
+    rows: dict[int, list[Any]] = {j: [] for j in sources}
+    for k in range(objective.numel()):
+        seed = torch.zeros(objective.numel(), dtype=objective.dtype)
+        seed[k] = 1
+        walk = reverse(graph, sources, TensorReading(builder, graph, values, seed.reshape(objective.shape)), keep=False)
+        for j in sources:
+            total = walk.totals.get(j)
+            rows[j].append(torch.zeros_like(values[j]) if total is None else total)
+    return {
+        j: torch.stack(found).reshape(*objective.shape, *values[j].shape) if found else torch.zeros(*objective.shape, *values[j].shape)
+        for j, found in rows.items()
+    }
+
+
+def jacobian_of_torch(
+    builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Any]
+) -> dict[int, Any]:
+    """The same by torch.func.jacrev, which knows nothing of the tables."""
+    call = _function(builder, graph, sources, given)
+    # With gradients off, PyTorch takes short cuts that cannot be differentiated twice.
+    with builder.torch.enable_grad():
+        found = builder.torch.func.jacrev(call, argnums=tuple(range(len(sources))))(*[given[j] for j in sources])
+    return dict(zip(sources, found, strict=True))
+
+
+def _function(builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Any]) -> Any:
+    def call(*arguments: Any) -> Any:
+        return builder.forward(graph, {**given, **dict(zip(sources, arguments, strict=True))}, graph.objective)[graph.objective]
+
+    return call
+
+
+def hessian(
+    builder: TorchBuilder, source: str, names: Sequence[str], shapes: Mapping[str, Any], forms: Mapping[str, str],
+    given: Mapping[str, Any],
+) -> Any:  # fmt: skip
+    """The Hessian over all elements of the inputs `names`, by differentiating the gradients' formulas once more.
+
+    `source` has the statements of the formula, the objective named; `forms` are the closed forms by input; `given`
+    has the values of all inputs. Rows and columns are in the order of `names`, each flattened.
+    """
+    torch = builder.torch
+    rows = []
+    direction = "direction"
+    while direction in shapes or direction in source:
+        direction += "_"
+    for name in names:
+        value = given[name]
+        top = f"{source}\n{direction}_product = sum(({forms[name]})*{direction})"
+        graph = parse(top, [*shapes, direction], {**shapes, direction: shapes[name]}, tensors=True)
+        assert isinstance(graph, TensorGraph)
+        graph.sizes.update(builder.sizes)
+        places = {str(graph.nodes[i].value): i for i in graph.inputs}
+        for k in range(value.numel()):
+            unit = torch.zeros(value.numel(), dtype=value.dtype)
+            unit[k] = 1
+            known = {**given, direction: unit.reshape(value.shape)}
+            inputs = {i: known[called] for called, i in places.items()}
+            values = builder.forward(graph, inputs, graph.objective)
+            sources = [places[other] for other in names if other in places]
+            seed = torch.tensor(1.0, dtype=value.dtype)
+            totals = reverse(graph, sources, TensorReading(builder, graph, values, seed), keep=False).totals
+            parts = [totals.get(places.get(other, -1)) for other in names]
+            row = [torch.zeros_like(given[other]) if part is None else part for other, part in zip(names, parts, strict=True)]
+            rows.append(torch.cat([part.reshape(-1) for part in row]))
+    return torch.stack(rows)
+
+
+def hessian_of_torch(builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Any]) -> Any:
+    """The same by torch.func.hessian, over one vector of all elements."""
+    torch = builder.torch
+    sizes = [given[j].numel() for j in sources]
+    call = _function(builder, graph, sources, given)
+
+    def flat(vector: Any) -> Any:
+        return call(*[part.reshape(given[j].shape) for part, j in zip(vector.split(sizes), sources, strict=True)])
+
+    start = torch.cat([given[j].reshape(-1) for j in sources])
+    with torch.enable_grad():
+        try:
+            return torch.func.hessian(flat)(start)
+        except (RuntimeError, NotImplementedError):
+            # Some operations have no forward mode.
+            return torch.func.jacrev(torch.func.jacrev(flat))(start)
