@@ -33,7 +33,7 @@ def factored(algebra: TensorAlgebra, root: int, since: int) -> int:
     made: dict[int, int] = {}
     try:
         for i in needed:
-            rule, inputs, value = graph.nodes[i]
+            rule, inputs, _ = graph.nodes[i]
             if i < since or rule in (CONSTANT, INPUT):
                 continue
             parts = [made.get(j, j) for j in inputs]
@@ -50,10 +50,10 @@ def factored(algebra: TensorAlgebra, root: int, since: int) -> int:
 def _shorter(algebra: TensorAlgebra, root: int) -> int:
     """The same elementwise formula, shorter where SymPy finds that."""
     graph = algebra.graph
-    leaves = {j for j in _leaves(algebra, root)}
+    leaves = set(_leaves(algebra, root))
     plain = Graph()
     made: dict[int, int] = {}
-    inside = [i for i in graph.inputs_first(root, algebra.atoms | leaves)]
+    inside = list(graph.inputs_first(root, leaves))
     uses = Counter(j for i in inside for j in graph.nodes[i].inputs if j in leaves)
     if len(inside) < MIN_SIZE - 2 or max(uses.values(), default=0) < 2:
         return root

@@ -71,7 +71,7 @@ def tensor_forms(
 
 
 def _dressed(algebra: TensorAlgebra, root: int, known: Collection[int]) -> int:
-    """The formula with `ones_like(x)` and `zeros_like(x)` for tensors of ones and zeros, where a symbol has the shape."""
+    """The formula with `ones_like(x)` and `zeros_like(x)` for ones and zeros, where a symbol has the shape."""
     graph = algebra.graph
     models = {graph.shapes[j]: j for j in [*known][::-1] if j in algebra.atoms}
     made: dict[int, int] = {}

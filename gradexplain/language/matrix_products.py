@@ -13,6 +13,7 @@ from gradexplain.language.tensor_parts import PART_CHANGES, Change
 if TYPE_CHECKING:
     from gradexplain.language.tensor_algebra import TensorAlgebra
 
+Numbers = tuple[Fraction, Fraction]
 PRODUCTS = frozenset(("matmul", "matvec", "vecmat", "dot"))
 # So many equal factors and more are written as a power.
 POWER = 3
@@ -41,8 +42,9 @@ def put_together(algebra: TensorAlgebra, coefficient: Fraction, factors: Factors
 
 def chain(algebra: TensorAlgebra, node: int) -> list[int]:
     """The factors of a product of matrices, the last perhaps a vector; a node that is none is its own factor."""
-    if algebra.is_rule(node, "matmul", "matvec") and all(len(algebra.shape(i)) <= 2 for i in algebra.graph.nodes[node].inputs):
-        return [factor for i in algebra.graph.nodes[node].inputs for factor in chain(algebra, i)]
+    inputs = algebra.graph.nodes[node].inputs
+    if algebra.is_rule(node, "matmul", "matvec") and all(len(algebra.shape(i)) <= 2 for i in inputs):
+        return [factor for i in inputs for factor in chain(algebra, i)]
     return [node]
 
 
@@ -153,7 +155,7 @@ def joined(algebra: TensorAlgebra, first: int, second: int) -> int | None:
 
 
 def _pair(algebra: TensorAlgebra, first: int, second: int) -> int | None:
-    found = []
+    found: list[tuple[Fraction, Factors, str, tuple[int, ...], tuple[int, ...]]] = []
     for node in (first, second):
         number, factors, rest = algebra.taken_out(node)
         rule, inputs, _ = algebra.graph.nodes[rest]
@@ -188,7 +190,7 @@ def _pair(algebra: TensorAlgebra, first: int, second: int) -> int | None:
 
 
 def _common(
-    algebra: TensorAlgebra, left: Sequence[tuple[int, ...]], right: Sequence[tuple[int, ...]], numbers: tuple[Fraction, Fraction]
+    algebra: TensorAlgebra, left: Sequence[tuple[int, ...]], right: Sequence[tuple[int, ...]], numbers: Numbers
 ) -> tuple[int, int] | None:
     if right[0] == right[1]:
         return _added(algebra, left[0][0], left[1][0], numbers), right[0][0]
@@ -197,11 +199,11 @@ def _common(
     return None
 
 
-def _added(algebra: TensorAlgebra, one: int, other: int, numbers: tuple[Fraction, Fraction]) -> int:
+def _added(algebra: TensorAlgebra, one: int, other: int, numbers: Numbers) -> int:
     return algebra.sum(algebra.scaled(one, numbers[0]), algebra.scaled(other, numbers[1]))
 
 
-def _common_ends(algebra: TensorAlgebra, one: list[int], other: list[int], numbers: tuple[Fraction, Fraction]) -> int | None:
+def _common_ends(algebra: TensorAlgebra, one: list[int], other: list[int], numbers: Numbers) -> int | None:
     """The sum of two chains that begin or end alike, with what they share outside of it."""
     before = after = 0
     shortest = min(len(one), len(other))

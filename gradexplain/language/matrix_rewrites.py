@@ -1,8 +1,8 @@
-"""Rewrites of matrix formulas, as rows in the language itself: what stands on the left becomes what stands on the right.
+"""Rewrites of matrix formulas, as rows in the language itself: what is on the left becomes what is on the right.
 
 `A`, `B`, `C` stand for matrices, `R`, `S` for square ones, `u`, `v`, `w` for vectors, `t` for anything, `i` for an
-axis, `k`, `p`, `q`, `r`, `s` for settings. `ones(k)` is a tensor of ones, whatever its shape. The result is spread to the shape of what it
-replaces, so that `ones(k)*v` may be written `v` wherever something else has the shape already.
+axis, `k`, `p`, `q`, `r`, `s` for settings. `ones(k)` is a tensor of ones, whatever its shape. The result is spread to
+the shape of what it replaces, so that `ones(k)*v` may be written `v` wherever something else has the shape already.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ def _loose(algebra: TensorAlgebra, node: int) -> int | None:
         return inputs[0]
     if rule in REDUCTIONS:
         settings = algebra.graph.settings(algebra.graph.nodes[node])
-        gone = axes(settings["dim"], len(shape))
-        if settings["keepdim"] and gone == tuple(range(len(gone))):
+        gone = axes(settings["dim"], len(shape)) if settings["keepdim"] else ()
+        if gone and gone == tuple(range(len(gone))):
             plain = None if len(gone) == len(shape) else settings["dim"]
             return algebra.make(rule, inputs[:1], tuple({**settings, "dim": plain, "keepdim": False}.values()))
     if rule in ELEMENTWISE:
@@ -81,7 +81,8 @@ def _reduced(rule: str) -> Change:
             return algebra.graph.constant(0)
         terms = algebra.terms(node)
         if len(terms) > 1 and any(_is_centered(algebra, base, gone) for _, factors in terms for base in factors):
-            return algebra.total([algebra.make(rule, (algebra.spread(algebra.build(*term), shape),), (dim, keepdim)) for term in terms])
+            parts = [algebra.spread(algebra.build(*term), shape) for term in terms]
+            return algebra.total([algebra.make(rule, (part,), (dim, keepdim)) for part in parts])
         _, factors = algebra.product(node)
         if any(algebra.is_rule(base, "ones") for base in factors):
             rest = {base: exponent for base, exponent in factors.items() if not algebra.is_rule(base, "ones")}
@@ -174,13 +175,13 @@ def _part(rule: str) -> Change:
         if node in algebra.atoms:
             return None
         if kind == "stack" and rule == "select" and algebra.setting(parts[-1]) == dim:
-            return parts[index]
+            return int(parts[index])
         if kind == "cat" and rule == "slice" and algebra.setting(parts[-1]) == dim and index is not None:
             ends = [algebra.shape(part)[dim] for part in parts[:-1]]
             starts = [sum(ends[:k]) for k in range(len(ends))]
             bounds = [(start, start + size) for start, size in zip(starts, ends, strict=True)]
             if more[1] == 1 and (index, more[0]) in bounds:
-                return parts[bounds.index((index, more[0]))]
+                return int(parts[bounds.index((index, more[0]))])
         if algebra.shape(node) and kind in ELEMENTWISE | FUNCTIONS:
             changed = [_through(algebra, rule, part, algebra.shape(node), settings) for part in parts]
             if None not in changed:

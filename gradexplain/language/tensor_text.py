@@ -30,13 +30,14 @@ def is_product(graph: Graph, i: int) -> bool:
 def is_scaled_product(graph: Graph, i: int, slot: int = -1) -> bool:
     """Whether a node is a product of matrices times a single number in front, or divided by one, or negative.
 
-    The product, which is the input `slot`, can do without brackets: what stands in front may belong to its first matrix.
+    The product, which is the input `slot`, can do without brackets: a number may belong to its first matrix as well.
     """
     rule, inputs, _ = graph.nodes[i]
-    place, shapes = {"mul": 1, "div": 0, "neg": 0}.get(rule), cast("TensorGraph", graph).shapes
-    if place is None or slot not in (-1, place) or not is_product(graph, inputs[place]) or not shapes[inputs[place]]:
+    place = {"mul": 1, "div": 0, "neg": 0}.get(rule)
+    if place is None or slot not in (-1, place) or not is_product(graph, inputs[place]):
         return False
-    return rule == "neg" or not shapes[inputs[1 - place]]
+    shapes = cast("TensorGraph", graph).shapes
+    return bool(shapes[inputs[place]]) and (rule == "neg" or not shapes[inputs[1 - place]])
 
 
 def is_negative_product(graph: Graph, i: int) -> bool:
