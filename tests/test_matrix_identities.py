@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 from tensor_checks import (
-    POINTS, Case, cases, close, contributions_agree, evaluate, operations, point, printed, read, run, shapes_of, tolerance,
+    POINTS,
+    Case,
+    cases,
+    close,
+    contributions_agree,
+    evaluate,
+    operations,
+    point,
+    printed,
+    read,
+    run,
+    shapes_of,
+    tolerance,
 )  # fmt: skip
 
 from gradexplain.language.graph import INPUT

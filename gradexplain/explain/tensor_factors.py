@@ -16,8 +16,8 @@ from gradexplain.language.tensor_graph import Setting
 
 # What is multiplied out and factored; everything else is a part that stays as it is.
 ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "pow", "identity"))
-# Fewer parts are not worth SymPy's time.
-MIN_SIZE = 7
+# Fewer operations are not worth SymPy's time.
+MIN_OPERATIONS = 3
 TRIALS = 4
 
 
@@ -55,7 +55,7 @@ def _shorter(algebra: TensorAlgebra, root: int) -> int:
     made: dict[int, int] = {}
     inside = list(graph.inputs_first(root, leaves))
     uses = Counter(j for i in inside for j in graph.nodes[i].inputs if j in leaves)
-    if len(inside) < MIN_SIZE - 2 or max(uses.values(), default=0) < 2:
+    if len(inside) < MIN_OPERATIONS or max(uses.values(), default=0) < 2:
         return root
     back = {plain.input(f"x{j}"): j for j in sorted(leaves)}
     made = {j: i for i, j in back.items()}

@@ -10,6 +10,7 @@ from gradexplain.language.backward import Edges, reverse
 from gradexplain.language.pullbacks import Pullback
 from gradexplain.language.tensor_algebra import Formulas, TensorAlgebra
 from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.tensor_parts import REDUCTIONS
 
 _FILLED = {"ones": "ones_like", "zeros": "zeros_like"}
 
@@ -70,6 +71,19 @@ def tensor_forms(
     return found
 
 
+def _kept(algebra: TensorAlgebra, parts: Sequence[int]) -> int | None:
+    """A reduction with its axis kept, instead of one that takes it away and puts it back."""
+    graph, (node, place) = algebra.graph, parts
+    if not algebra.is_rule(node, *REDUCTIONS):
+        return None
+    settings, tensor = graph.settings(graph.nodes[node]), graph.nodes[node].inputs[0]
+    if settings["keepdim"] or not isinstance(settings["dim"], int):
+        return None
+    if settings["dim"] % len(graph.shapes[tensor]) != algebra.setting(place):
+        return None
+    return graph.apply(graph.nodes[node].rule, tensor, *map(graph.setting, {**settings, "keepdim": True}.values()))
+
+
 def _dressed(algebra: TensorAlgebra, root: int, known: Collection[int]) -> int:
     """The formula with `ones_like(x)` and `zeros_like(x)` for ones and zeros, where a symbol has the shape."""
     graph = algebra.graph
@@ -80,6 +94,8 @@ def _dressed(algebra: TensorAlgebra, root: int, known: Collection[int]) -> int:
         parts = [made.get(j, j) for j in inputs]
         if rule in _FILLED and graph.shapes[i] in models:
             made[i] = graph.apply(_FILLED[rule], models[graph.shapes[i]])
+        elif rule == "unsqueeze" and _kept(algebra, parts) is not None:
+            made[i] = _kept(algebra, parts)  # type: ignore[assignment]
         elif parts != list(inputs):
             made[i] = graph.apply(rule, *parts)
             if i in graph.spelling:

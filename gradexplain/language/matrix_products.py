@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradexplain.language.matrix_rewrites import rewrite
 from gradexplain.language.products import Factors
-from gradexplain.language.tensor_parts import PART_CHANGES, Change
+from gradexplain.language.tensor_parts import LISTED, PART_CHANGES, Change
 
 if TYPE_CHECKING:
     from gradexplain.language.tensor_algebra import TensorAlgebra
@@ -45,6 +45,8 @@ def chain(algebra: TensorAlgebra, node: int) -> list[int]:
     inputs = algebra.graph.nodes[node].inputs
     if algebra.is_rule(node, "matmul", "matvec") and all(len(algebra.shape(i)) <= 2 for i in inputs):
         return [factor for i in inputs for factor in chain(algebra, i)]
+    if algebra.is_rule(node, "vecmat") and len(algebra.shape(inputs[1])) == 2:
+        return [*chain(algebra, algebra.turned(inputs[1])), *chain(algebra, inputs[0])]
     return [node]
 
 
@@ -128,6 +130,10 @@ def _turned(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> i
         return algebra.make(other, (algebra.turned(parts[0]),), (-algebra.setting(parts[1]),))
     if rule == "inverse" and algebra.turned(parts[0]) == parts[0]:
         return node
+    if rule in ("add", "sub") and all(algebra.shape(i) == algebra.shape(node) for i in parts):
+        turned = algebra.apply(rule, *map(algebra.turned, parts))
+        if algebra.size(turned) <= algebra.size(node):
+            return turned
     if rule == "add" and algebra.shape(parts[0]) == algebra.shape(parts[1]):
         # A sum that has with each term its transpose.
         turned = algebra.turned(parts[0])
@@ -159,18 +165,15 @@ def _pair(algebra: TensorAlgebra, first: int, second: int) -> int | None:
     for node in (first, second):
         number, factors, rest = algebra.taken_out(node)
         rule, inputs, _ = algebra.graph.nodes[rest]
-        if algebra.is_rule(rest, "stack"):
-            *parts, dim = inputs
+        if listed := _listed(algebra, rest):
+            *parts, dim = listed
             front = tuple(factors.items())
-            scaled = tuple(algebra.combine((*front, (part, 1)), number) for part in parts)
-            found.append((Fraction(1), {}, f"stack {algebra.setting(dim)} {len(parts)}", scaled, ()))
+            scaled = tuple(algebra.spread(algebra.combine((*front, (p, 1)), number), algebra.shape(p)) for p in parts)
+            found.append((Fraction(1), {}, f"stack {dim} {len(parts)}", scaled, ()))
         elif algebra.is_rule(rest, "outer"):
             found.append((number, factors, rule, inputs[:1], inputs[1:]))
         elif algebra.is_rule(rest, "matmul", "matvec", "vecmat"):
-            if rule == "vecmat":
-                inputs = (algebra.turned(inputs[1]), inputs[0])
-            factors_of = [factor for i in inputs for factor in chain(algebra, i)]
-            found.append((number, factors, "chain", tuple(factors_of), ()))
+            found.append((number, factors, "chain", tuple(chain(algebra, rest)), ()))
         else:
             return None
     (c1, f1, r1, a1, b1), (c2, f2, r2, a2, b2) = found
@@ -187,6 +190,21 @@ def _pair(algebra: TensorAlgebra, first: int, second: int) -> int | None:
     else:
         inner = _common_ends(algebra, list(a1), list(a2), numbers)
     return None if inner is None else algebra.combine((*f1.items(), (inner, 1)), shared)
+
+
+def _listed(algebra: TensorAlgebra, node: int) -> list[int]:
+    """The elements of a list and the axis along which they stand, zeros for those that are not there; else nothing."""
+    inputs = algebra.graph.nodes[node].inputs
+    if algebra.is_rule(node, "stack"):
+        return [*inputs[:-1], algebra.setting(inputs[-1])]
+    if not algebra.is_rule(node, "select_scatter") or algebra.number(inputs[0]) != 0:
+        return []
+    dim, index = (algebra.setting(i) for i in inputs[2:])
+    size, shape = algebra.shape(node)[dim], algebra.shape(inputs[1])
+    if not isinstance(size, int) or size > LISTED:
+        return []
+    zeros = algebra.spread(algebra.graph.constant(0), shape)
+    return [*(inputs[1] if k == index % size else zeros for k in range(size)), dim]
 
 
 def _common(

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from gradexplain.language.graph import CONSTANT, INPUT
 from gradexplain.language.rows import row
+from gradexplain.language.templates import Template
 from gradexplain.language.tensor_graph import Setting
 from gradexplain.language.tensor_rules import TENSOR_RULES
-from gradexplain.language.templates import Template
 
 if TYPE_CHECKING:
     from gradexplain.language.tensor_algebra import TensorAlgebra
@@ -28,6 +28,7 @@ ROWS = (
     ("diag(v).T", "diag(v)"),
     ("ones(k).T", "1"),
     ("outer(u, v).T", "outer(v, u)"),
+    ("kron(A, B).T", "kron(A.T, B.T)"),
     ("(v*ones(k)).T", "unsqueeze(v, 1)"),
     ("(unsqueeze(v, 1)*ones(k)).T", "v"),
     ("inverse(A.T).T", "inverse(A)"),
@@ -41,6 +42,7 @@ ROWS = (
     ("A.T @ inverse(A).T", "eye_like(A)"),
     ("solve(A, A @ t)", "t"),
     ("solve(eye(k), t)", "t"),
+    ("solve(A, eye(k))", "inverse(A)"),
     # Products with unit matrices, diagonal ones, and those of rank one
     ("eye(k) @ t", "t"),
     ("t @ eye(k)", "t"),
@@ -150,11 +152,16 @@ def rewrite(algebra: TensorAlgebra, node: int) -> int | None:
     >>> rewrite(TensorAlgebra(graph), graph.apply("inverse", graph.apply("inverse", A))) == A
     True
     """
+    if node in algebra.rewritten:
+        return algebra.rewritten[node]
+    found = None
     for pattern, result in _rows().get(algebra.graph.nodes[node].rule, ()):
         bound = _matched(algebra, pattern, node)
         if bound is not None:
-            return _built(algebra, result, bound)
-    return None
+            found = _built(algebra, result, bound)
+            break
+    algebra.rewritten[node] = found
+    return found
 
 
 def _matched(algebra: TensorAlgebra, pattern: Template, node: int) -> dict[str, int] | None:
@@ -175,7 +182,7 @@ def _matched(algebra: TensorAlgebra, pattern: Template, node: int) -> dict[str, 
             fits = False
         elif rule == "swapped":
             fits = found == "transpose" and algebra.is_turn(j)
-            waiting.append((parts[0], inputs[0]))
+            waiting += zip(parts, inputs[:1], strict=False)
         elif rule == "mul" and found == "mul":
             # Ones come last in a product.
             fits = True
@@ -215,7 +222,7 @@ def _built(algebra: TensorAlgebra, result: Template, bound: dict[str, int]) -> i
         elif rule in TENSOR_RULES:
             count = len(inputs) - len(TENSOR_RULES[rule].settings)
             settings = tuple(getattr(graph.nodes[j].value, "value", None) if isinstance(graph.nodes[j].value, Setting)
-                             else int(graph.nodes[j].value) for j in inputs[count:])  # type: ignore[arg-type]  # fmt: skip
+                             else int(graph.nodes[j].value) for j in inputs[count:])  # fmt: skip
             made[i] = algebra.make(rule, inputs[:count], settings)
         else:
             made[i] = algebra.apply(rule, *inputs)

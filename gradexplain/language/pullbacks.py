@@ -12,9 +12,9 @@ from gradexplain.language.graph import CONSTANT, INPUT, Node
 from gradexplain.language.rows import row
 from gradexplain.language.rules import RULES
 from gradexplain.language.shapes import Shape, axes, times
+from gradexplain.language.templates import Template, partial
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.tensor_rules import TENSOR_RULES
-from gradexplain.language.templates import Template, partial
 
 T = TypeVar("T")
 _CLASSES = frozenset(("cross_entropy", "nll_loss"))

@@ -46,6 +46,8 @@ class TensorAlgebra(Algebra):
 
     def __init__(self, graph: TensorGraph, atoms: Collection[int] = (), generic: bool = True) -> None:
         super().__init__(graph, atoms, generic)
+        # What the rows of the rewrites make of a node, None where none fits.
+        self.rewritten: dict[int, int | None] = {}
 
     def shape(self, value: int) -> Shape:
         """The shape of a node."""
@@ -106,9 +108,16 @@ class TensorAlgebra(Algebra):
     def sum(self, first: int, second: int) -> int:
         """As for single numbers; products of matrices with a common side are joined. Raises TooLarge."""
         wanted = broadcast([self.shape(first), self.shape(second)])
+        first, second = self._tidied(first), self._tidied(second)
         first, second = loosened(self, (without_ones(self, first), without_ones(self, second)))
         found = joined(self, first, second) if wanted else None
         return self.spread(super().sum(first, second) if found is None else found, wanted)
+
+    def _tidied(self, node: int) -> int:
+        """A product of the person's in the form in which products can be joined."""
+        if self.is_rule(node, *PRODUCTS) and self.shape(node):
+            return self.make(self.graph.nodes[node].rule, self.graph.nodes[node].inputs)
+        return node
 
     def summands(self, node: int) -> list[int]:
         """The terms of a sum that this algebra made; else the node alone."""
