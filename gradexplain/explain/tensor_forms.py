@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fractions import Fraction
+from collections.abc import Collection, Sequence
 
+from gradexplain.explain.tensor_factors import factored
 from gradexplain.language.algebra import TooLarge
 from gradexplain.language.backward import Edges, reverse
 from gradexplain.language.pullbacks import Pullback
 from gradexplain.language.tensor_algebra import Formulas, TensorAlgebra
 from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.tensor_parts import REDUCTIONS
+
+_FILLED = {"ones": "ones_like", "zeros": "zeros_like"}
 
 
 class _FormulaReading:
@@ -45,16 +48,56 @@ def tensor_forms(
 ) -> dict[int, int | None]:
     """The closed form of the gradient by each source, as a node added to `graph`; None where it is too long.
 
-    `seed` is the node of the upstream gradient. Named nodes stay symbols. Each form has the shape of its source.
-    With `generic`, exceptions of a rule for single values are left out.
+    `seed` is the node of the upstream gradient. Named nodes stay symbols. Each form has the shape of its source. With
+    `generic`, exceptions of a rule for single values, such as that of a norm for 0, are left out.
+
+    >>> from gradexplain.language.parse import parse
+    >>> from gradexplain.language.text import write
+    >>> graph = parse("x @ A @ x", ["x", "A"], {"x": (3,), "A": (3, 3)})
+    >>> write(graph, tensor_forms(graph, graph.inputs, graph.constant(1))[graph.inputs[0]], {})
+    '(A + A.T) @ x'
     """
+    count = len(graph.nodes)
     atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
     algebra = TensorAlgebra(graph, atoms, generic)
     walk = reverse(graph, sources, _FormulaReading(algebra, seed), edges=edges, keep=False)
     found: dict[int, int | None] = {}
     for j in sources:
-        total = walk.totals.get(j, graph.constant(0))
-        if total is not None and algebra.number(total) == 0 and graph.shapes[j]:
-            total = graph.apply("zeros_like", j)
-        found[j] = None if total is None else algebra.spread(total, graph.shapes[j], (j,))
+        root = walk.totals.get(j, graph.constant(0))
+        if root is not None:
+            root = factored(algebra, root, count)
+            root = _dressed(algebra, algebra.spread(root, graph.shapes[j]), [j, *graph.inputs, *graph.names])
+        found[j] = root
     return found
+
+
+def _kept(algebra: TensorAlgebra, parts: Sequence[int]) -> int | None:
+    """A reduction with its axis kept, instead of one that takes it away and puts it back."""
+    graph, (node, place) = algebra.graph, parts
+    if not algebra.is_rule(node, *REDUCTIONS):
+        return None
+    settings, tensor = graph.settings(graph.nodes[node]), graph.nodes[node].inputs[0]
+    if settings["keepdim"] or not isinstance(settings["dim"], int):
+        return None
+    if settings["dim"] % len(graph.shapes[tensor]) != algebra.setting(place):
+        return None
+    return graph.apply(graph.nodes[node].rule, tensor, *map(graph.setting, {**settings, "keepdim": True}.values()))
+
+
+def _dressed(algebra: TensorAlgebra, root: int, known: Collection[int]) -> int:
+    """The formula with `ones_like(x)` and `zeros_like(x)` for ones and zeros, where a symbol has the shape."""
+    graph = algebra.graph
+    models = {graph.shapes[j]: j for j in [*known][::-1] if j in algebra.atoms}
+    made: dict[int, int] = {}
+    for i in graph.inputs_first(root, algebra.atoms):
+        rule, inputs, _ = graph.nodes[i]
+        parts = [made.get(j, j) for j in inputs]
+        if rule in _FILLED and graph.shapes[i] in models:
+            made[i] = graph.apply(_FILLED[rule], models[graph.shapes[i]])
+        elif rule == "unsqueeze" and _kept(algebra, parts) is not None:
+            made[i] = _kept(algebra, parts)  # type: ignore[assignment]
+        elif parts != list(inputs):
+            made[i] = graph.apply(rule, *parts)
+            if i in graph.spelling:
+                graph.spelling.setdefault(made[i], graph.spelling[i])
+    return made.get(root, root)

@@ -6,21 +6,17 @@ The same expression of a row is written out for the reader, run on tensors and e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 
-from gradexplain.language.expression import ExpressionParser, Pending
-from gradexplain.language.functions import Call, Value
-from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
+from gradexplain.language.graph import CONSTANT, INPUT, Node
+from gradexplain.language.rows import row
 from gradexplain.language.rules import RULES
 from gradexplain.language.shapes import Shape, axes, times
+from gradexplain.language.templates import Template, partial
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.tensor_rules import TENSOR_RULES
-from gradexplain.language.templates import Template, partial
-from gradexplain.language.tokens import Token
 
 T = TypeVar("T")
-_PRODUCT = 3
 _CLASSES = frozenset(("cross_entropy", "nll_loss"))
 
 
@@ -31,39 +27,6 @@ class Builder(Protocol[T]):
     def apply(self, rule: str, inputs: Sequence[T], settings: tuple[Any, ...] = ()) -> T: ...
     def shape(self, value: T) -> Shape: ...
     def size(self, size: int | str) -> T: ...
-
-
-class _RowParser(ExpressionParser):
-    """Reads the expressions of the tensor table: every name is an input, every call a node, whatever it is called."""
-
-    def _operator(self, token: Token) -> bool:
-        if token.text == "@":
-            self._reduce(_PRODUCT)
-            self.stack.append(Pending("matmul", _PRODUCT, token))
-            return True
-        return super()._operator(token)
-
-    def _called(self, call: Call, end: Token) -> Value:
-        return Value(self.graph.apply(call.name.text, *[value.node for value in call.arguments]), call.name.start, end.end)
-
-    def _method(self) -> bool:
-        value = self.values.pop()
-        self.values.append(Value(self.graph.apply("swapped", value.node), value.start, value.end))
-        self.position += 1
-        return False
-
-
-@cache
-def row(text: str) -> Template:
-    """An expression of the tensor table, parsed once.
-
-    >>> sorted(row("g @ swapped(b)").places)
-    ['b', 'g']
-    """
-    graph = Graph()
-    graph.is_template = True
-    root = _RowParser(text, graph).expression("").node
-    return Template(graph, root, {str(graph.nodes[i].value): i for i in graph.inputs})
 
 
 class Pullback(Generic[T]):
@@ -84,6 +47,13 @@ class Pullback(Generic[T]):
         self.env |= {name: Setting(value) for name, value in self.settings.items()}
         if node.rule in _CLASSES:
             self.env["dim"] = Setting(1 if len(self._shape(0)) > 1 else 0)
+        # In a product with a batch of matrices, a vector is a matrix of one row or column.
+        self.is_lifted = [node.rule == "matmul" and len(self._shape(k)) == 1 for k in range(count)]
+        for name, k, place in (("a", 0, 0), ("b", 1, 1)):
+            if any(self.is_lifted) and self.is_lifted[k]:
+                self.env[name] = builder.apply("unsqueeze", (self.values[k],), (place,))
+                rank = len(builder.shape(upstream))
+                self.env["g"] = builder.apply("unsqueeze", (upstream,), (rank - 1 + place,))
         if node.rule == "layer_norm":
             self.env["dim"] = Setting(tuple(range(-len(self.settings["normalized_shape"]), 0)))
 
@@ -102,6 +72,8 @@ class Pullback(Generic[T]):
         else:
             text = rule.pullbacks[0 if rule.any_number else self.slot]
             found = self._evaluate(row(text))
+            if self.is_lifted[self.slot : self.slot + 1] == [True]:
+                found = self.builder.apply("squeeze", (found,), (len(self.builder.shape(found)) - 2 + self.slot,))
         return self.fit(found, self._shape(self.slot))
 
     def fit(self, value: T, wanted: Shape) -> T:
@@ -133,6 +105,8 @@ class Pullback(Generic[T]):
                 made.append(_WORDS[node.rule](self, *arguments))
             elif node.rule == "matmul":
                 made.append(matmul(self.builder, *arguments))
+            elif node.rule == "where" and self._is_exception(template, node):
+                made.append(self._solid(arguments[2]))
             elif node.rule in TENSOR_RULES:
                 # A number in the place of a setting is meant as it stands.
                 plain = [template.graph.nodes[j].value for j in node.inputs]
@@ -143,6 +117,12 @@ class Pullback(Generic[T]):
                 assert node.rule in RULES, node.rule
                 made.append(self.builder.apply(node.rule, [self._solid(argument) for argument in arguments]))
         return self._solid(made[template.root])
+
+    def _is_exception(self, template: Template, node: Node) -> bool:
+        """Whether a choice is a rule's own exception for one number, which formulas in general leave out."""
+        condition = template.graph.nodes[node.inputs[0]]
+        number = condition.rule == "eq" and template.graph.nodes[condition.inputs[1]].rule == CONSTANT
+        return number and getattr(self.builder, "generic", False)
 
     def _solid(self, value: Any) -> T:
         return self.builder.number(value.value) if isinstance(value, Setting) else value
@@ -236,6 +216,23 @@ class Pullback(Generic[T]):
         total = self.builder.apply("add", (value, swapped(self.builder, value)))
         return self.builder.apply("div", (total, self.builder.number(2)))
 
+    def each(self, value: T) -> T:
+        """A number for each matrix of a batch, with two axes put behind."""
+        for _ in range(2 if len(self._shape(0)) > 2 else 0):
+            value = self.builder.apply("unsqueeze", (value,), (len(self.builder.shape(value)),))
+        return value
+
+    def diagonal_like(self, value: T, whole: T) -> T:
+        """The matrix with the shape of another that has a vector as its diagonal."""
+        rows, columns = self.builder.shape(whole)
+        value = self.builder.apply("diag", (value,))
+        if rows == columns:
+            return value
+        assert isinstance(rows, int) and isinstance(columns, int)
+        longer = 0 if rows > columns else 1
+        missing = (rows - columns, columns) if rows > columns else (rows, columns - rows)
+        return self.builder.apply("cat", (value, self.builder.apply("zeros", (), (missing,))), (longer,))
+
     def eye_like(self, value: T) -> T:
         """The unit matrix with the shape of another."""
         return self.builder.apply("eye", (), (self.builder.shape(value)[-1],))
@@ -248,7 +245,7 @@ class Pullback(Generic[T]):
 _WORDS: Mapping[str, Callable[..., Any]] = {
     word: getattr(Pullback, word)
     for word in ("restored", "averaged", "target", "target_sum", "target_gradient", "part_of_cat", "part_of_stack",
-                 "unpermuted", "product", "symmetric", "eye_like", "swapped")
+                 "unpermuted", "product", "symmetric", "eye_like", "swapped", "each", "diagonal_like")
 }  # fmt: skip
 
 

@@ -154,6 +154,8 @@ def _matrix_power(arguments: Arguments) -> int:
     result = base
     for _ in range(abs(power) - 1):
         result = arguments.apply("matmul", result, base)
+    if abs(power) > 2:
+        arguments.graph.spelling.setdefault(result, "matrix_power")
     return result
 
 

@@ -3,7 +3,8 @@
 In a row, `a`, `b` are the inputs, `out` is the result and `g` the upstream gradient, which has the shape of `out`. The
 names of settings stand for their values. A few words are only for the rows: `restored(t)` puts the axes back that a
 reduction took away, as axes of length 1; `averaged(t)` divides by the number of elements where the reduction is a mean;
-`count` is the number of elements that were reduced to one; `swapped(t)` swaps the last two axes. Where an input was
+`count` is the number of elements that were reduced to one; `swapped(t)` swaps the last two axes; `each(t)` puts two
+axes behind a number for each matrix of a batch. Where an input was
 broadcast, its gradient is summed over the added axes afterwards, for every rule alike.
 """
 
@@ -107,7 +108,7 @@ _ROWS = (
                (("dim", REQUIRED), ("start", None), ("end", None), ("step", 1))),
     TensorRule("diag", "diagonal matrix", ("diagonal(g)",), shapes.diag, torch="diag_embed", written="diag",
                aliases=("diag_embed",), example="sum(diag(x) @ A)"),
-    TensorRule("diagonal", "diagonal", ("diag(g)",), shapes.diagonal, written="diag", example="sum(diag(A)**2)"),
+    TensorRule("diagonal", "diagonal", ("diagonal_like(g, a)",), shapes.diagonal, written="diag", example="sum(diag(A)**2)"),
     TensorRule("tril", "lower triangle", ("tril(g, diagonal)",), shapes.at_least_matrix, (("diagonal", 0),),
                example="sum(tril(A)**2)"),
     TensorRule("triu", "upper triangle", ("triu(g, diagonal)",), shapes.at_least_matrix, (("diagonal", 0),),
@@ -148,12 +149,12 @@ _ROWS = (
                ("(g - mean(g, dim, True) - out*mean(g*out, dim, True))/sqrt(var(a, dim, 0, True) + eps)",), shapes.same,
                (("normalized_shape", REQUIRED), ("eps", 1e-05)), torch="custom", example="sum(layer_norm(x, 3)*y)"),
     # Matrices
-    TensorRule("trace", "trace", ("g*eye_like(a)",), shapes.of_square, example="trace(A @ A)"),
-    TensorRule("det", "determinant", ("g*cofactor(a)",), shapes.of_square, torch="linalg.det", kink="out",
+    TensorRule("trace", "trace", ("each(g)*eye_like(a)",), shapes.of_square, example="trace(A @ A)"),
+    TensorRule("det", "determinant", ("each(g)*cofactor(a)",), shapes.of_square, torch="linalg.det", kink="out",
                at_kink="PyTorch takes 0 for a singular matrix", example="det(A)"),
     TensorRule("cofactor", "matrix of cofactors", ("sum(g*out)*inverse(a).T - inverse(a).T @ g.T @ out",), shapes.square,
                torch="custom", example="sum(cofactor(A)**2)"),
-    TensorRule("logdet", "log of the determinant", ("g*inverse(a).T",), shapes.of_square, example="logdet(A)"),
+    TensorRule("logdet", "log of the determinant", ("each(g)*inverse(a).T",), shapes.of_square, example="logdet(A)"),
     TensorRule("inverse", "inverse", ("-(swapped(out) @ g @ swapped(out))",), shapes.square, torch="linalg.inv",
                aliases=("inv",), example="trace(inverse(A))"),
     TensorRule("solve", "solution of a linear system",

@@ -27,6 +27,24 @@ def is_product(graph: Graph, i: int) -> bool:
     return graph.nodes[i].rule in PRODUCTS and i not in graph.spelling
 
 
+def is_scaled_product(graph: Graph, i: int, slot: int = -1) -> bool:
+    """Whether a node is a product of matrices times a single number in front, or divided by one, or negative.
+
+    The product, which is the input `slot`, can do without brackets: a number may belong to its first matrix as well.
+    """
+    rule, inputs, _ = graph.nodes[i]
+    place = {"mul": 1, "div": 0, "neg": 0}.get(rule)
+    if place is None or slot not in (-1, place) or not is_product(graph, inputs[place]):
+        return False
+    shapes = cast("TensorGraph", graph).shapes
+    return bool(shapes[inputs[place]]) and (rule == "neg" or not shapes[inputs[1 - place]])
+
+
+def is_negative_product(graph: Graph, i: int) -> bool:
+    """Whether a node is written `-A @ B`."""
+    return graph.nodes[i].rule == "neg" and is_product(graph, graph.nodes[i].inputs[0]) and is_scaled_product(graph, i)
+
+
 def is_postfix(graph: Graph, i: int) -> bool:
     """Whether a node is written behind its input, such as x.T and x[0]."""
     rule = graph.nodes[i].rule
@@ -50,6 +68,9 @@ def parts(graph: Graph, i: int) -> list[Part]:
         return [(0, inputs[0]), " @ ", (1, inputs[1])]
     if node.rule == "transpose" and _turn(graph, i):
         return [(0, inputs[0]), _turn(graph, i)]
+    if graph.spelling.get(i) == "matrix_power":
+        base, count = _power(graph, i)
+        return ["matrix_power(", (0, base), f", {count})"]
     if node.rule in ("select", "slice"):
         return [(0, inputs[0]), f"[{':, ' * settings['dim']}{_range(settings)}]"]
     listed: list[Part] = []
@@ -62,9 +83,17 @@ def parts(graph: Graph, i: int) -> list[Part]:
     for name, default in rule.settings:
         value = settings[name]
         if default is REQUIRED or value != default:
-            text = _shown(value) if name in POSITIONAL else f"{name}={_shown(value)}"
+            text = _shown(value, bare=True) if name in POSITIONAL else f"{name}={_shown(value)}"
             listed.append(f", {text}" if listed else text)
     return [f"{graph.spelling.get(i, rule.written or node.rule)}(", *listed, ")"]
+
+
+def _power(graph: Graph, i: int) -> tuple[int, int]:
+    """The matrix of which a node is a power, and how many of them are multiplied."""
+    base, count = graph.nodes[i].inputs[1], 1
+    while i != base:
+        i, count = graph.nodes[i].inputs[0], count + 1
+    return base, count
 
 
 def _range(settings: dict[str, Any]) -> str:
@@ -75,8 +104,10 @@ def _range(settings: dict[str, Any]) -> str:
     return text if step == 1 else f"{text}:{step}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, bare: bool = False) -> str:
     """A setting as it is written; sizes may be names."""
+    if isinstance(value, str) and bare:
+        return value
     if isinstance(value, tuple):
         return f"({', '.join(map(str, value))}{',' * (len(value) == 1)})"
     return repr(value)

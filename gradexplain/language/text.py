@@ -166,7 +166,9 @@ def _bindings(graph: Graph, root: int, names: Mapping[int, str], style: Style) -
             else:
                 first = done[node.inputs[0]]
                 minus = node.rule == "neg" or (first.minus and first.precedence >= row.inputs[0] > 1)
-                done[i] = _Binding(first.precedence if node.rule == "identity" else row.precedence, minus)
+                # The minus in `-A @ B` belongs to A as well as to the product.
+                same = node.rule == "identity" or tensor_text.is_negative_product(graph, i)
+                done[i] = _Binding(first.precedence if same else row.precedence, minus)
         stack.pop()
     return done
 
@@ -211,6 +213,8 @@ def _parts(graph: Graph, i: int, style: Style) -> list[str | tuple[int, int]]:
         return [*parts, end]
     # The pattern has the slots at odd places.
     split = _split(row.pattern)
+    if rule == "mul" and row.pattern == "{0}*{1}" and tensor_text.is_scaled_product(graph, i):
+        split = _split("{0} * {1}")
     return [(int(part), inputs[int(part)]) if k % 2 else part for k, part in enumerate(split)]
 
 
@@ -229,6 +233,9 @@ def _needs_group(graph: Graph, i: int, slot: int, bindings: Mapping[int, _Bindin
         return bindings[node.inputs[slot]].precedence < PRECEDENCE["neg"] and (slot > 0 or not product)
     if row is None:
         return node.rule in TENSOR_RULES and tensor_text.is_postfix(graph, i) and bindings[node.inputs[slot]].precedence < ATOM
+    if product and tensor_text.is_scaled_product(graph, i, slot):
+        return node.rule == "neg" and bindings[node.inputs[slot]].minus
+    product = product or (bool(node.inputs) and tensor_text.is_negative_product(graph, node.inputs[slot]))
     if product and node.rule in ("mul", "div") and bindings[node.inputs[slot]].precedence < ATOM:
         return True
     part, least = bindings[node.inputs[slot]], row.inputs[slot]
