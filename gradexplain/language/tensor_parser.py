@@ -15,7 +15,7 @@ from gradexplain.language.tensor_calls import CALLS, ELEMENTWISE_OR, PROPERTIES,
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
 from gradexplain.language.tensor_text import PRODUCTS, write_part
-from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, Token
+from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, WORDS, Token
 
 PRODUCT = 3
 # A new axis, and all axes up to those that follow.
@@ -31,7 +31,6 @@ LAYERS = {
     "LayerNorm": "layer_norm", "Linear": "", "Conv1d": "", "Conv2d": "", "Embedding": "", "LSTM": "", "GRU": "",
     "BatchNorm1d": "",
 }  # fmt: skip
-WORDS = {"None": None, "True": True, "False": False}
 
 
 class TensorParser(ExpressionParser):
@@ -333,13 +332,13 @@ class TensorParser(ExpressionParser):
                 return place
         raise self.error("this bracket is never closed", self.tokens[start], "add a )")
 
-    def _variable(self, token: Token) -> int:
+    def _input(self, token: Token) -> int:
         name = token.text
         if name in WORDS:
             return self.graph.setting(WORDS[name])
-        if name in self.graph.sizes and name not in self.variables and name not in self.given:
+        if name in self.graph.sizes and name not in self.given:
             return self.graph.constant(name)
         if name in self.graph.given and name in SYMBOLIC_CONSTANTS:
             self.first_use.setdefault(name, token)
             return self.graph.input(name)
-        return super()._variable(token)
+        return super()._input(token)

@@ -49,8 +49,9 @@ KEYWORD_HINTS = {
     "return": "leave it out: the last line is the formula",
 }
 
-# True, False and None are values of settings such as keepdim=True.
-_KEYWORDS = frozenset(keyword.kwlist) - {"True", "False", "None"}
+# Words of Python that are values of settings, such as keepdim=True.
+WORDS: dict[str, bool | None] = {"None": None, "True": True, "False": False}
+_KEYWORDS = frozenset(keyword.kwlist) - set(WORDS)
 # How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.
 _make = tuple.__new__
 
