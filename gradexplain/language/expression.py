@@ -228,7 +228,7 @@ class ExpressionParser:
         if name not in self.given:
             if name in SYMBOLIC_CONSTANTS or name == "π":
                 return self.graph.constant("pi" if name == "π" else name)
-            if name in WORDS:
+            if name in WORDS and not self.graph.is_template:
                 raise self.error(f"{name} is a word of Python and cannot be a name here", token, f"call it {name}_")
             if name.lower() in ("nan", "inf", "infinity"):
                 raise self.error(f"{name} is not a number that a gradient can be taken at", token)
