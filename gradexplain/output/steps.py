@@ -9,7 +9,7 @@ from gradexplain.output.grid import layout, total
 from gradexplain.output.numbers import show
 from gradexplain.output.updates import arithmetic
 from gradexplain.training.schedule import spaced
-from gradexplain.training_records import Training, TrainingStep
+from gradexplain.training_records import NORM, Training, TrainingStep, grad_of
 
 # A line with the verdict at its end, so that it can be coloured.
 Lines = list[tuple[str, str]]
@@ -29,8 +29,8 @@ def headings(training: Training) -> tuple[str, ...]:
     """What stands above the columns of `cells`, for a table whose headings are a line each."""
     names = list(training.parameters)
     sums = "then holds" if training.order != "backward-zero-step" else "at step()"
-    both = [*[f"backward() by {name}" for name in names], *[f"{name}.grad {sums}" for name in names]]
-    grads = both if _detailed(training) else [f"{name}.grad" for name in names]
+    both = [*[f"backward() by {name}" for name in names], *[f"{grad_of(name)} {sums}" for name in names]]
+    grads = both if _detailed(training) else [grad_of(name) for name in names]
     return ("step", *names, training.objective, *grads, "update", "verdict")
 
 
@@ -112,7 +112,7 @@ def _rows(
         sums = ".grad then holds" if training.order != "backward-zero-step" else ".grad at step()"
         heads = [*_grouped("this backward()", names), *_grouped(sums, names)]
     else:
-        heads = [f"{name}.grad" for name in names]
+        heads = [grad_of(name) for name in names]
     plain = ["step", *names, training.objective]
     rows: list[Sequence[str] | str] = [
         tuple(f"\n{cell}" if detailed and "\n" not in cell else cell for cell in (*plain, *heads, "update", "verdict"))
@@ -141,6 +141,9 @@ def held(training: Training, step: TrainingStep, name: str) -> str:
     grad = step.grad[name]
     if grad is None:
         return "none"
+    if name.startswith(NORM):
+        # Norms do not add up.
+        return show(grad)
     terms = [step.held[name]] if step.held[name] is not None else []
     if training.accumulate > 1 and step.batches:
         terms += [batch.gradient[name] for batch in step.batches]
@@ -179,8 +182,8 @@ def _stacked(training: Training, steps: Sequence[TrainingStep], rest: tuple[int,
             continue
         for name, update in zip(step.update, _updates(training, step), strict=True):
             computed = show(step.backward[name]) or "none"
-            both = f"backward(): {computed};  {name}.grad = {held(training, step, name)}"
-            lines.append((f"  {both if detailed else f'{name}.grad = {computed}'}", ""))
+            both = f"backward(): {computed};  {grad_of(name)} = {held(training, step, name)}"
+            lines.append((f"  {both if detailed else f'{grad_of(name)} = {computed}'}", ""))
             lines += [(part, "") for line in update for part in _broken(f"    {line}", width)]
     return lines
 

@@ -15,7 +15,7 @@ from gradexplain.output.grid import styled
 from gradexplain.output.numbers import show
 from gradexplain.output.steps import step_lines
 from gradexplain.output.table import UNLIMITED, print_parts, terminal_width
-from gradexplain.output.training_words import conclusion, final, setting
+from gradexplain.output.training_words import conclusion, final, over, setting
 from gradexplain.output.updates import rule, title
 from gradexplain.training_records import Training
 
@@ -78,9 +78,8 @@ def _header(training: Training, width: int) -> list[RenderableType]:
 
 def _formulas(training: Training, width: int) -> list[str]:
     usual = training.zero_grad and training.accumulate == 1
-    over = f"{training.data.reduction} over the rows of " if training.data else ""
     partials = [
-        (f"{entry.partial} = {over}{entry.symbolic or '… (too long to write out)'}", name)
+        (f"{entry.partial} = {over(training)}{entry.symbolic or '… (too long to write out)'}", name)
         for name, entry in training.gradient.items()
     ]
     one = rule(training.optimizer, "p", "g")

@@ -13,7 +13,7 @@ from gradexplain.output.formats import Look
 from gradexplain.output.latex import aligned, display
 from gradexplain.output.numbers import show
 from gradexplain.output.steps import cells, headings
-from gradexplain.output.training_words import after, conclusion, ends, setting
+from gradexplain.output.training_words import after, conclusion, ends, over, setting
 from gradexplain.output.updates import rule, title
 from gradexplain.training_records import Training
 
@@ -44,9 +44,9 @@ def write(training: Training, look: Look) -> str:
 
 def _formulas(training: Training, names: Collection[str]) -> list[str]:
     """Each partial in symbols, then the rule by which it is used."""
-    over = rf"\text{{{training.data.reduction} over the rows of }} " if training.data else ""
+    before = rf"\text{{{words}}} " if (words := over(training)) else ""
     symbols = [
-        f"{tex.partials(entry.partial)} &= {over}"
+        f"{tex.partials(entry.partial)} &= {before}"
         + (tex.fitting(entry.symbolic, names) if entry.symbolic else r"\cdots")
         for entry in training.gradient.values()
     ]

@@ -46,17 +46,19 @@ class Asked(NamedTuple):
 
 
 def answers(payload: tuple[Any, ...]) -> Iterable[Any]:
-    """The task: one answer, a dictionary of plain data (see `_Run.answer`), or `{"error": text}`."""
+    """The task: one answer, a dictionary of plain data (see `TensorRun.answer`), or `{"error": text}`."""
     import torch
 
     with torch.inference_mode(False), torch.enable_grad():
         try:
-            yield _Run(torch, Asked(*payload)).answer()
+            yield TensorRun(torch, Asked(*payload)).answer()
         except (RuntimeError, NotImplementedError, TypeError, ValueError, OverflowError, IndexError) as error:
             yield {"error": str(error).splitlines()[0]}
 
 
-class _Run:
+class TensorRun:
+    """A formula on tensors where PyTorch is: its values, autograd's gradients, and those of the tables beside them."""
+
     def __init__(self, torch: Any, asked: Asked) -> None:
         self.torch, self.asked = torch, asked
         graph = parse(asked.source, asked.given, asked.shapes)
@@ -114,7 +116,7 @@ class _Run:
         wanted += [j for j in self.asked.sources if j not in walk.totals and getattr(witness[j], "requires_grad", False)]
         gradients = self._autograd(witness, wanted, seed)
         with torch.no_grad():
-            kinks = self._kinks(values, walk)
+            kinks = self.kinks(values, walk)
             holds = {j: self.holds(j, text, values, walk) for j, text in self.asked.forms.items()}
             return {**self._packed(values, witness, walk, gradients, kinks), "holds": holds}
 
@@ -134,7 +136,7 @@ class _Run:
         found = self.torch.autograd.grad(objective, [witness[j] for j in wanted], None if plain else seed.to(objective.dtype), allow_unused=True)
         return {j: value for j, value in zip(wanted, found, strict=True) if value is not None}
 
-    def _kinks(self, values: Sequence[Any], walk: Walk[Any]) -> dict[int, int]:
+    def kinks(self, values: Sequence[Any], walk: Walk[Any]) -> dict[int, int]:
         """By node, how many of its elements are just where the derivative may not exist and something flows."""
         found: dict[int, int] = {}
         through = {step.through for steps in walk.steps.values() for step in steps}
