@@ -209,16 +209,18 @@ class TensorTraining(Training):
     """A training run of a formula on tensors.
 
     What the steps, the curve and the end call parameters are here the elements of small ones, such as `W[0, 1]`, and
-    the norms of large ones, such as `‖W‖`; `tensors` has them by name in full.
+    the norms of large ones, such as `‖W‖`; `tensors` has them by name in full. `row_size` is what stands for the number
+    of rows of a batch in the formulas of the gradients, empty where nothing does.
     """
 
     tensors: Mapping[str, Parameter] | None = None
+    row_size: str = ""
 
 
-def on_tensors(training: Training, tensors: Mapping[str, Parameter]) -> TensorTraining:
+def on_tensors(training: Training, tensors: Mapping[str, Parameter], row_size: str) -> TensorTraining:
     """The record of a run with the parameters in full."""
     known = {field.name: getattr(training, field.name) for field in fields(training)}
-    return TensorTraining(**known, tensors=tensors)
+    return TensorTraining(**known, tensors=tensors, row_size=row_size)
 
 
 def ended(tensors: Mapping[str, Parameter], packed: Mapping[str, Any] | None = None) -> dict[str, Parameter]:

@@ -23,7 +23,8 @@ WIDTH = 90
 UPDATE, UPDATE_BESIDE_MANY, MANY = 0.34, 0.25, 9
 _SIGNS = {"←": r"\leftarrow", "=": "="}
 # The parameter where there are several lines, what is computed, how, the result, and a remark.
-_ARITHMETIC = re.compile(r"(?:(\S+): +)?(\S+) (←|=) (.+?)(?: = (\S+))?(?: (\(no \.grad\)))?")
+_NAME = r"[^\s\[]+\[[0-9, ]+\]|\S+"
+_ARITHMETIC = re.compile(rf"(?:({_NAME}): +)?({_NAME}) (←|=) (.+?)(?: = (\S+))?(?: (\(no \.grad\)))?")
 
 
 def write(training: Training, look: Look) -> str:
@@ -95,7 +96,8 @@ def _steps(training: Training, every: bool, names: Collection[str]) -> str:
 
 def _heading(text: str) -> str:
     """A heading, on two lines where it has several words."""
-    first, _, second = text.partition(" ")
+    # The blanks in an index part no words.
+    first, _, second = re.sub(r"(?<!,) ", "\n", text, count=1).partition("\n")
     return rf"\shortstack[r]{{{latex_text(first)}\\{latex_text(second)}}}" if second else latex_text(first)
 
 

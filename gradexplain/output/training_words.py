@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from gradexplain.output.numbers import show
-from gradexplain.training_records import Training
+from gradexplain.training_records import TensorTraining, Training
 
 # With more rows than this in a batch, most steps are not compared, to save time.
 MANY = 4_096
@@ -26,6 +26,8 @@ def setting(training: Training, mark: Callable[[str], str] = str, plain: Callabl
         data = training.data
     if training.data is not None and data.reduction == BATCH:
         columns = f"(columns {', '.join(map(mark, data.columns))})"
+        if isinstance(training, TensorTraining) and training.row_size:
+            columns += f"; {mark(training.row_size)} is the number of its rows"
         whole = f"all {_rows(data.rows)}" if data.batch_size >= data.rows else f"a batch of the {_rows(data.rows)}"
         lines.append(f"{mark(training.objective)} is that of {whole} of {mark(data.source)} at once, as it is written {columns}")
     elif training.data is not None:
@@ -55,7 +57,7 @@ def _calls(training: Training) -> list[str]:
     if many and data is None:
         share = f" of 1/{training.accumulate} of the loss"
     elif many and data is not None and data.reduction != "sum":
-        share = ", each batch weighted by its share of the rows"
+        share = ", each batch weighted by its share of the rows" + (", as is right for a mean," if data.reduction == BATCH else "")
     up_to = "up to " if data and math.ceil(data.rows / data.batch_size) % training.accumulate else ""
     backward = f"{up_to}{training.accumulate} times backward(){share}" if many else "backward()"
     names = {"zero": "zero_grad()", "backward": backward, "step": "step()"}

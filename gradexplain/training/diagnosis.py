@@ -9,7 +9,7 @@ from gradexplain.explain.notes import listed, short
 from gradexplain.training.curvature import largest_rate
 from gradexplain.training.setup import Setup
 from gradexplain.training.watch import Stale, Watch
-from gradexplain.training_records import Diagnosis
+from gradexplain.training_records import Diagnosis, grad_of
 
 # So many of the last changes of a parameter must turn back for an oscillation, of at least so many.
 OFTEN, ENOUGH = 0.75, 4
@@ -77,7 +77,7 @@ def _held(setup: Setup, stale: Stale) -> str:
     """The parameter whose held gradient is the largest beside what backward() computed, in words."""
     entries = zip(setup.parameters, stale.backward, stale.held, strict=True)
     name, backward, held = max(entries, key=lambda entry: abs(entry[2] or 0.0))
-    return f"backward() computed {short(backward)} for {name}, and {name}.grad still held {short(held)}"
+    return f"backward() computed {short(backward)} for {name}, and {grad_of(name)} still held {short(held)}"
 
 
 def _broken(watch: Watch, final: float) -> list[Diagnosis]:

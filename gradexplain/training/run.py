@@ -205,7 +205,7 @@ class Run:
             curve=tuple(watch.curve),
             label=self._label(),
         )
-        return on_tensors(training, self.tensors) if self.tensors else training
+        return on_tensors(training, self.tensors, setup.job.row_size) if isinstance(setup, TensorSetup) else training
 
     def _label(self) -> str:
         """What tells this run from those that it is compared with."""
