@@ -225,8 +225,13 @@ def on_tensors(training: Training, tensors: Mapping[str, Parameter], row_size: s
 
 def ended(tensors: Mapping[str, Parameter], packed: Mapping[str, Any] | None = None) -> dict[str, Parameter]:
     """The parameters with their final numbers, from what the loop sent."""
-    found = {name: value if isinstance(value, float) else Tensor.packed(value) for name, value in (packed or {}).items()}
-    return {name: replace(entry, final=found.get(name)) for name, entry in tensors.items()}
+    found = packed or {}
+    return {name: replace(entry, final=unpacked(found.get(name))) for name, entry in tensors.items()}
+
+
+def unpacked(value: Any) -> Tensor | float | None:
+    """A tensor or a number, from what the loop sent."""
+    return Tensor.packed(value) if isinstance(value, tuple) else value
 
 
 NORM = "‖"

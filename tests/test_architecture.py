@@ -34,6 +34,7 @@ HOMES = {
         "training/loop.py",
         "training/stepping.py",
         "training/curvature.py",
+        "training/tensor_loop.py",
     },
     "sympy": {"readings/symbols.py"},
     "mpmath": {"readings/arithmetic.py"},

@@ -98,18 +98,18 @@ def command(
     ] = None,
     columns: Annotated[
         list[str] | None,
-        typer.Option("--columns", metavar="NAME=COLUMN,…", help="Columns that make a matrix, such as X=x1,x2; repeatable."),
+        typer.Option("--columns", metavar="NAME=COLUMN,…", help="Columns that make a matrix, such as X=x1,x2."),
     ] = None,
     init: Annotated[
         list[str] | None,
         typer.Option(
             "--init", metavar="NAME=HOW,…",
-            help='How parameters begin, such as "W=normal(0, 0.1), b=zeros"; as torch.nn.init, drawn from --seed; repeatable.',
+            help='How parameters begin, as torch.nn.init, such as "W=normal(0, 0.1), b=zeros"; --seed decides.',
         ),
     ] = None,
     shape: Annotated[
         list[str] | None,
-        typer.Option("--shape", metavar="NAME=SIZES,…", help="The shapes of parameters with --init, such as W=8x2; repeatable."),
+        typer.Option("--shape", metavar="NAME=SIZES,…", help="The shapes of parameters with --init, such as W=8x2."),
     ] = None,
     reduction: Annotated[Reduction, typer.Option(help="How the losses of the rows become one.")] = Reduction.mean,
     optimizer: Annotated[OptimizerName, typer.Option(help="The update rule.")] = OptimizerName.sgd,

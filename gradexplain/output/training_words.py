@@ -29,7 +29,8 @@ def setting(training: Training, mark: Callable[[str], str] = str, plain: Callabl
         if isinstance(training, TensorTraining) and training.row_size:
             columns += f"; {mark(training.row_size)} is the number of its rows"
         whole = f"all {_rows(data.rows)}" if data.batch_size >= data.rows else f"a batch of the {_rows(data.rows)}"
-        lines.append(f"{mark(training.objective)} is that of {whole} of {mark(data.source)} at once, as it is written {columns}")
+        lines.append(f"{mark(training.objective)} is that of {whole} of {mark(data.source)} at once, "
+                     f"as it is written {columns}")  # fmt: skip
     elif training.data is not None:
         lines.append(f"{mark(training.objective)} is the {data.reduction} over {_rows(data.rows)} of "
                      f"{mark(data.source)} (columns {', '.join(map(mark, data.columns))})")  # fmt: skip
@@ -57,7 +58,8 @@ def _calls(training: Training) -> list[str]:
     if many and data is None:
         share = f" of 1/{training.accumulate} of the loss"
     elif many and data is not None and data.reduction != "sum":
-        share = ", each batch weighted by its share of the rows" + (", as is right for a mean," if data.reduction == BATCH else "")
+        share = ", each batch weighted by its share of the rows"
+        share += ", as is right for a mean," if data.reduction == BATCH else ""
     up_to = "up to " if data and math.ceil(data.rows / data.batch_size) % training.accumulate else ""
     backward = f"{up_to}{training.accumulate} times backward(){share}" if many else "backward()"
     names = {"zero": "zero_grad()", "backward": backward, "step": "step()"}

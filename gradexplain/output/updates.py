@@ -59,7 +59,10 @@ def rule(optimizer: Optimizer, parameter: str, gradient: str) -> list[str]:
 
 
 def arithmetic(training: Training, name: str, update: Update, grad: float | None, step: int) -> list[str]:
-    """The update of one parameter in numbers: the optimizer's own lines, then the new value; of a norm, how far it moved."""
+    """The update of one parameter in numbers: the optimizer's own lines, then the new value.
+
+    Of a large parameter, of which only norms are told, it is how far it moved.
+    """
     if grad is None:
         return [f"{name} ← {show(update.after)} (no .grad)"]
     if name.startswith(NORM):

@@ -84,7 +84,8 @@ def _read(name: str, text: str) -> Init:
     row = INITS.get(call[1].removesuffix("_")) if call else None
     if call is None or row is None:
         known = nearest(call[1], INITS) if call else ""
-        raise OptionError(f"{text or 'nothing'} is no way to begin {name}", hint=known or "it is one of " + ", ".join(INITS))
+        hint = known or "it is one of " + ", ".join(INITS)
+        raise OptionError(f"{text or 'nothing'} is no way to begin {name}", hint=hint)
     arguments: dict[str, float | str] = dict(row.arguments)
     given = [part.strip() for part in (call[2] or "").split(",") if part.strip()]
     names = list(arguments)

@@ -47,9 +47,10 @@ class TensorJob(NamedTuple):
     `shapes` are those of the inputs by name, `sizes` the numbers of named sizes. `inputs` are the fixed inputs and
     `parameters` the starts, by name: (shape, bytes of float64 numbers, or for a parameter None), and the way to begin
     as (function of `torch.nn.init`, its arguments). `columns` are the columns of the data by name, as bytes; `fed` says
-    for each input that comes from them which ones, a text for a vector and a list for a matrix of them. `row_size` is the
-    size that stands for the number of rows, empty where the formula knows it as a number. `by_element` are the parameters
-    whose elements are told one by one. `forms` are the closed forms of gradients by parameter, to be confirmed.
+    for each input that comes from them which ones, a text for a vector and a list for a matrix of them. `row_size` is
+    the size that stands for the number of rows, empty where the formula knows it as a number. `by_element` are the
+    parameters whose elements are told one by one. `forms` are the closed forms of gradients by parameter, to be
+    confirmed.
     """
 
     source: str

@@ -13,6 +13,7 @@ from gradexplain.readings.worker import TORCH, Asked, WorkerStopped
 from gradexplain.records import VERDICTS
 from gradexplain.training.job import ORDERS, Chunk
 from gradexplain.training.options import Request
+from gradexplain.training.ranges import around
 from gradexplain.training.schedule import spaced, wanted
 from gradexplain.training.setup import Setup, set_up
 from gradexplain.training.tensor_setup import TensorSetup
@@ -31,9 +32,6 @@ from gradexplain.training_records import (
 )
 
 GRID = "gradexplain.training.curvature:grid"
-GRID_SIZE = 60
-# Parameters beyond this are on no picture.
-FAR = 1e100
 COMPARISONS = ("zero-grad", "order")
 
 
@@ -171,7 +169,7 @@ class Run:
         setup, job, watch = self.setup, self.setup.job, self.watch
         diagnosis: list[Diagnosis] = []
         if not self.interrupted:
-            diagnosis = diagnose(setup, watch, self.final.loss, self._curvature)
+            diagnosis = diagnose(setup, watch, self.final.loss, self._curvature)  # type: ignore[arg-type]
         names = setup.names
         objective = names.of[setup.graph.objective]
         counted = watch.verdicts
@@ -253,22 +251,12 @@ class Run:
         """The loss on a grid that holds the given values of the two parameters; None for another number of them."""
         if len(self.setup.parameters) != 2 or isinstance(self.setup, TensorSetup):
             return None
-        x, y = _spread(xs), _spread(ys)
+        x, y = around(xs), around(ys)
         if not x or not y:
             return None
         (rows,) = TORCH.answers(self._ask(GRID, (tuple(self.setup.job), x, y)))
         first, second = self.setup.parameters
         return Contours((first, second), tuple(x), tuple(y), tuple(map(tuple, rows)))
-
-
-def _spread(values: Sequence[float]) -> list[float]:
-    """Evenly spaced values that reach a quarter beyond the given ones on either side; none where these go too far."""
-    values = [value for value in values if abs(value) < FAR]
-    if not values:
-        return []
-    low, high = min(values), max(values)
-    margin = (high - low) / 4 or max(abs(low), 1.0) / 2
-    return [low - margin + (high - low + 2 * margin) * k / (GRID_SIZE - 1) for k in range(GRID_SIZE)]
 
 
 def statements(setup: Setup | TensorSetup) -> tuple[str, ...]:

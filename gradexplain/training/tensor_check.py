@@ -81,8 +81,9 @@ class Checker:
             if total is None:
                 total = torch.zeros_like(parameters[nodes.index(node)], dtype=torch.float64)
             _, verdict = self.run.compare(total, gradient)
-            if verdict in ("precision", "disagrees") and self._is_rounding(parameters, batches, weights, node, total, gradient):
-                verdict = "agrees"
+            if verdict in ("precision", "disagrees"):
+                rounding = self._is_rounding(parameters, batches, weights, node, total, gradient)
+                verdict = "agrees" if rounding else verdict
             found = (verdict, node, "differs", 0)
             if verdict in ("nonfinite", "undefined") and broken is not None:
                 found = (verdict, *broken[1:])
@@ -137,8 +138,9 @@ class Checker:
         return None
 
     def _is_rounding(
-        self, parameters: Sequence[Any], batches: Sequence[Any], weights: Sequence[float], node: int, total: Any, gradient: Any
-    ) -> bool:
+        self, parameters: Sequence[Any], batches: Sequence[Any], weights: Sequence[float], node: int, total: Any,
+        gradient: Any,
+    ) -> bool:  # fmt: skip
         """Whether the difference is no more than what rounding every operation once more would change."""
         torch = self.torch
         if gradient is None:

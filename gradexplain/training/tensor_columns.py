@@ -31,13 +31,18 @@ def read_fed(columns: str | Sequence[str] | Mapping[str, str | Sequence[str]] | 
                     raise OptionError(f"columns are written name=column,column, not {part}", hint=EXAMPLE)
                 pairs.append((name.strip(), parts))
     for name, parts in pairs:
-        listed = [part.strip() for part in (parts.split(",") if isinstance(parts, str) else parts)]
-        if not name.isidentifier() or not all(listed) or not listed:
+        cut = [part.strip() for part in (parts.split(",") if isinstance(parts, str) else parts)]
+        if not name.isidentifier() or not all(cut) or not cut:
             raise OptionError(f"the columns of {name or 'a matrix'} have no name", hint=EXAMPLE)
         if name in found:
             raise OptionError(f"the columns of {name} are given twice", hint="keep one of them")
-        found[name] = listed
+        found[name] = cut
     return found
+
+
+def listed(parts: str | list[str]) -> list[str]:
+    """The columns of one input: the single one of a vector, or those of a matrix."""
+    return [parts] if isinstance(parts, str) else parts
 
 
 def wanted_columns(source: str, fed: Mapping[str, str | list[str]], given: Collection[str]) -> set[str]:
@@ -46,7 +51,7 @@ def wanted_columns(source: str, fed: Mapping[str, str | list[str]], given: Colle
     >>> sorted(wanted_columns("z = tanh(x @ W.T, dim=1); loss = mse_loss(z, y)", {}, {"W"}))
     ['x', 'y']
     """
-    parts = {part for listed in fed.values() for part in ([listed] if isinstance(listed, str) else listed)}
+    parts = {part for entry in fed.values() for part in listed(entry)}
     defined = set(re.findall(r"(?:^|[;\n])\s*([^\W\d]\w*)\s*=(?!=)", source))
     return parts | {name for name in _READ.findall(source) if name not in given and name not in fed} - defined
 

@@ -82,7 +82,8 @@ class _Hessian:
         self.leaves = [value.clone().requires_grad_() for value in point]
         loss = inputs.loss(self.leaves, None)
         found = torch.autograd.grad(loss, self.leaves, create_graph=True, allow_unused=True)
-        self.gradients = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(self.leaves, found, strict=True)]
+        pairs = zip(self.leaves, found, strict=True)
+        self.gradients = [torch.zeros_like(leaf) if own is None else own for leaf, own in pairs]
 
     def __call__(self, vector: Any) -> Any:
         torch = self.torch

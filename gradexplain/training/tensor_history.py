@@ -22,7 +22,7 @@ class TensorHistory(History):
     """Makes the steps of a run on tensors; the loop has judged them."""
 
     def __init__(self, setup: TensorSetup) -> None:
-        super().__init__(setup)
+        super().__init__(setup)  # type: ignore[arg-type]
         self.kept[CHANGE] = [0.0] * len(self.names)
 
     def verdicts(self, chunk: Chunk) -> list[Verdict]:
@@ -38,14 +38,16 @@ class TensorHistory(History):
         name = names.of.get(node, "a constant")
         single = not graph.shapes[node]  # type: ignore[attr-defined]
         elements = "it is" if single else "1 element is" if count == 1 else f"{count:,} elements are"
+        # Over the names that the person gave: nobody sees the others here.
+        formula = names.written(node, {i: own for i, own in graph.names.items() if i != node})
         rule = graph.nodes[node].rule
         if why == "kink":
             row = TENSOR_RULES.get(rule) or RULES[rule]
-            reason = f"{elements} at a kink of {names.expression(node)}"
+            reason = f"{elements} at a kink of {formula}"
             return Began(name, f"{reason}; {row.at_kink}" if row.at_kink else reason)
         if why == "value":
-            formula = "" if names.expression(node) == name else f" = {names.expression(node)}"
-            return Began(name, f"{name}{formula}: {elements} not finite")
+            what = name if formula == name else f"{name} = {formula}"
+            return Began(name, f"{what}: {elements} not finite")
         if why == "gradient":
             return Began(name, f"{elements} not finite in the gradient by {name}")
         reasons = {"precision": "autograd lost digits", "nonfinite": "only one of the two is finite"}

@@ -70,6 +70,7 @@ class _Run:
             # What backward() computes, before it is added to what .grad holds.
             for arrived, parameter in zip(self.arrived, self.parameters, strict=True):
                 parameter.register_hook(lambda gradient, arrived=arrived: arrived.append(gradient.clone()))
+        self.now = self._told(self.parameters)
         self._clear()
 
     def messages(self) -> Iterator[tuple[str, Any]]:
@@ -202,7 +203,6 @@ class _Run:
         return {name: self.inputs.run.exact.pack(p.detach()) for name, p in zip(names, self.parameters, strict=True)}
 
     def _clear(self) -> None:
-        self.now = self._told(self.parameters)
         count = range(len(self.now))
         self.losses: list[float] = []
         self.starts: list[list[Any]] = [[] for _ in count]
@@ -216,6 +216,8 @@ class _Run:
     def _flush(self, last: int) -> tuple[Any, ...]:
         start = last - len(self.losses) + 1
         states = {**self.states, "change": self.change}
-        chunk = Chunk(start, self.losses, self.starts, self.backwards, self.grads, states, self.now, [], self.close, self.found)
+        chunk = Chunk(
+            start, self.losses, self.starts, self.backwards, self.grads, states, self.now, [], self.close, self.found
+        )  # fmt: skip
         self._clear()
         return tuple(chunk)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
-from array import array
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,32 +11,31 @@ from typing import TYPE_CHECKING, Any
 from gradexplain.derive import check_point
 from gradexplain.errors import FormulaError, OptionError, PointError, nearest
 from gradexplain.explain.forms import Form
-from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.explain.tensor_names import TensorNames
 from gradexplain.explain.tensor_problem import check_size
 from gradexplain.language.parse import parse
 from gradexplain.language.shapes import Shape, write_shape
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.language.text import MATHML, write
-from gradexplain.point import Given, held_value
-from gradexplain.readings.dtypes import DTYPES
+from gradexplain.point import Given
 from gradexplain.records import Began
 from gradexplain.tensor_point import read_shapes
 from gradexplain.tensor_values import Tensor
 from gradexplain.training.data import Columns, read_columns
-from gradexplain.training.initial import EXAMPLE, INITS, Init, read_inits
+from gradexplain.training.initial import Init, read_inits
 from gradexplain.training.job import TensorJob
 from gradexplain.training.options import Request, optimizer_name
 from gradexplain.training.schedule import closely
-from gradexplain.training.tensor_columns import fed_shapes, read_fed, wanted_columns
+from gradexplain.training.tensor_columns import fed_shapes, listed, read_fed, wanted_columns
+from gradexplain.training.tensor_packing import call_of, held_of, numbers_of, packed
 from gradexplain.training.tensor_shapes import all_shapes
-from gradexplain.training_records import Parameter, norm_of
+from gradexplain.training.tensor_told import by_element, forms_of, told
+from gradexplain.training_records import Parameter
 
 if TYPE_CHECKING:
     from gradexplain.training.tensor_history import TensorHistory
 
-# A parameter with more elements is told by its norm; so are the largest where there are more elements in all.
-MAX_ELEMENTS, MAX_ALL = 8, 12
+# Names that are read and need no value.
+NO_INPUTS = frozenset(("pi", "e", "True", "False", "None"))
 # The size that stands for the number of rows, unless the formula has a name like it.
 ROW_SIZES = ("n", "rows", "n_rows")
 
@@ -94,11 +91,18 @@ def set_up_tensors(
     settings: dict[str, float],
 ) -> TensorSetup:  # fmt: skip
     """Check a request for a formula on tensors and make its job. Raises FormulaError, PointError or OptionError."""
-    from gradexplain.training.setup import check_columns, check_flow, check_inputs, input_names, lengths, parameter_names
+    from gradexplain.training.setup import (
+        check_columns,
+        check_flow,
+        check_inputs,
+        input_names,
+        lengths,
+        parameter_names,
+    )
 
     if request.reduction != "mean":
         raise OptionError("--reduction does not apply to a formula on tensors",
-                          hint="its loss is that of the whole batch as it is written: write sum(…) or mean(…)")  # fmt: skip
+                          hint="its loss is that of the batch as it is written: write sum(…) or mean(…)")  # fmt: skip
     inits = read_inits(request.init)
     given_shapes = read_shapes(request.shape)
     fed = read_fed(request.columns)
@@ -113,7 +117,15 @@ def set_up_tensors(
     rows = columns.rows if columns else 0
     batch_size, steps = lengths(request, rows)
     shapes, sizes = all_shapes(given_shapes, point, inits, fed)
-    graph, row_size = _parsed(source, {*point, *shapes}, shapes, fed, rows, batch_size)
+    try:
+        graph, row_size = _parsed(source, {*point, *shapes}, sizes, shapes, fed, rows, batch_size)
+    except FormulaError:
+        # What has no value has no shape either, and that may be all that is wrong.
+        unknown = wanted_columns(source, {}, {*point, *shapes, *fed}) - NO_INPUTS
+        wanted = params.split(",") if isinstance(params, str) else params or ()
+        _check_start([name for name in map(str.strip, wanted) if name in unknown], point, inits, given_shapes)
+        check_inputs(sorted(unknown), (), (), point, columns)
+        raise
     graph.sizes.update(sizes)
     names = TensorNames(graph)
     inputs = input_names(graph)
@@ -134,24 +146,27 @@ def set_up_tensors(
                            hint=f"PyTorch refuses as well; write mean({name}) or sum({name})")  # fmt: skip
     by_name = {names.of[i]: i for i in graph.inputs}
     check_flow(graph, names, [by_name[name] for name in parameters])
-    values = {name: _held(name, point[name], request.dtype) for name in inputs if name in point}
+    values = {name: held_of(name, point[name], request.dtype) for name in inputs if name in point}
     fixed = {name: value for name, value in values.items() if name not in parameters}
-    exact = {name: _numbers(graph, shapes.get(name, ())) for name in parameters}
+    exact = {name: numbers_of(graph, shapes.get(name, ())) for name in parameters}
+    for name, shape in exact.items():
+        if 0 in shape:
+            raise OptionError(f"there is nothing to train in {name}: a tensor of {write_shape(shape)} has no elements")
     if row_size:
         graph.sizes[row_size] = rows
     check_size(graph)
-    forms = _forms(graph, {name: by_name[name] for name in parameters})
-    used_columns = [part for name in used for part in ([fed[name]] if isinstance(fed[name], str) else fed[name])]
-    by_element = _by_element(exact)
+    forms = forms_of(graph, {name: by_name[name] for name in parameters})
+    used_columns = tuple(dict.fromkeys(part for name in used for part in listed(fed[name])))
+    singly = by_element(exact)
     job = TensorJob(
         source=source,
         given=sorted({*point, *shapes}),
         shapes=dict(shapes),
         sizes=dict(graph.sizes),
-        inputs={name: _packed(value) for name, value in fixed.items()},
-        parameters=[(name, exact[name], _packed(values[name])[1] if name in values else None, _call(inits.get(name)))
+        inputs={name: packed(value) for name, value in fixed.items()},
+        parameters=[(name, exact[name], packed(values[name])[1] if name in values else None, call_of(inits.get(name)))
                     for name in parameters],
-        columns={name: columns.values[name] for name in used_columns} if columns else {},  # type: ignore[index]
+        columns={name: columns.values[name] for name in used_columns} if columns else {},
         fed={name: fed[name] for name in used},
         rows=rows,
         row_size=row_size,
@@ -168,11 +183,11 @@ def set_up_tensors(
         accumulate=request.accumulate,
         until=request.until,
         closely=closely(steps, request.every),
-        by_element=by_element,
+        by_element=singly,
         forms={name: form.symbolic for name, form in forms.items() if form.symbolic is not None},
     )  # fmt: skip
-    told = tuple(part for name, shape in exact.items() for part in _told(name, shape, name in by_element))
-    return TensorSetup(job, graph, names, point, told, fixed, columns, tuple(dict.fromkeys(used_columns)),  # type: ignore[arg-type]
+    shown = tuple(part for name, shape in exact.items() for part in told(name, shape, name in singly))
+    return TensorSetup(job, graph, names, point, shown, fixed, columns, used_columns,
                        notes, forms, inits)  # fmt: skip
 
 
@@ -190,18 +205,20 @@ def _is_input(name: str, source: str, fed: Mapping[str, Any]) -> bool:
 
 def _check_fed(fed: Mapping[str, str | list[str]], columns: Columns) -> None:
     for name, parts in fed.items():
-        for part in [parts] if isinstance(parts, str) else parts:
+        for part in listed(parts):
             if part not in columns.values:
                 hint = nearest(part, columns.names) or "the data has " + ", ".join(columns.names[:12])
                 raise OptionError(f"the data has no column {part} for {name}", hint=hint)
 
 
 def _parsed(
-    source: str, known: set[str], shapes: dict[str, Shape], fed: Mapping[str, str | list[str]], rows: int, batch_size: int
-) -> tuple[TensorGraph, str]:
+    source: str, known: set[str], sizes: Collection[str], shapes: dict[str, Shape],
+    fed: Mapping[str, str | list[str]], rows: int, batch_size: int,
+) -> tuple[TensorGraph, str]:  # fmt: skip
     """The graph with a name for the number of rows, or where the formula needs that number, with the number itself."""
     candidates = itertools.chain(ROW_SIZES, (f"n{k}" for k in itertools.count(1)))
-    size = next(name for name in candidates if name not in known and not re.search(rf"\b{name}\b", source))
+    taken = {*known, *sizes, *re.findall(r"\w+", source)}
+    size = next(name for name in candidates if name not in taken)
     shapes |= fed_shapes(fed, size)
     try:
         graph = parse(source, {*known, *fed}, shapes)
@@ -211,7 +228,7 @@ def _parsed(
         shapes |= fed_shapes(fed, rows)
         size, graph = "", parse(source, {*known, *fed}, shapes)
     if not isinstance(graph, TensorGraph):
-        raise OptionError("the formula has no vector and no matrix", hint=f"leave out --shape, --init and --columns; {EXAMPLE}")
+        raise OptionError("the formula has no vector and no matrix", hint="leave out --shape, --init and --columns")
     return graph, size if fed else ""
 
 
@@ -221,57 +238,5 @@ def _check_start(
     for name in parameters:
         if name not in point and name not in inits:
             shape = "" if name in shapes else f' and its shape with --shape "{name}=2x3"'
-            raise PointError(f"the parameter {name} has no starting value",
-                             hint=f'give it one with --at {name}=…, or --init "{name}=normal(0, 0.1)"{shape}')  # fmt: skip
-
-
-def _held(name: str, given: Given, dtype: str) -> Tensor | float:
-    if given.tensor is None:
-        return held_value(name, given, dtype)
-    if max(abs(given.tensor.low), abs(given.tensor.high)) > DTYPES[dtype].largest:
-        raise PointError(f"an element of {name} is too large for {dtype}, which ends at {DTYPES[dtype].largest:.6g}")
-    return given.tensor
-
-
-def _numbers(graph: TensorGraph, shape: Shape) -> tuple[int, ...]:
-    return tuple(size if isinstance(size, int) else graph.sizes[size] for size in shape)
-
-
-def _packed(value: Tensor | float) -> tuple[tuple[int, ...], bytes]:
-    if isinstance(value, Tensor):
-        return value.shape, (value.numbers or array("d")).tobytes()
-    return (), array("d", [value]).tobytes()
-
-
-def _call(init: Init | None) -> tuple[str, dict[str, float | str]] | None:
-    return None if init is None else (INITS[init.name].torch, init.arguments)
-
-
-def _by_element(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """The parameters that are told element by element: the small ones, as long as there are not too many elements."""
-    counts = {name: math.prod(shape) for name, shape in shapes.items()}
-    most = MAX_ELEMENTS
-    while sum(count for count in counts.values() if count <= most) > MAX_ALL:
-        most -= 1
-    # Single numbers always are, and one small parameter is.
-    return [name for name, count in counts.items() if count <= most or not shapes[name]]
-
-
-def _told(name: str, shape: tuple[int, ...], by_element: bool) -> list[str]:
-    """What the steps tell of a parameter: its elements, or its norm; a single number by its own name."""
-    if not by_element:
-        return [norm_of(name)]
-    if not shape:
-        return [name]
-    return [f"{name}[{', '.join(map(str, index))}]" for index in itertools.product(*map(range, shape))]
-
-
-def _forms(graph: TensorGraph, sources: Mapping[str, int]) -> dict[str, Form]:
-    named = {i: name for i, name in graph.names.items() if i != graph.objective}
-    found = tensor_forms(graph, list(sources.values()), graph.constant(1))
-    forms = {}
-    for name, j in sources.items():
-        root = found[j]
-        texts = (None, None) if root is None else (write(graph, root, named), write(graph, root, named, MATHML))
-        forms[name] = Form("", (), *texts, None)
-    return forms
+            hint = f'give it one with --at {name}=…, or --init "{name}=normal(0, 0.1)"{shape}'
+            raise PointError(f"the parameter {name} has no starting value", hint=hint)

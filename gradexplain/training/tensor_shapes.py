@@ -23,14 +23,15 @@ def all_shapes(
             raise OptionError(f"{name} comes from the data, and so does its shape", hint=f"leave {name} out of --shape")
     for name in inits:
         if name not in given:
-            raise OptionError(f"the shape of {name} is not known", hint=f"give it with --shape, such as --shape {name}=8x2")
+            hint = f"give it with --shape, such as --shape {name}=8x2"
+            raise OptionError(f"the shape of {name} is not known", hint=hint)
     values = {name: entry.tensor for name, entry in point.items()}
     known = {size for name in given if name in values for size in given[name]}
     for name in inits:
         for size in given[name]:
             if isinstance(size, str) and size not in known:
-                raise OptionError(f"the size {size} in the shape of {name} has no number",
-                                  hint=f"write a number, such as --shape {name}=8x2, or give it to an input with values")  # fmt: skip
+                hint = f"write a number, such as --shape {name}=8x2, or give it to an input with values"
+                raise OptionError(f"the size {size} in the shape of {name} has no number", hint=hint)
     sizes = bind_sizes(given, values)
     shapes = dict(given)
     shapes |= {name: tensor.shape for name, tensor in values.items() if tensor is not None and name not in given}
