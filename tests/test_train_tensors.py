@@ -59,10 +59,8 @@ def loop(parameters: Sequence[Any], loss: Callable[..., Any], optimizer: Any, ba
 def ends(training: Training) -> list[Any]:
     """The final parameters in full."""
     assert isinstance(training, TensorTraining) and training.tensors is not None
-    found = []
-    for entry in training.tensors.values():
-        found.append(entry.final.nested() if isinstance(entry.final, Tensor) else entry.final)
-    return found
+    finals = [entry.final for entry in training.tensors.values()]
+    return [final.nested() if isinstance(final, Tensor) else final for final in finals]
 
 
 def near(found: Any, expected: Any, tolerance: float = 1e-12) -> None:
@@ -154,7 +152,8 @@ def test_softmax_regression_on_classes() -> None:
     x, y = torch.tensor(CLASSES, dtype=torch.float64), torch.tensor(LABELS)
     parameters = tensors([start, [0.0, 0.0, 0.0]])
     optimizer = torch.optim.SGD(parameters, lr=0.5)
-    near(ends(training), loop(parameters, lambda w, b, _: functional.cross_entropy(x @ w.T + b, y), optimizer, range(50)))
+    expected = loop(parameters, lambda w, b, _: functional.cross_entropy(x @ w.T + b, y), optimizer, range(50))
+    near(ends(training), expected)
     assert training.agreed == 50 and "softmax" in str(training.gradient["W"].symbolic)
     data = {"a": [row[0] for row in CLASSES], "c": [row[1] for row in CLASSES], "y": LABELS}
     again = gradexplain.train("z = X @ W.T + b; loss = cross_entropy(z, y)", {"W": start, "b": [0, 0, 0]}, data=data,
@@ -178,7 +177,8 @@ def test_batches_have_the_rows_of_every_column(shuffle: bool) -> None:
     expected = loop(parameters, lambda w, b, rows: functional.mse_loss(x[rows] @ w + b, y[rows]), optimizer, batches)
     near(ends(training), expected)
     assert training.planned == training.agreed == 40
-    assert training.data is not None and training.data.reduction == "batch" and training.data.columns == ("x1", "x2", "y")
+    assert training.data is not None and training.data.reduction == "batch"
+    assert training.data.columns == ("x1", "x2", "y")
 
 
 def test_accumulation_is_one_large_batch_for_a_mean() -> None:
@@ -217,8 +217,9 @@ def test_without_zero_grad_and_in_other_orders() -> None:
 
 @pytest.mark.parametrize("row", INITS.values(), ids=lambda row: row.name)
 def test_every_start_is_that_of_torch(row: Any) -> None:
-    text = {"constant": "constant(0.25)", "normal": "normal(1, 1/2)", "uniform": "uniform(-1, high=2)",
-            "kaiming_uniform": "kaiming_uniform(mode=fan_out, nonlinearity='relu')"}.get(row.name, row.name)  # fmt: skip
+    texts = {"constant": "constant(0.25)", "normal": "normal(1, 1/2)", "uniform": "uniform(-1, high=2)",
+            "kaiming_uniform": "kaiming_uniform(mode=fan_out, nonlinearity='relu')"}  # fmt: skip
+    text = texts.get(row.name, row.name)
     training = gradexplain.train("sum(W**2)", init={"W": text}, shape={"W": (4, 3)}, params="W", seed=7, steps=1)
     torch.manual_seed(7)
     expected = torch.empty(4, 3, dtype=torch.float64)
@@ -302,12 +303,13 @@ def test_bad_columns(formula: str, asked: dict[str, Any], message: str) -> None:
 
 
 def test_json_has_the_parameters_in_full() -> None:
-    training = gradexplain.train("sum(V**2) + sum(w**2)", "w=[1,2]", init="V=ones", shape="V=4x5", params="V,w", steps=2)
+    at = {"w": [1, 2], "x": [[0.5], [1]]}
+    training = gradexplain.train("sum(V**2) + sum(x*w**2)", at, init="V=ones", shape="V=4x5", params="V,w", steps=2)
     found = json.loads(json.dumps(training.to_dict()))
     assert found["tensors"]["V"]["shape"] == [4, 5] and found["tensors"]["V"]["init"] == "ones"
     assert len(found["tensors"]["V"]["final"]) == 4 and found["tensors"]["w"]["start"] == [1.0, 2.0]
     step = found["steps"][0]
-    assert list(step["parameters"]) == ["‖V‖", "w[0]", "w[1]"]
+    assert list(step["parameters"]) == ["‖V‖", "w[0]", "w[1]"] and found["inputs"] == {"x": [[0.5], [1.0]]}
     assert step["update"]["‖V‖"]["state"]["change"] == pytest.approx(0.2 * math.sqrt(20))
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((POINTS.parent / "training.schema.json").read_text(encoding="utf-8"))
