@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradexplain.errors import OptionError, PointError
 from gradexplain.language.text import write
@@ -16,7 +16,6 @@ from gradexplain.training.options import Request
 from gradexplain.training.ranges import around
 from gradexplain.training.schedule import spaced, wanted
 from gradexplain.training.setup import Setup, set_up
-from gradexplain.training.tensor_setup import TensorSetup
 from gradexplain.training_records import (
     Contours,
     Data,
@@ -30,6 +29,9 @@ from gradexplain.training_records import (
     ended,
     on_tensors,
 )
+
+if TYPE_CHECKING:
+    from gradexplain.training.tensor_setup import TensorSetup
 
 GRID = "gradexplain.training.curvature:grid"
 COMPARISONS = ("zero-grad", "order")
@@ -121,7 +123,7 @@ class Run:
 
     def _begin(self, found: Any) -> None:
         """The loss at the start, and on tensors the start itself."""
-        if isinstance(self.setup, TensorSetup):
+        if not isinstance(self.setup, Setup):
             found, values, tensors, self.unconfirmed = found
             self.start = self.after = self._named(values)
             self.tensors = self.setup.started(tensors)
@@ -203,7 +205,7 @@ class Run:
             curve=tuple(watch.curve),
             label=self._label(),
         )
-        return on_tensors(training, self.tensors, setup.job.row_size) if isinstance(setup, TensorSetup) else training
+        return on_tensors(training, self.tensors, setup.job.row_size) if not isinstance(setup, Setup) else training
 
     def _label(self) -> str:
         """What tells this run from those that it is compared with."""
@@ -249,7 +251,7 @@ class Run:
 
     def contours(self, xs: Sequence[float], ys: Sequence[float]) -> Contours | None:
         """The loss on a grid that holds the given values of the two parameters; None for another number of them."""
-        if len(self.setup.parameters) != 2 or isinstance(self.setup, TensorSetup):
+        if len(self.setup.parameters) != 2 or not isinstance(self.setup, Setup):
             return None
         x, y = around(xs), around(ys)
         if not x or not y:
