@@ -28,8 +28,8 @@ def setting(training: Training, mark: Callable[[str], str] = str, plain: Callabl
         columns = f"(columns {', '.join(map(mark, data.columns))})"
         if isinstance(training, TensorTraining) and training.row_size:
             columns += f"; {mark(training.row_size)} is the number of its rows"
-        whole = f"all {_rows(data.rows)}" if data.batch_size >= data.rows else f"a batch of the {_rows(data.rows)}"
-        lines.append(f"{mark(training.objective)} is that of {whole} of {mark(data.source)} at once, "
+        whole = f"all {_rows(data.rows)}" if data.batch_size >= data.rows else "a batch of rows"
+        lines.append(f"{mark(training.objective)} is that of {whole} of {mark(data.source)}, "
                      f"as it is written {columns}")  # fmt: skip
     elif training.data is not None:
         lines.append(f"{mark(training.objective)} is the {data.reduction} over {_rows(data.rows)} of "

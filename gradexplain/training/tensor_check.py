@@ -13,6 +13,8 @@ from gradexplain.training.tensor_inputs import Inputs
 
 # So many times the rounding of every operation is forgiven, and so often it is tried.
 NOISE, TRIALS = 16, 3
+# How far from the start closed forms are confirmed, the next where a gradient is not finite.
+NEARBY = (0.1, 0.001, 0.0)
 # A verdict, the node where it began (-1 for none), why, and how many elements are meant.
 Found = tuple[str, int, str, int]
 FINE: Found = ("agrees", -1, "", 0)
@@ -44,11 +46,19 @@ class Checker:
         self.rounding = _Rounding(self.torch, self.graph.sizes, inputs.job.dtype)
 
     def unconfirmed(self, parameters: Sequence[Any]) -> list[str]:
-        """The parameters whose closed forms do not have the numbers of the chain rule at this point."""
-        forms = self.inputs.job.forms
-        with self.torch.no_grad():
-            values = self._exact(parameters, None)
+        """The parameters whose closed forms do not have the numbers of the chain rule near this point.
+
+        At the point itself a gradient may be 0 but for rounding, which no two ways of computing it share.
+        """
+        torch, forms = self.torch, self.inputs.job.forms
+        generator = torch.Generator().manual_seed(0)
+        for distance in NEARBY:
+            steps = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
+            moved = [p.detach() + distance * step for p, step in zip(parameters, steps, strict=True)]
+            values = self._exact(moved, None)
             walk = self._walk(values, self.run.exact)
+            if all(bool(total.isfinite().all()) for total in walk.totals.values()):
+                break
         self.run.asked.sizes.update(self.graph.sizes)
         return [
             name
@@ -58,29 +68,33 @@ class Checker:
 
     def check(
         self, parameters: Sequence[Any], batches: Sequence[Any], weights: Sequence[float], gradients: Sequence[Any],
-        known: Sequence[Any] | None,
+        known: Sequence[Any] | None, finite: bool,
     ) -> Found:  # fmt: skip
         """The verdict on what backward() computed in a step, by parameter, None for nothing.
 
-        `known` are the values of all nodes where there is one batch, and they are in float64.
+        `known` are the values of all nodes where there is one batch, `finite` is whether every loss is.
         """
         torch, nodes = self.torch, self.inputs.nodes
         totals: list[Any] = [None] * len(nodes)
         kinks: dict[int, int] = {}
-        broken: Found | None = None
+        walks = []
         for rows, weight in zip(batches, weights, strict=True):
             float64 = self.inputs.dtype == torch.float64
             values = known if known is not None and float64 else self._exact(parameters, rows)
             plain = [value.detach() if hasattr(value, "detach") else value for value in values]
             walk = self._walk(plain, self.run.exact)
             kinks |= self.run.kinks(plain, walk)
-            broken = broken or self._broken(parameters, rows, plain, walk)
+            walks.append((rows, plain, walk))
             totals = _added(totals, [walk.totals.get(node) for node in nodes], weight)
+        compared = []
+        for node, parameter, total, gradient in zip(nodes, parameters, totals, gradients, strict=True):
+            total = torch.zeros_like(parameter, dtype=torch.float64) if total is None else total
+            compared.append((node, total, gradient, self.run.compare(total, gradient)[1]))
+        broken: Found | None = None
+        if not finite or any(verdict in ("nonfinite", "undefined") for *_, verdict in compared):
+            broken = next(filter(None, (self._broken(parameters, *walk) for walk in walks)), None)
         worst = FINE
-        for node, total, gradient in zip(nodes, totals, gradients, strict=True):
-            if total is None:
-                total = torch.zeros_like(parameters[nodes.index(node)], dtype=torch.float64)
-            _, verdict = self.run.compare(total, gradient)
+        for node, total, gradient, verdict in compared:
             if verdict in ("precision", "disagrees"):
                 rounding = self._is_rounding(parameters, batches, weights, node, total, gradient)
                 verdict = "agrees" if rounding else verdict

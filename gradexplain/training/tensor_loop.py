@@ -6,6 +6,7 @@ told element by element, large ones by their norms.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -83,7 +84,8 @@ class _Run:
         if not loss.requires_grad:
             yield "nothing flows", None
             return
-        unconfirmed = self.checker.unconfirmed(self.parameters)
+        with torch.no_grad():
+            unconfirmed = self.checker.unconfirmed(self.parameters)
         yield "begin", (loss.item(), self.now, self._packed(), unconfirmed)
         del loss
         done, sent = 0, time.perf_counter()
@@ -122,7 +124,8 @@ class _Run:
         with torch.no_grad():
             backward = self._backward()
             known = values if len(batches) == 1 else None
-            self.found.append(self.checker.check(self.parameters, batches, weights, backward, known))
+            finite = all(map(math.isfinite, losses))
+            self.found.append(self.checker.check(self.parameters, batches, weights, backward, known, finite))
             self._keep(self.backwards, backward)
             if job.accumulate > 1 and step in job.closely:
                 self.close[step] = (self._batches(batches, weights, losses), [], [])
