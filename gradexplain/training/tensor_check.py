@@ -63,7 +63,7 @@ class Checker:
         return [
             name
             for node, (name, *_) in zip(self.inputs.nodes, self.inputs.job.parameters, strict=True)
-            if name in forms and not self.run.holds(node, forms[name], values, walk)
+            if name in forms and self.run.holds(node, [forms[name]], values, walk) < 0
         ]
 
     def check(
