@@ -294,7 +294,8 @@ class TensorRun:
             relative = (difference.max() / largest).item() if largest else difference.max().item()
             if relative <= self.tolerance or difference.max().item() <= 5e-324:
                 return error, "agrees"
-            return error, "precision" if relative < WRONG else "disagrees"
+            lost = relative < WRONG or difference.max().item() <= DTYPES[self.asked.dtype].smallest
+            return error, "precision" if lost else "disagrees"
         both = torch.isfinite(exact) == torch.isfinite(found)
         matches = bool((both & (torch.isnan(exact) == torch.isnan(found))).all())
         return math.nan, "undefined" if matches else "nonfinite"
