@@ -97,7 +97,7 @@ def _fraction(graph: Graph, node: int, number: Fraction | str | None) -> Fractio
 
 def _from_python(name: str, value: Any) -> Given:
     if type(value) is float and math.isfinite(value):
-        return _given(write_number(value), value, None)
+        return _given(write_number(value), value, None, None)
     if isinstance(value, Given):
         return value
     if isinstance(value, str):

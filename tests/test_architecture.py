@@ -31,6 +31,7 @@ OPEN = ("records", "training_records", "errors", "tensor_values")
 HOMES = {
     "torch": {
         "readings/numbers.py",
+        "readings/torch_files.py",
         "readings/worker.py",
         "readings/tensor_witness.py",
         "training/loop.py",
@@ -45,13 +46,15 @@ HOMES = {
         "output/backward.py",
         "output/cells.py",
         "output/grid.py",
+        "output/matrices.py",
+        "output/tensor_table.py",
         "output/training.py",
         "cli/progress.py",
     },
     "orjson": {"output/json.py", "output/training_json.py"},
     "typer": {"cli/app.py", "cli/batch.py", "cli/derive.py", "cli/graph.py", "cli/rules.py", "cli/train.py"},
     "matplotlib": {"output/plot.py", "output/axes.py", "output/path.py"},
-    "numpy": {"output/path.py"},
+    "numpy": {"cli/tensor_files.py", "output/path.py"},
     "pyarrow": {
         "training/delimited.py",
         "training/json_lines.py",

@@ -14,12 +14,25 @@ from gradexplain.language.functions import TENSOR_FUNCTIONS, Value, is_boolean
 from gradexplain.language.graph import Graph
 from gradexplain.language.shapes import Shape
 from gradexplain.language.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
-from gradexplain.language.tokens import END, LINE_END, NAME, SYMBOL, Token
+from gradexplain.language.tokens import END, LINE_END, MAX_CHARACTERS, NAME, SYMBOL, Token
 
-# What only a formula on tensors has.
-_MAY_BE_TENSORS = re.compile(
-    r"[@\[]|\.m?[TH]\b|\b(?:" + "|".join(sorted({*TENSOR_RULES, *TENSOR_ALIASES, *TENSOR_FUNCTIONS} - {"max", "min"})) + r")\s*\("
-)
+# Functions that only a formula on tensors calls, and what it has besides.
+_FUNCTIONS = frozenset((*TENSOR_RULES, *TENSOR_ALIASES, *TENSOR_FUNCTIONS)) - {"max", "min"}
+_NAME_AT_END = re.compile(r"[^\W\d]\w*\s*\Z")
+_MARKS = ("@", "[", ".T", ".mT", ".H", "nn.")
+_LONGEST = 60
+
+
+def may_be_tensors(text: str) -> bool:
+    """Whether a formula has an operation on tensors; a quick look, since most formulas have none.
+
+    >>> may_be_tensors("x @ w"), may_be_tensors("sum(x)"), may_be_tensors("summand*(x)")
+    (True, True, False)
+    """
+    if any(mark in text for mark in _MARKS):
+        return True
+    ends = {piece[-_LONGEST:] for piece in text.split("(")[:-1]}
+    return any((found := _NAME_AT_END.search(end)) is not None and found.group().strip() in _FUNCTIONS for end in ends)
 
 
 def parse(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = MappingProxyType({}), tensors: bool = False) -> Graph:
@@ -62,7 +75,7 @@ def parse(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = 
 def _parser(
     text: str, given: Collection[str], shapes: Mapping[str, Shape], tensors: bool = False
 ) -> ExpressionParser:
-    if tensors or any(shapes.values()) or _MAY_BE_TENSORS.search(text):
+    if tensors or any(shapes.values()) or (len(text) <= MAX_CHARACTERS and may_be_tensors(text)):
         from gradexplain.language.tensor_graph import TensorGraph
         from gradexplain.language.tensor_parser import TensorParser
 

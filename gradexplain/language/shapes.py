@@ -298,7 +298,7 @@ def select(shapes: Sequence[Shape], settings: Settings) -> Shape:
     """The shape without the axis from which one index is taken."""
     shape = shapes[0]
     if not shape:
-        raise ShapeProblem("a single number has no elements")
+        raise ShapeProblem("a single number has no elements", "give a vector or a shape, such as --shape x=3")
     place, index = axis(settings["dim"], len(shape)), settings["index"]
     size = shape[place]
     if isinstance(size, int) and not -size <= index < size:
