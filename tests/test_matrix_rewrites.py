@@ -22,13 +22,15 @@ SETTINGS = (0, 1, 2, 3, 9, True, False, None, (3,), (3, 3), (1, 3), (3, 1), (9, 
 SHAPES = dict.fromkeys("ABCRS", (3, 3)) | dict.fromkeys("uvw", (3,)) | {"t": (3,)}
 PRODUCTS = {(1, 1): "dot", (2, 1): "matvec", (1, 2): "vecmat"}
 ANYTHING = ((3, 3), (3,), (2, 3, 3))
+# Where there are many letters.
+FEW = ((3,), 0, 1, 3)
 # So many ways of building a left side are tried.
 WAYS = 12
 
 
 def _built(graph: TensorGraph, text: str, bound: dict[str, int]) -> int:
     """The left side as it stands. Raises ShapeProblem, or TypeError for settings of another kind."""
-    pattern, made = row(text), {}
+    pattern, made = row(text), dict[int, int]()
     for i, (rule, parts, value) in enumerate(pattern.graph.nodes[: pattern.root + 1]):
         inputs = [made[j] for j in parts]
         if rule == INPUT:
@@ -42,8 +44,8 @@ def _built(graph: TensorGraph, text: str, bound: dict[str, int]) -> int:
                 raise ShapeProblem("no matrix")
             made[i] = graph.apply("transpose", inputs[0], graph.setting(rank - 2), graph.setting(rank - 1))
         elif rule == "matmul":
-            ranks = tuple(len(graph.shapes[j]) for j in inputs)
-            made[i] = graph.apply(PRODUCTS.get(ranks, rule), *inputs)  # type: ignore[call-overload]
+            one, other = (len(graph.shapes[j]) for j in inputs)
+            made[i] = graph.apply(PRODUCTS.get((one, other), rule), *inputs)
         else:
             if rule in TENSOR_RULES and not TENSOR_RULES[rule].any_number:
                 count = len(inputs) - len(TENSOR_RULES[rule].settings)
@@ -59,7 +61,7 @@ def _ways(text: str) -> Iterator[tuple[TensorGraph, int]]:
     names = [str(name) for name in row(text).places if name not in WORDS]
     settings = [name for name in names if name not in SHAPES]
     anything = ANYTHING if "t" in names else ANYTHING[:1]
-    for t, *values in itertools.product(anything, *[SETTINGS] * len(settings)):
+    for t, *values in itertools.product(anything, *[SETTINGS if len(settings) < 4 else FEW] * len(settings)):
         graph = TensorGraph(SHAPES | {"t": t})
         bound = {name: graph.input(name) for name in names if name in SHAPES}
         bound |= {name: graph.setting(value) for name, value in zip(settings, values, strict=True)}
@@ -81,7 +83,7 @@ def test_both_sides_of_a_row_are_equal(left: str, right: str) -> None:
         if result is None:
             continue
         result = algebra.spread(result, graph.shapes[node])
-        given = {i: values[str(graph.nodes[i].value)].expand(graph.shapes[i]) for i in graph.inputs}
+        given = {i: values[str(graph.nodes[i].value)].expand(*map(int, graph.shapes[i])) for i in graph.inputs}
         try:
             before = BUILDER.table.tensor(BUILDER.forward(graph, given, node)[node])
         except (RuntimeError, TypeError, IndexError):
