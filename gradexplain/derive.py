@@ -219,5 +219,5 @@ def _sources(graph: Graph, names: Names, wrt: str | Iterable[str] | None) -> lis
 
 def _active(graph: Graph, sources: list[int]) -> list[int]:
     """The nodes between the objective and the sources, both kinds of end included but for the objective."""
-    depends, needed = influenced(graph, sources, len(graph.nodes) - 1), graph.ancestors([graph.objective])
+    depends, needed = influenced(graph, sources, len(graph.nodes) - 1), graph.needed()
     return [i for i in range(len(graph.nodes)) if depends[i] and needed[i] and i != graph.objective]

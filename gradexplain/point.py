@@ -15,6 +15,7 @@ from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.numerals import write_number
 from gradexplain.language.parse import Assignment, parse_point
 from gradexplain.readings.dtypes import DTYPES, round_to
+from gradexplain.records import maker
 from gradexplain.tensor_point import MAX_SHOWN, constant_tensor, shown_tensor, tensor_of
 from gradexplain.tensor_values import Tensor
 
@@ -38,6 +39,7 @@ class Given:
         return Fraction(repr(self.number)) if isinstance(self.number, float) else self.number
 
 
+_given = maker(Given)
 _LARGEST = int(DTYPES["float64"].largest)
 Point = str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]
 
@@ -94,6 +96,8 @@ def _fraction(graph: Graph, node: int, number: Fraction | str | None) -> Fractio
 
 
 def _from_python(name: str, value: Any) -> Given:
+    if type(value) is float and math.isfinite(value):
+        return _given(write_number(value), value, None)
     if isinstance(value, Given):
         return value
     if isinstance(value, str):
@@ -124,7 +128,9 @@ def _parse_value(name: str, text: str) -> Assignment:
 def held_value(name: str, given: Given, dtype: str) -> float:
     """The value as the dtype holds it. Raises PointError where it is too large, too small or not real."""
     number = given.number
-    fits = isinstance(number, float) or (number is not None and _fits(number))
+    if isinstance(number, float):
+        return _held(number, name, dtype, given)
+    fits = number is not None and _fits(number)
     return _held(float(number) if fits else _exact(given), name, dtype, given)  # type: ignore[arg-type]
 
 

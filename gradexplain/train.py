@@ -39,6 +39,9 @@ def train(
     until: float | None = None,
     every: int | None = 1,
     compare: str | None = None,
+    shape: str | Sequence[str] | Mapping[str, Any] | None = None,
+    init: str | Sequence[str] | Mapping[str, str] | None = None,
+    columns: str | Sequence[str] | Mapping[str, str | Sequence[str]] | None = None,
 ) -> Training:
     """Minimize a formula by gradient descent, as a training loop of PyTorch does, and explain every step.
 
@@ -53,7 +56,12 @@ def train(
     which calls are made and in which order. `every` thins the steps that the record keeps; None keeps those that the
     table shows. `compare` runs the same with and without zero_grad() ("zero-grad"), or in the three orders ("order").
 
-    All values are scalars. Returns the record. Raises FormulaError, PointError or OptionError.
+    In a formula on tensors, values in `at` are nested lists, arrays or tensors, the columns of `data` are vectors over
+    the rows, and `columns` makes matrices of them (`"X=x1,x2"`); the loss is that of the whole batch as it is written,
+    a single number. `init` says how parameters begin (`"W=normal(0, 0.1)"`, see INITS), drawn from `seed` as
+    `torch.nn.init` does; `shape` gives their shapes (`"W=8x2"`).
+
+    Returns the record. Raises FormulaError, PointError or OptionError.
 
     >>> training = train(steps=2)
     >>> training.steps[0].grad["w"], training.final.parameters, training.verdict
@@ -66,6 +74,6 @@ def train(
                 "alpha": alpha, "eps": eps}  # fmt: skip
     request = Request(
         expression, at, params, data, reduction, optimizer, settings, steps, epochs, batch_size, shuffle, seed, dtype,
-        zero_grad, accumulate, order, until, every,
+        zero_grad, accumulate, order, until, every, shape, init, columns,
     )  # fmt: skip
     return Run(request, compare).finish()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gradexplain.records import Began, plain
+from gradexplain.tensor_values import Tensor
 
 SCHEMA = "gradexplain/training@1"
 
@@ -188,3 +189,66 @@ class Training:
         from gradexplain.output.training_notebook import render
 
         return render(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a formula on tensors: its shape, how it began, and its numbers at the start and at the end.
+
+    `init` is the text of `--init`, None for given numbers; `final` is None for a run that was interrupted.
+    """
+
+    shape: tuple[int, ...]
+    init: str | None
+    start: Tensor | float
+    final: Tensor | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorTraining(Training):
+    """A training run of a formula on tensors.
+
+    What the steps, the curve and the end call parameters are here the elements of small ones, such as `W[0, 1]`, and
+    the norms of large ones, such as `‖W‖`; `tensors` has them by name in full. `row_size` is what stands for the number
+    of rows of a batch in the formulas of the gradients, empty where nothing does.
+    """
+
+    tensors: Mapping[str, Parameter] | None = None
+    row_size: str = ""
+
+
+def on_tensors(training: Training, tensors: Mapping[str, Parameter], row_size: str) -> TensorTraining:
+    """The record of a run with the parameters in full."""
+    known = {field.name: getattr(training, field.name) for field in fields(training)}
+    return TensorTraining(**known, tensors=tensors, row_size=row_size)
+
+
+def ended(tensors: Mapping[str, Parameter], packed: Mapping[str, Any] | None = None) -> dict[str, Parameter]:
+    """The parameters with their final numbers, from what the loop sent."""
+    found = packed or {}
+    return {name: replace(entry, final=unpacked(found.get(name))) for name, entry in tensors.items()}
+
+
+def unpacked(value: Any) -> Tensor | float | None:
+    """A tensor or a number, from what the loop sent."""
+    return Tensor.packed(value) if isinstance(value, tuple) else value
+
+
+NORM = "‖"
+
+
+def norm_of(name: str) -> str:
+    """What the norm of a parameter is called."""
+    return f"{NORM}{name}{NORM}"
+
+
+def grad_of(name: str) -> str:
+    """What `.grad` of a parameter, of an element of one, or the norm of it is called.
+
+    >>> grad_of("w"), grad_of("W[0, 1]"), grad_of("‖W‖")
+    ('w.grad', 'W.grad[0, 1]', '‖W.grad‖')
+    """
+    if name.startswith(NORM):
+        return norm_of(f"{name.strip(NORM)}.grad")
+    whole, bracket, index = name.partition("[")
+    return f"{whole}.grad{bracket}{index}"

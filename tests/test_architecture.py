@@ -23,17 +23,20 @@ LAYERS = (
     "derive",
     "explain",
     "point",
+    "tensor_point",
     "readings",
     "language",
 )
-OPEN = ("records", "training_records", "errors")
+OPEN = ("records", "training_records", "errors", "tensor_values")
 HOMES = {
     "torch": {
         "readings/numbers.py",
         "readings/worker.py",
+        "readings/tensor_witness.py",
         "training/loop.py",
         "training/stepping.py",
         "training/curvature.py",
+        "training/tensor_loop.py",
     },
     "sympy": {"readings/symbols.py"},
     "mpmath": {"readings/arithmetic.py"},

@@ -96,6 +96,21 @@ def command(
             help="Columns for the other inputs: CSV, TSV, JSON lines or Parquet; - for CSV on standard input.",
         ),
     ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--columns", metavar="NAME=COLUMN,…", help="Columns that make a matrix, such as X=x1,x2."),
+    ] = None,
+    init: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--init", metavar="NAME=HOW,…",
+            help='How parameters begin, as torch.nn.init, such as "W=normal(0, 0.1), b=zeros"; --seed decides.',
+        ),
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option("--shape", metavar="NAME=SIZES,…", help="The shapes of parameters with --init, such as W=8x2."),
+    ] = None,
     reduction: Annotated[Reduction, typer.Option(help="How the losses of the rows become one.")] = Reduction.mean,
     optimizer: Annotated[OptimizerName, typer.Option(help="The update rule.")] = OptimizerName.sgd,
     lr: Annotated[float | None, typer.Option(metavar="RATE", help="The learning rate, 0.1 for SGD.")] = None,
@@ -108,7 +123,7 @@ def command(
     epochs: Annotated[int | None, typer.Option(metavar="N", help="How often to go through the data.")] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="How many rows each backward() has.")] = None,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="A new order of the rows for every epoch.")] = False,
-    seed: Annotated[int, typer.Option(metavar="N", help="What decides the order.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="What decides the order, and --init.")] = 0,
     dtype: Annotated[
         DTypeName, typer.Option(help="The floating-point format that PyTorch computes in.")
     ] = DTypeName.float64,
@@ -176,7 +191,7 @@ def command(
         expression=formula, at=read_points(at), params=params, data=data, reduction=reduction.value,
         optimizer=optimizer.value, settings=settings, steps=steps, epochs=epochs, batch_size=batch_size,
         shuffle=shuffle, seed=seed, dtype=dtype.value, zero_grad=not no_zero_grad, accumulate=accumulate,
-        order=order.value, until=until, every=every,
+        order=order.value, until=until, every=every, shape=shape, init=init, columns=columns,
     )  # fmt: skip
     run = Run(request, compare.value if compare is not None else None)
     with Progress(run.setup.job.steps) as progress:

@@ -35,6 +35,8 @@ from gradexplain.records import (
 
 NO_WITNESS = Witness([], {})
 MAX_NOTES = 12
+# How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.
+_make = tuple.__new__
 _contribution, _forward_row = maker(Contribution), maker(ForwardRow)
 _backward_row, _gradient, _input = maker(BackwardRow), maker(Gradient), maker(Input)
 
@@ -81,8 +83,12 @@ def number(value: Number) -> Value:
     """An exact number as it goes into a record."""
     if value is None or type(value) is bool:
         return value
-    found = to_float(value)
-    return digits_of(value, 20) if math.isinf(found) and is_finite(value) else found
+    return _shown(value, to_float(value))
+
+
+def _shown(value: Number, found: Value) -> Value:
+    """A number as it goes into a record, where the nearest float is `found`."""
+    return digits_of(value, 20) if type(found) is float and math.isinf(found) and is_finite(value) else found
 
 
 def error(value: Value, autograd: float | None) -> Value:
@@ -103,37 +109,45 @@ class Prepared:
 
     def __init__(self, problem: Problem, exact: Exact, forms: dict[int, Form], own: dict[int, Any]) -> None:
         self.problem, self.exact, self.forms, self.own = problem, exact, forms, own
-        self.totals = {j: number(total) for j, total in exact.walk.totals.items()}
+        self.values = list(map(_shown, exact.values, exact.floats))
+        totals = exact.walk.totals
+        self.totals = dict(zip(totals, map(_shown, totals.values(), exact.gradients.values()), strict=True))
         self.statements = closed_form_source(problem)
         nodes = problem.graph.nodes
         shown = [i for i in range(problem.size) if i in problem.names.of and nodes[i].rule != INPUT]
         self.forward = {i: self._forward(i) for i in shown}
-        self.contributions = {j: self._contributions(j) for j in exact.walk.order}
-        totals = {j: exact.walk.totals.get(j, DEAD) for j in problem.sources}
-        self.digits = {j: None if total is None else digits_of(total) for j, total in totals.items()}
+        self.contributions = self._contributions()
+        wanted = {j: totals.get(j, DEAD) for j in problem.sources}
+        self.digits = {j: None if total is None else digits_of(total) for j, total in wanted.items()}
 
     def _forward(self, i: int) -> tuple[str, str, str, tuple[str, ...], tuple[int, ...], Value]:
         """The row of node `i` in the forward pass, but for PyTorch's value."""
         names, rule = self.problem.names, self.problem.graph.nodes[i].rule
-        return names.of[i], names.expression(i), rule, names.inputs(i), (), number(self.exact.values[i])
+        return names.of[i], names.expression(i), rule, names.inputs(i), (), self.values[i]
 
-    def _contributions(self, j: int) -> tuple[Contribution, ...]:
+    def _contributions(self) -> dict[int, tuple[Contribution, ...]]:
+        """All contributions, by the node that they lead to."""
         names, nodes, totals, known = self.problem.names, self.problem.graph.nodes, self.exact.walk.totals, self.totals
-        found = []
-        for through, slot, upstream, local, value in self.exact.walk.steps[j]:
-            rule = nodes[through].rule
-            found.append(
-                _contribution(
-                    names.of[through],
-                    rule,
-                    title_for(rule, slot),
-                    known[through] if upstream is totals[through] else number(upstream),
-                    names.local(through, slot),
-                    number(local),
-                    known[j] if value is totals[j] else number(value),
+        # Most local derivatives are the value of some node: the very same number, written once.
+        written = dict(zip(map(id, self.exact.values), self.values, strict=True))
+        found = {}
+        for j in self.exact.walk.order:
+            rows = []
+            for through, slot, upstream, local, value in self.exact.walk.steps[j]:
+                rule, of_local = nodes[through].rule, written.get(id(local))
+                rows.append(
+                    _contribution(
+                        names.of[through],
+                        rule,
+                        title_for(rule, slot),
+                        known[through] if upstream is totals[through] else number(upstream),
+                        names.local(through, slot),
+                        number(local) if of_local is None else of_local,
+                        known[j] if value is totals[j] else number(value),
+                    )
                 )
-            )
-        return tuple(found)
+            found[j] = tuple(rows)
+        return found
 
 
 class _Compared(NamedTuple):
@@ -165,8 +179,9 @@ class _Rows:
     def _compared(self, j: int, value: Value) -> _Compared:
         # Autograd's gradient is 0 where PyTorch left it None.
         autograd = (self.witness.gradients.get(j) or 0.0) if self.witness.values else None
-        origin = began(self.problem, self.exact, self.witness, self.judgement, j)
-        return _Compared(self.problem.partial(j), value, autograd, error(value, autograd), self.verdict(j), origin)
+        origin = began(self.problem, self.exact, self.witness, self.judgement, j) if j in self.judgement.began else None
+        partial, off, verdict = self.problem.partial(j), error(value, autograd), self.verdict(j)
+        return _make(_Compared, (partial, value, autograd, off, verdict, origin))
 
     def backward(self, j: int) -> BackwardRow:
         """The row of node `j` in the backward pass, with every contribution."""

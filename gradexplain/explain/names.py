@@ -27,7 +27,7 @@ class Names:
         self.graph = graph
         self.of: dict[int, str] = dict(graph.names)
         taken = {str(graph.nodes[i].value) for i in graph.inputs} | set(graph.names.values())
-        needed = graph.ancestors([graph.objective])
+        needed = graph.needed()
         count = 0
         ordered: dict[int, str] = {}
         for i, node in enumerate(graph.nodes):
@@ -48,8 +48,21 @@ class Names:
         """The node over the names of the nodes that it reads, such as `v1 + b`."""
         found = self._expressions.get(i)
         if found is None:
-            found = self._expressions[i] = self.written(i, self.of)
+            found = self._expressions[i] = self._simple(i) or self.written(i, self.of)
         return found
+
+    def _simple(self, i: int) -> str:
+        """The node over its inputs where all of them have names and no two are the same, as most have; else empty."""
+        rule, inputs, _ = self.graph.nodes[i]
+        called = [self.of[j] for j in inputs if j in self.of]
+        if not called or len({*called}) != len(inputs):
+            return ""
+        key = (rule, self.graph.spelling.get(i))
+        pattern = self._patterns.get(key)
+        if pattern is None:
+            marks = {j: chr(_FIRST_MARK + place) for place, j in enumerate(inputs)}
+            pattern = self._patterns[key] = _fillable(write(self.graph, i, marks), len(inputs))
+        return pattern.format(*called)
 
     def written(self, i: int, named: Mapping[int, str]) -> str:
         """The node over the nodes in `named` and the inputs, as `write` has it; nodes of one shape share a pattern."""

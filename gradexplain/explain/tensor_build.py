@@ -111,6 +111,10 @@ class _Build:
             here = "element is" if count == 1 else "elements are"
             reason = f"{count:,} {here} at a kink of {self.names.expression(node)}"
             return Began(self.names.of[node], f"{reason}; {rule.at_kink}" if rule.at_kink else reason)
+        first = self.found.get("differs")
+        if first is not None and first in self.names.of:
+            lost = "loses digits" if verdict == "precision" else "has another value than the exact one"
+            return Began(self.names.of[first], f"PyTorch {lost} in {self.names.expression(first)}")
         for i, plain in self.found["witness"].items():
             if i in self.names.of and not _is_finite(plain):
                 return Began(self.names.of[i], f"PyTorch has a value that is not finite in {self.names.expression(i)}")

@@ -180,13 +180,16 @@ def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:
     statements = "\n".join(closed_form_source(problem))
     from gradexplain.explain.second_order import second_forms
     from gradexplain.explain.tensor_build import build
+    from gradexplain.explain.tensor_exact import exactly, with_exact
 
     formulas = second_forms(problem, texts.first())
     asked = _ask(problem, texts, statements, formulas.matrices) if with_torch else None
 
+    exact = exactly(problem)
+
     def finish() -> Any:
         found = next(iter(TORCH.answers(asked))) if asked else {}
-        return build(problem, texts, formulas, found)
+        return build(problem, texts, formulas, with_exact(found, exact, problem.dtype))
 
     return finish
 

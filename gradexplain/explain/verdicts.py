@@ -39,6 +39,15 @@ def is_finite(value: Number) -> bool:
     return value is DEAD or type(value) is bool or finite(value)
 
 
+def near(exact: float, found: float, tolerance: float) -> bool:
+    """Whether two floats are so close that the exact number, which the first stands for, need not be asked.
+
+    >>> near(1.0, 1.0 + 1e-12, 1e-9), near(0.0, 0.0, 1e-9), near(math.inf, math.inf, 1e-9)
+    (True, False, False)
+    """
+    return SAFE < abs(exact) < math.inf and abs(exact - found) <= abs(exact) * tolerance / 2
+
+
 def close(exact: Number, found: float | bool, tolerance: float) -> bool:
     """Whether PyTorch's number is right up to `tolerance`, relative, or the nearest there is to an exact value.
 
@@ -47,8 +56,7 @@ def close(exact: Number, found: float | bool, tolerance: float) -> bool:
     """
     if type(exact) is bool:
         return exact == found
-    near = to_float(exact)
-    if SAFE < abs(near) < math.inf and abs(near - found) <= abs(near) * tolerance / 2:
+    if near(to_float(exact), found, tolerance):
         return True
     if not is_finite(exact):
         return not math.isfinite(found)
@@ -82,11 +90,16 @@ class _Judge:
         # The nodes below a kink, and how far autograd may be off where only rounding is left of a gradient.
         self.unsettled: set[int] = set()
         self.slack: dict[int, Number] = {}
+        totals, floats, tolerance, smooth = exact.walk.totals, exact.gradients, self.dtype.tolerance, not exact.kinks
         for j in exact.walk.order:
-            if exact.walk.totals[j] is None or not witness.values:
+            if totals[j] is None or not witness.values:
                 self.judgement.verdicts[j] = "unverified"
+                continue
+            found = witness.gradients.get(j) or 0.0
+            if smooth and near(floats[j], found, tolerance):
+                self.judgement.verdicts[j] = "agrees"
             else:
-                self._judge(j, exact.walk.totals[j], witness.gradients.get(j) or 0.0)
+                self._judge(j, totals[j], found)
 
     def _judge(self, j: int, total: Number, autograd: float) -> None:
         verdicts, began = self.judgement.verdicts, self.judgement.began
@@ -154,9 +167,10 @@ class _Judge:
 def _forward(graph: Graph, exact: Exact, witness: Witness, tolerance: float) -> dict[int, int]:
     """For every node whose value is not finite or not what PyTorch has, the node where that began."""
     began: dict[int, int] = {}
+    values, floats = exact.values, exact.floats
     for i, found in enumerate(witness.values):
-        value = exact.values[i]
-        if value is None or found is None:
+        value = values[i]
+        if value is None or found is None or near(floats[i], found, tolerance):
             continue
         if close(value, found, tolerance) and is_finite(value):
             continue

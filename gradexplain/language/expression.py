@@ -6,23 +6,21 @@ messages differ between versions of Python; `docs/how-it-works.md` says more.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from gradexplain.errors import FormulaError, LimitError
 from gradexplain.language.complaints import TENSORS, foreign, missing_operator, nothing_here
-from gradexplain.language.functions import MODULES, Call, Value, is_boolean, is_number, resolve_call
+from gradexplain.language.functions import COMPARISONS, MODULES, Call, Value, is_number, resolve_call
 from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.numerals import read_number
 from gradexplain.language.rules import OPERATORS
 from gradexplain.language.text import PRECEDENCE
-from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, Token, check_length, tokenize
+from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, WORDS, Token, check_operations, tokenize
 
-MAX_OPERATIONS = 120_000
 MAX_DEPTH = 20_000
-# Outside of comments, each is an operation; none is the sign in 1e-5.
-_BINARY = re.compile(r"(?:[^\W_eE]|\))\s*[-+*/]")
+# How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.
+_make = tuple.__new__
 
 
 class Pending(NamedTuple):
@@ -43,10 +41,6 @@ class ExpressionParser:
 
     def __init__(self, text: str, graph: Graph, given: Collection[str] = ()) -> None:
         self.text, self.graph, self.given = text, graph, given
-        check_length(text)
-        if len(text) > 2 * MAX_OPERATIONS and "#" not in text:
-            # Far too many are refused before the work of reading them.
-            self._check_size(len(_BINARY.findall(text)))
         self.tokens = tokenize(text)
         self.position = 0
         self.operations = 0
@@ -66,9 +60,9 @@ class ExpressionParser:
         tokens, want_value = self.tokens, True
         while True:
             token = tokens[self.position]
-            kind = token.kind
+            kind, text, _, _ = token
             if kind == SYMBOL:
-                if not self.depth and token.text in separators:
+                if not self.depth and text in separators:
                     break
             elif kind == LINE_END and self.depth:
                 self.position += 1
@@ -79,8 +73,6 @@ class ExpressionParser:
                 want_value = self._name(token) if kind == NAME else self._operand(token)
             else:
                 want_value = self._operator(token)
-            if self.depth > MAX_DEPTH:
-                raise LimitError(f"brackets are nested more than {MAX_DEPTH:,} deep", self.text, token.start, token.end)
             self.position += 1
         if self.depth:
             opened = next(pending for pending in self.stack if not pending.rule)
@@ -103,7 +95,7 @@ class ExpressionParser:
             self._open(token)
         elif token.text == "-":
             self.stack.append(Pending("neg", PRECEDENCE["neg"], token))
-            self._check_size(len(self.stack))
+            check_operations(len(self.stack))
         elif token.text == ")" and self.stack and self._ends_call():
             self._close(token)
             return False
@@ -118,8 +110,9 @@ class ExpressionParser:
             raise missing_operator(self.text, self.tokens[self.position - 1], token)
         if text in OPERATORS:
             rule = OPERATORS[text]
-            self._reduce(PRECEDENCE[rule] + (rule == "pow"))
-            self.stack.append(Pending(rule, PRECEDENCE[rule], token))
+            if self.stack:
+                self._reduce(PRECEDENCE[rule] + (rule == "pow"))
+            self.stack.append(_make(Pending, (rule, PRECEDENCE[rule], token, None)))
             return True
         if text == ")" or text == ",":
             self._reduce(1)
@@ -141,6 +134,8 @@ class ExpressionParser:
     def _open(self, token: Token, call: Call | None = None) -> None:
         self.stack.append(Pending("", 0, token, call))
         self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise LimitError(f"brackets are nested more than {MAX_DEPTH:,} deep", self.text, token.start, token.end)
         if call is not None:
             self._keyword(call)
 
@@ -189,7 +184,7 @@ class ExpressionParser:
         start = min([call.name.start, *[value.start for value in call.arguments]])
         node = -1
         for inputs in calls:
-            node = self._make(rule.name, [node if i < 0 else i for i in inputs], start, end.end)
+            node = self._apply(rule.name, [node if i < 0 else i for i in inputs], start, end.end)
             if call.name.text != rule.name and rule.name not in OPERATORS.values():
                 self.graph.spelling.setdefault(node, call.name.text)
         return Value(node, start, end.end)
@@ -212,11 +207,12 @@ class ExpressionParser:
                 self.values.append(Value(self.graph.constant(token.text), token.start, token.end))
                 return False
         following = self.tokens[self.position + 1]
-        if following.text == "(" and following.kind == SYMBOL:
+        if following.text == "(":
             self.position += 1
             self._open(following, Call(token))
             return True
-        self.values.append(Value(self._variable(token), token.start, token.end))
+        node = self.variables[token.text] if token.text in self.variables else self._input(token)
+        self.values.append(_make(Value, (node, token.start, token.end)))
         return False
 
     def _is_module(self, token: Token) -> bool:
@@ -226,13 +222,14 @@ class ExpressionParser:
             return False
         return [part.text for part in call] != ["(", ")"]
 
-    def _variable(self, token: Token) -> int:
+    def _input(self, token: Token) -> int:
+        """The node of a name that no statement has defined."""
         name = token.text
-        if name in self.variables:
-            return self.variables[name]
         if name not in self.given:
             if name in SYMBOLIC_CONSTANTS or name == "π":
                 return self.graph.constant("pi" if name == "π" else name)
+            if name in WORDS and not self.graph.is_template:
+                raise self.error(f"{name} is a word of Python and cannot be a name here", token, f"call it {name}_")
             if name.lower() in ("nan", "inf", "infinity"):
                 raise self.error(f"{name} is not a number that a gradient can be taken at", token)
         self.first_use.setdefault(name, token)
@@ -247,33 +244,30 @@ class ExpressionParser:
         return node
 
     def _reduce(self, precedence: int) -> None:
-        """Apply the waiting operators that bind at least as tightly as `precedence`."""
-        values, stack = self.values, self.stack
-        while stack and stack[-1].rule and stack[-1].precedence >= precedence:
+        """Apply the waiting operators that bind at least as tightly as `precedence`; brackets never do."""
+        graph, values, stack = self.graph, self.values, self.stack
+        nodes = graph.nodes
+        while stack and stack[-1].precedence >= precedence:
             rule, _, token, _ = stack.pop()
             right = values.pop()
-            unary = rule == "neg"
-            left = Value(-1, token.start, 0) if unary else values.pop()
-            for value in (right,) if unary else (left, right):
-                if is_boolean(self.graph, value.node):
+            if rule == "neg":
+                operands, start = [right], token.start
+            else:
+                left = values.pop()
+                operands, start = [left, right], left.start
+            for value in operands:
+                if nodes[value.node].rule in COMPARISONS:
                     hint = "comparisons belong in the condition of where(…) and cannot be chained"
                     raise self.error("this comparison is used as a number", value, hint)
-            if unary and is_number(self.graph, right.node):
-                number = self.graph.nodes[right.node].value
-                node = self.graph.constant(-number)  # type: ignore[operator]
+            if rule == "neg" and is_number(graph, right.node):
+                node = graph.constant(-nodes[right.node].value)  # type: ignore[operator]
             else:
-                inputs = [right.node] if unary else [left.node, right.node]
-                node = self._make(rule, inputs, left.start, right.end)
-            values.append(Value(node, left.start, right.end))
+                node = self._apply(rule, [value.node for value in operands], start, right.end)
+            values.append(_make(Value, (node, start, right.end)))
 
-    def _make(self, rule: str, inputs: list[int], start: int, end: int) -> int:
+    def _apply(self, rule: str, inputs: Iterable[int], start: int, end: int) -> int:
         node = self.graph.apply(rule, *inputs)
         self.graph.places.setdefault(node, (start, end))
         self.operations += 1
-        self._check_size(self.operations)
+        check_operations(self.operations)
         return node
-
-    @staticmethod
-    def _check_size(operations: int) -> None:
-        if operations > MAX_OPERATIONS:
-            raise LimitError(f"the formula has more than {MAX_OPERATIONS:,} operations")

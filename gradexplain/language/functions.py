@@ -51,7 +51,7 @@ TENSOR_FUNCTIONS = frozenset(
     ]
 )
 VARIADIC = {"max": "maximum", "min": "minimum", "maximum": "maximum", "minimum": "minimum"}
-_COMPARISONS = frozenset(rule.name for rule in RULES.values() if rule.boolean)
+COMPARISONS = frozenset(rule.name for rule in RULES.values() if rule.boolean)
 
 
 class Value(NamedTuple):
@@ -186,7 +186,7 @@ def _check_kinds(rule: Rule, graph: Graph, values: Sequence[Value | None], error
 
 def is_boolean(graph: Graph, node: int) -> bool:
     """Whether the node is a comparison."""
-    return graph.nodes[node].rule in _COMPARISONS
+    return graph.nodes[node].rule in COMPARISONS
 
 
 def is_number(graph: Graph, node: int) -> bool:

@@ -55,11 +55,12 @@ class Graph:
         self.objective = -1
         self.is_constant: list[bool] = []
         self._known: dict[Node, int] = {}
+        self._needed: list[bool] = []
 
     def _add(self, node: Node, constant: bool) -> int:
-        found = self._known.get(node)
-        if found is None:
-            found = self._known[node] = len(self.nodes)
+        last = len(self.nodes)
+        found = self._known.setdefault(node, last)
+        if found == last:
             self.nodes.append(node)
             self.is_constant.append(constant)
         return found
@@ -115,6 +116,12 @@ class Graph:
                 stack.pop()
                 seen.add(i)
                 yield i
+
+    def needed(self) -> list[bool]:
+        """For every node, whether the objective depends on it. It is found once, until the graph has grown."""
+        if len(self._needed) != len(self.nodes):
+            self._needed = self.ancestors([self.objective])
+        return self._needed
 
     def ancestors(self, roots: Iterable[int]) -> list[bool]:
         """For every node, whether one of `roots` depends on it (each root on itself)."""

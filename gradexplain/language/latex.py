@@ -20,7 +20,7 @@ _GREEK_COMMANDS = {word: f"\\{word}" for word in (_GREEK + _CAPITALS).split()}
 _SYMBOLS = {
     "∂": r"\partial", "·": r"\cdot", "⋅": r"\cdot", "←": r"\leftarrow", "→": r"\rightarrow", "…": r"\ldots", "−": "-",
     "×": r"\times", "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "∞": r"\infty", "ς": r"\varsigma", "<": "<", ">": ">",
-    "|": "|", "±": r"\pm", "≈": r"\approx",
+    "|": "|", "‖": r"\Vert", "±": r"\pm", "≈": r"\approx",
 }  # fmt: skip
 _ACCENTS = {
     "\u0300": "grave", "\u0301": "acute", "\u0302": "hat", "\u0303": "tilde", "\u0304": "bar", "\u0306": "breve",
@@ -121,9 +121,16 @@ def is_spelled(name: str) -> bool:
 def latex_name(name: str) -> str:
     r"""A name in mathematics: what follows the first underscore, and a number at the end, become a subscript.
 
+    An element of a parameter, such as `W[0, 1]`, keeps its index, and a norm, such as `‖W‖`, its bars.
+
     >>> print(latex_name("y_pred"), latex_name("lambda_"), latex_name("v12"), latex_name("ŷ"), latex_name("loss"))
     y_{\text{pred}} \lambda v_{12} \hat{y} \mathit{loss}
     """
+    if found := re.fullmatch(r"‖(Δ?)(.+)‖", name):
+        change = r"\Delta " if found[1] else ""
+        return rf"\lVert {change}{latex_name(found[2])} \rVert"
+    if found := re.fullmatch(r"([^\[]+)\[([0-9, ]+)\]", name):
+        return f"{latex_name(found[1])}[{found[2]}]"
     stem, _, index = name.partition("_")
     if stem in _GREEK_COMMANDS and not index:
         return _GREEK_COMMANDS[stem]

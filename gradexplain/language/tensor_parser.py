@@ -15,7 +15,7 @@ from gradexplain.language.tensor_calls import CALLS, ELEMENTWISE_OR, PROPERTIES,
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
 from gradexplain.language.tensor_text import PRODUCTS, write_part
-from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, Token
+from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, WORDS, Token
 
 PRODUCT = 3
 # A new axis, and all axes up to those that follow.
@@ -31,7 +31,6 @@ LAYERS = {
     "LayerNorm": "layer_norm", "Linear": "", "Conv1d": "", "Conv2d": "", "Embedding": "", "LSTM": "", "GRU": "",
     "BatchNorm1d": "",
 }  # fmt: skip
-WORDS = {"None": None, "True": True, "False": False}
 
 
 class TensorParser(ExpressionParser):
@@ -69,14 +68,14 @@ class TensorParser(ExpressionParser):
 
     def node(self, rule: str, inputs: list[int], start: int, end: int) -> int:
         """The node of a rule; matrix products are told apart by the number of axes. Raises FormulaError."""
-        return self._make(rule, inputs, start, end)
+        return self._apply(rule, inputs, start, end)
 
-    def _make(self, rule: str, inputs: list[int], start: int, end: int) -> int:
+    def _apply(self, rule: str, inputs: list[int], start: int, end: int) -> int:
         if rule == "matmul":
             ranks = [len(self.graph.shapes[i]) for i in inputs]
             rule = {(1, 1): "dot", (2, 1): "matvec", (1, 2): "vecmat"}.get((ranks[0], ranks[1]), rule)
         try:
-            return super()._make(rule, inputs, start, end)
+            return super()._apply(rule, inputs, start, end)
         except ShapeProblem as problem:
             raise self.problem(problem, start, end, inputs) from None
 
@@ -170,10 +169,9 @@ class TensorParser(ExpressionParser):
         return value if argument else value._replace(node=self.solid(value))
 
     def _reduce(self, precedence: int) -> None:
-        for k in range(len(self.values) - 1, max(-1, len(self.values) - 3), -1):
-            value = self.values[k]
+        if self.stack and self.stack[-1].rule and self.stack[-1].precedence >= precedence:
             # What an operator takes is no list and no setting any more.
-            if self.stack and self.stack[-1].rule and self.stack[-1].precedence >= precedence:
+            for k, value in enumerate(self.values):
                 if value.node < 0:
                     self.values[k] = value._replace(node=self.solid(value))
                 elif isinstance(self.graph.nodes[value.node].value, Setting):
@@ -334,13 +332,13 @@ class TensorParser(ExpressionParser):
                 return place
         raise self.error("this bracket is never closed", self.tokens[start], "add a )")
 
-    def _variable(self, token: Token) -> int:
+    def _input(self, token: Token) -> int:
         name = token.text
         if name in WORDS:
             return self.graph.setting(WORDS[name])
-        if name in self.graph.sizes and name not in self.variables and name not in self.given:
+        if name in self.graph.sizes and name not in self.given:
             return self.graph.constant(name)
         if name in self.graph.given and name in SYMBOLIC_CONSTANTS:
             self.first_use.setdefault(name, token)
             return self.graph.input(name)
-        return super()._variable(token)
+        return super()._input(token)

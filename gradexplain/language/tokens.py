@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import re
 import unicodedata
@@ -11,18 +12,25 @@ from gradexplain.errors import FormulaError, LimitError
 
 MAX_CHARACTERS = 5_000_000
 MAX_TOKENS = 800_000
+MAX_OPERATIONS = 120_000
 MAX_NAME = 200
-# The kinds of tokens; all but END are groups of the pattern.
+# The kinds of tokens; all but END are groups of the pattern. What is unknown never becomes a token.
 NUMBER, NAME, SYMBOL, END, LINE_END = "number", "name", "symbol", "end", "end_of_line"
+_UNKNOWN = "unknown"
 
+# Blanks after a token belong to its match: whatever follows, they are read once. Any character has a match.
 _PATTERN = re.compile(
     r"(?:[ \t\f]+|\#[^\r\n]*|\\\r?\n)"
-    r"|(?P<number>(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)"
+    r"|(?:(?P<number>(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<name>[^\W\d]\w*)"
     r"|(?P<end_of_line>\r\n|\n|\r)"
-    r"|(?P<symbol>\*\*|//|==|!=|>=|<=|&&|\|\||[-+*/@%^&|~<>=(),;:.\[\]{}!?'\"$`])",
+    r"|(?P<symbol>\*\*|//|==|!=|>=|<=|&&|\|\||[-+*/@%^&|~<>=(),;:.\[\]{}!?'\"$`])"
+    r"|(?P<unknown>.))[ \t\f]*",
+    re.DOTALL,
 )
 # What is a token of its own wherever it stands outside of a comment: no part of a number such as 1e-5.
+# What is an operation is one as well.
+_BINARY = re.compile(r"(?:[^\W_eE]|\))\s*[-+*/]")
 _CERTAIN = re.compile(r"\*\*|[*/(),;=]|(?<![eE])[-+]|(?<![\w.])[^\W\d]\w*")
 
 WRITE_INSTEAD = {
@@ -41,8 +49,9 @@ KEYWORD_HINTS = {
     "return": "leave it out: the last line is the formula",
 }
 
-# True, False and None are values of settings such as keepdim=True.
-_KEYWORDS = frozenset(keyword.kwlist) - {"True", "False", "None"}
+# Words of Python that are values of settings, such as keepdim=True.
+WORDS: dict[str, bool | None] = {"None": None, "True": True, "False": False}
+_KEYWORDS = frozenset(keyword.kwlist) - set(WORDS)
 # How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.
 _make = tuple.__new__
 
@@ -65,10 +74,7 @@ def tokenize(text: str) -> list[Token]:
     >>> [token.text for token in tokenize("2.5*ŷ**2")]
     ['2.5', '*', 'ŷ', '**', '2', '']
     """
-    check_length(text)
-    # Most of the tokens are found in a tenth of the time, so that far too many are refused at once.
-    if len(text) > MAX_TOKENS and "#" not in text and len(_CERTAIN.findall(text)) > MAX_TOKENS:
-        raise _too_many()
+    _check_length(text)
     tokens: list[Token] = []
     position = 0
     while position < len(text):
@@ -79,35 +85,49 @@ def tokenize(text: str) -> list[Token]:
     return tokens
 
 
-def check_length(text: str) -> None:
-    """Raises LimitError for a text of more than MAX_CHARACTERS."""
+def _check_length(text: str) -> None:
+    """Refuse what is far too long before the work of reading it: its tokens are counted in a tenth of the time."""
     if len(text) > MAX_CHARACTERS:
         raise LimitError(f"the formula has {len(text):,} characters; gradexplain reads at most {MAX_CHARACTERS:,}")
+    if len(text) > 2 * MAX_OPERATIONS and "#" not in text:
+        check_operations(len(_BINARY.findall(text)))
+        if len(_CERTAIN.findall(text)) > MAX_TOKENS:
+            raise _too_many()
+
+
+def check_operations(count: int) -> None:
+    """Raises LimitError for more than MAX_OPERATIONS operations.
+
+    >>> check_operations(1)
+    """
+    if count > MAX_OPERATIONS:
+        raise LimitError(f"the formula has more than {MAX_OPERATIONS:,} operations")
 
 
 def _scan(text: str, position: int, tokens: list[Token]) -> int:
     """Append the tokens from `position` on. Returns the end, or that of a name that the pattern does not see whole."""
     plain = text.isascii()
-    for found in _PATTERN.finditer(text, position):
-        start, end = found.span()
-        if start != position:
-            break
-        kind, position = found.lastgroup, end
+    for found in itertools.islice(_PATTERN.finditer(text, position), MAX_TOKENS):
+        kind = found.lastgroup
         if kind is None:
             continue
+        start, end = found.span(kind)
         piece = text[start:end]
-        if kind == NAME and (not plain or end - start > MAX_NAME or piece in _KEYWORDS):
-            while end < len(text) and text[end] > "\x7f" and text[start : end + 1].isidentifier():
-                end += 1
-            piece = _checked_name(text, start, end)
+        if kind == NAME:
+            if not plain or end - start > MAX_NAME or piece in _KEYWORDS:
+                seen = end
+                while end < len(text) and text[end] > "\x7f" and text[start : end + 1].isidentifier():
+                    end += 1
+                piece = _checked_name(text, start, end)
+                if end != seen:
+                    tokens.append(Token(NAME, piece, start, end))
+                    return end
+        elif kind == _UNKNOWN:
+            raise _unknown_character(text, start)
         tokens.append(_make(Token, (kind, piece, start, end)))
-        if len(tokens) > MAX_TOKENS:
-            raise _too_many()
-        if end != position:
-            return end
-    if position < len(text):
-        raise _unknown_character(text, position)
-    return position
+    if len(tokens) > MAX_TOKENS:
+        raise _too_many()
+    return found.end()
 
 
 def _too_many() -> LimitError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gradexplain.output.grid import layout
 from gradexplain.output.numbers import show
+from gradexplain.output.training_words import BATCH
 from gradexplain.output.updates import bracketed
-from gradexplain.training_records import Batch, Training, TrainingStep
+from gradexplain.training_records import NORM, Batch, Training, TrainingStep
 
 
 def explain_batches(training: Training, width: int) -> list[str]:
@@ -15,10 +16,12 @@ def explain_batches(training: Training, width: int) -> list[str]:
     if data is None or step is None:
         return []
     lines = [""]
-    for k, batch in enumerate(step.batches):
+    for k, batch in enumerate(step.batches if data.reduction != BATCH else ()):
         lines += [*_batch(training, step, batch, k), ""]
     if len(step.batches) > 1:
         for name in training.parameters:
+            if name.startswith(NORM):
+                continue
             terms = " + ".join(bracketed(batch.gradient[name] or 0.0) for batch in step.batches[:6])
             more = " + …" if len(step.batches) > 6 else ""
             lines.append(f"{name}: backward() computed {terms}{more} = {show(step.backward[name]) or 'nothing'}")

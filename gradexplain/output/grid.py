@@ -54,6 +54,22 @@ def layout(rows: Sequence[Row], left: frozenset[int] = frozenset()) -> list[str]
     return lines
 
 
+def filled(items: Sequence[str], separator: str, width: int, indent: str = "") -> list[str]:
+    """Items one after the other in lines of at most `width` columns; no item is broken.
+
+    >>> filled(["a = 1", "W[0, 1] = 2"], ",  ", 16, "  ")
+    ['  a = 1,', '  W[0, 1] = 2']
+    """
+    lines, line = [], ""
+    for item in items:
+        longer = f"{line}{separator}{item}" if line else item
+        if line and columns(indent + longer) > width:
+            lines.append(f"{indent}{line}{separator}".rstrip())
+            longer = item
+        line = longer
+    return [*lines, f"{indent}{line}"]
+
+
 def styled(line: str, word: str, style: str) -> Text:
     """A line with its last `word` in a style, where it ends with that word."""
     from gradexplain.output.cells import text

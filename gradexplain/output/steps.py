@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradexplain.errors import ASCII, columns
-from gradexplain.output.grid import layout, total
+from gradexplain.output.grid import filled, layout, total
 from gradexplain.output.numbers import show
 from gradexplain.output.updates import arithmetic
 from gradexplain.training.schedule import spaced
-from gradexplain.training_records import Training, TrainingStep
+from gradexplain.training_records import NORM, TensorTraining, Training, TrainingStep, grad_of
 
 # A line with the verdict at its end, so that it can be coloured.
 Lines = list[tuple[str, str]]
 SEPARATOR = ",  "
+# With more updates than this in a step, those of elements stand below each other.
+MANY = 4
 
 
 def shown(training: Training, every: bool) -> list[TrainingStep]:
@@ -29,8 +31,8 @@ def headings(training: Training) -> tuple[str, ...]:
     """What stands above the columns of `cells`, for a table whose headings are a line each."""
     names = list(training.parameters)
     sums = "then holds" if training.order != "backward-zero-step" else "at step()"
-    both = [*[f"backward() by {name}" for name in names], *[f"{name}.grad {sums}" for name in names]]
-    grads = both if _detailed(training) else [f"{name}.grad" for name in names]
+    both = [*[f"backward() by {name}" for name in names], *[f"{grad_of(name)} {sums}" for name in names]]
+    grads = both if _detailed(training) else [grad_of(name) for name in names]
     return ("step", *names, training.objective, *grads, "update", "verdict")
 
 
@@ -49,7 +51,8 @@ def step_lines(training: Training, width: int, every: bool = False, ascii_only: 
     if not steps:
         return []
     rest = _at_rest(steps)
-    for split in (SEPARATOR, "\n"):
+    several = isinstance(training, TensorTraining) and len(training.parameters) > MANY
+    for split in ("\n",) if several else (SEPARATOR, "\n"):
         rows = _rows(training, steps, rest, split)
         if ascii_only:
             rows = [row.translate(ASCII) if isinstance(row, str) else [c.translate(ASCII) for c in row] for row in rows]
@@ -112,7 +115,7 @@ def _rows(
         sums = ".grad then holds" if training.order != "backward-zero-step" else ".grad at step()"
         heads = [*_grouped("this backward()", names), *_grouped(sums, names)]
     else:
-        heads = [f"{name}.grad" for name in names]
+        heads = [grad_of(name) for name in names]
     plain = ["step", *names, training.objective]
     rows: list[Sequence[str] | str] = [
         tuple(f"\n{cell}" if detailed and "\n" not in cell else cell for cell in (*plain, *heads, "update", "verdict"))
@@ -141,6 +144,9 @@ def held(training: Training, step: TrainingStep, name: str) -> str:
     grad = step.grad[name]
     if grad is None:
         return "none"
+    if name.startswith(NORM):
+        # Norms do not add up.
+        return show(grad)
     terms = [step.held[name]] if step.held[name] is not None else []
     if training.accumulate > 1 and step.batches:
         terms += [batch.gradient[name] for batch in step.batches]
@@ -174,15 +180,34 @@ def _stacked(training: Training, steps: Sequence[TrainingStep], rest: tuple[int,
             continue
         lines.append((f"step {step.step}   {step.verdict}", step.verdict))
         values = [f"{name} = {show(value)}" for name, value in step.parameters.items()]
-        lines.append((f"  {',  '.join([*values, f'{training.objective} = {show(step.loss)}'])}", ""))
+        values.append(f"{training.objective} = {show(step.loss)}")
+        if isinstance(training, TensorTraining):
+            lines += [(line, "") for line in filled(values, SEPARATOR, width, "  ")]
+        else:
+            lines.append((f"  {SEPARATOR.join(values)}", ""))
         if rest[0] < k:
+            continue
+        if isinstance(training, TensorTraining) and not detailed and (pairs := _paired(training, step, width)):
+            lines += [(line, "") for line in pairs]
             continue
         for name, update in zip(step.update, _updates(training, step), strict=True):
             computed = show(step.backward[name]) or "none"
-            both = f"backward(): {computed};  {name}.grad = {held(training, step, name)}"
-            lines.append((f"  {both if detailed else f'{name}.grad = {computed}'}", ""))
+            both = f"backward(): {computed};  {grad_of(name)} = {held(training, step, name)}"
+            lines.append((f"  {both if detailed else f'{grad_of(name)} = {computed}'}", ""))
             lines += [(part, "") for line in update for part in _broken(f"    {line}", width)]
     return lines
+
+
+def _paired(training: Training, step: TrainingStep, width: int) -> list[str]:
+    """The gradient of each element and its update beside each other; no lines where that does not fit."""
+    updates = _updates(training, step)
+    grads = [f"{grad_of(name)} = {show(step.backward[name]) or 'none'}" for name in step.update]
+    if any(len(lines) > 1 for lines in updates):
+        return []
+    start = max(map(columns, grads), default=0)
+    pairs = zip(grads, updates, strict=True)
+    found = [f"  {grad}{' ' * (start - columns(grad))}   {lines[0]}" for grad, lines in pairs]
+    return found if all(columns(line) <= width for line in found) else []
 
 
 def _broken(line: str, width: int) -> list[str]:

@@ -11,13 +11,13 @@ from gradexplain.output.batches import explain_batches
 from gradexplain.output.cells import VERDICT_STYLES, text
 from gradexplain.output.comparison import compare
 from gradexplain.output.formats import Look
-from gradexplain.output.grid import styled
+from gradexplain.output.grid import filled, styled
 from gradexplain.output.numbers import show
 from gradexplain.output.steps import step_lines
 from gradexplain.output.table import UNLIMITED, print_parts, terminal_width
-from gradexplain.output.training_words import conclusion, final, setting
+from gradexplain.output.training_words import after, conclusion, ends, final, over, setting
 from gradexplain.output.updates import rule, title
-from gradexplain.training_records import Training
+from gradexplain.training_records import TensorTraining, Training
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -47,7 +47,11 @@ def render(
     parts += [styled(line, verdict, VERDICT_STYLES.get(verdict, "bold red")) for line, verdict in lines]
     parts += [text(line) for line in explain_batches(training, inner)]
     parts += [text(line) for line in compare(training, inner)]
-    parts += [text(""), text(final(training), "bold")]
+    end = [final(training)]
+    if isinstance(training, TensorTraining):
+        values = [f"{name} = {show(value)}" for name, value in ends(training)]
+        end = filled([*values, f"({after(training)})"], "   ", inner)
+    parts += [text(""), *[text(line, "bold") for line in end]]
     if len(training.curve) > 2:
         parts += [text(""), *[text(line) for line in curve.render(training, min(inner, 80), 8, plain)]]
     parts += [text(""), *_conclusion(training)]
@@ -78,9 +82,8 @@ def _header(training: Training, width: int) -> list[RenderableType]:
 
 def _formulas(training: Training, width: int) -> list[str]:
     usual = training.zero_grad and training.accumulate == 1
-    over = f"{training.data.reduction} over the rows of " if training.data else ""
     partials = [
-        (f"{entry.partial} = {over}{entry.symbolic or '… (too long to write out)'}", name)
+        (f"{entry.partial} = {over(training)}{entry.symbolic or '… (too long to write out)'}", name)
         for name, entry in training.gradient.items()
     ]
     one = rule(training.optimizer, "p", "g")

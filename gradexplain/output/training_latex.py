@@ -13,7 +13,7 @@ from gradexplain.output.formats import Look
 from gradexplain.output.latex import aligned, display
 from gradexplain.output.numbers import show
 from gradexplain.output.steps import cells, headings
-from gradexplain.output.training_words import after, conclusion, ends, setting
+from gradexplain.output.training_words import after, conclusion, ends, over, setting
 from gradexplain.output.updates import rule, title
 from gradexplain.training_records import Training
 
@@ -23,7 +23,8 @@ WIDTH = 90
 UPDATE, UPDATE_BESIDE_MANY, MANY = 0.34, 0.25, 9
 _SIGNS = {"←": r"\leftarrow", "=": "="}
 # The parameter where there are several lines, what is computed, how, the result, and a remark.
-_ARITHMETIC = re.compile(r"(?:(\S+): +)?(\S+) (←|=) (.+?)(?: = (\S+))?(?: (\(no \.grad\)))?")
+_NAME = r"[^\s\[]+\[[0-9, ]+\]|\S+"
+_ARITHMETIC = re.compile(rf"(?:({_NAME}): +)?({_NAME}) (←|=) (.+?)(?: = (\S+))?(?: (\(no \.grad\)))?")
 
 
 def write(training: Training, look: Look) -> str:
@@ -44,9 +45,9 @@ def write(training: Training, look: Look) -> str:
 
 def _formulas(training: Training, names: Collection[str]) -> list[str]:
     """Each partial in symbols, then the rule by which it is used."""
-    over = rf"\text{{{training.data.reduction} over the rows of }} " if training.data else ""
+    before = rf"\text{{{words}}} " if (words := over(training)) else ""
     symbols = [
-        f"{tex.partials(entry.partial)} &= {over}"
+        f"{tex.partials(entry.partial)} &= {before}"
         + (tex.fitting(entry.symbolic, names) if entry.symbolic else r"\cdots")
         for entry in training.gradient.values()
     ]
@@ -95,7 +96,8 @@ def _steps(training: Training, every: bool, names: Collection[str]) -> str:
 
 def _heading(text: str) -> str:
     """A heading, on two lines where it has several words."""
-    first, _, second = text.partition(" ")
+    # The blanks in an index part no words.
+    first, _, second = re.sub(r"(?<!,) ", "\n", text, count=1).partition("\n")
     return rf"\shortstack[r]{{{latex_text(first)}\\{latex_text(second)}}}" if second else latex_text(first)
 
 

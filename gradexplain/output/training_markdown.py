@@ -10,7 +10,7 @@ from gradexplain.output.formats import Look
 from gradexplain.output.markdown import code, code_cell, escaped, items, statements, table
 from gradexplain.output.numbers import show
 from gradexplain.output.steps import cells, headings
-from gradexplain.output.training_words import after, conclusion, ends, setting
+from gradexplain.output.training_words import after, conclusion, ends, over, setting
 from gradexplain.output.updates import rule, title
 from gradexplain.training_records import Training
 
@@ -35,7 +35,6 @@ def write(training: Training, look: Look) -> str:
 
 def _formulas(training: Training) -> list[str]:
     """Each partial in symbols and the rule by which it is used; a rule of several lines below them."""
-    over = f"{training.data.reduction} over the rows of " if training.data else ""
     usual = training.zero_grad and training.accumulate == 1
     short = len(rule(training.optimizer, "p", "g")) == 1
     rows: list[Sequence[str]] = []
@@ -43,7 +42,7 @@ def _formulas(training: Training) -> list[str]:
         gradient = entry.partial if usual else f"{name}.grad"
         update = rule(training.optimizer, name, gradient)[0] if short else ""
         form = code_cell(entry.symbolic) if entry.symbolic else "… (too long to write out)"
-        rows.append((code_cell(entry.partial), over + form, code_cell(update))[: 2 + short])
+        rows.append((code_cell(entry.partial), over(training) + form, code_cell(update))[: 2 + short])
     lines = table(("partial", "in symbols", "update")[: 2 + short], "lll"[: 2 + short], rows)
     if short:
         return lines

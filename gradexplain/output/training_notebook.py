@@ -8,7 +8,7 @@ from gradexplain.output.notebook import code, formula, table
 from gradexplain.output.numbers import show
 from gradexplain.output.steps import held, shown
 from gradexplain.output.updates import arithmetic, title
-from gradexplain.training_records import Training
+from gradexplain.training_records import Training, grad_of
 
 
 def render(training: Training) -> str:
@@ -18,7 +18,7 @@ def render(training: Training) -> str:
     parts.append(table(("partial", "in symbols"), [
         (code(entry.partial), formula(entry.typeset, entry.symbolic)) for entry in training.gradient.values()
     ]))  # fmt: skip
-    heads = ("step", *names, training.objective, *[f"{name}.grad" for name in names], "update", "verdict")
+    heads = ("step", *names, training.objective, *[grad_of(name) for name in names], "update", "verdict")
     rows = []
     for step in shown(training, every=False):
         updates = [arithmetic(training, name, update, step.grad[name], step.step)

@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable
 
 from gradexplain.output.numbers import show
-from gradexplain.training_records import Training
+from gradexplain.training_records import TensorTraining, Training
 
 # With more rows than this in a batch, most steps are not compared, to save time.
 MANY = 4_096
+# How rows become one loss where the formula itself says so.
+BATCH = "batch"
 # What a diagnosis is called where its own words do not say it.
 _SHOWN_NAMES = frozenset(("converged", "diverging", "oscillating", "nan"))
 
@@ -22,12 +24,26 @@ def setting(training: Training, mark: Callable[[str], str] = str, plain: Callabl
     lines = []
     if training.data is not None:
         data = training.data
+    if training.data is not None and data.reduction == BATCH:
+        columns = f"(columns {', '.join(map(mark, data.columns))})"
+        if isinstance(training, TensorTraining) and training.row_size:
+            columns += f"; {mark(training.row_size)} is the number of its rows"
+        whole = f"all {_rows(data.rows)}" if data.batch_size >= data.rows else "a batch of rows"
+        lines.append(f"{mark(training.objective)} is that of {whole} of {mark(data.source)}, "
+                     f"as it is written {columns}")  # fmt: skip
+    elif training.data is not None:
         lines.append(f"{mark(training.objective)} is the {data.reduction} over {_rows(data.rows)} of "
                      f"{mark(data.source)} (columns {', '.join(map(mark, data.columns))})")  # fmt: skip
-        if data.batch_size < data.rows:
-            lines.append(f"each backward() has {data.batch_size:,} of the {data.rows:,} rows, "
-                         f"{'shuffled with seed ' + str(data.seed) if data.shuffle else 'in their order'}")  # fmt: skip
+    if training.data is not None and data.batch_size < data.rows:
+        lines.append(f"each backward() has {data.batch_size:,} of the {data.rows:,} rows, "
+                     f"{'shuffled with seed ' + str(data.seed) if data.shuffle else 'in their order'}")  # fmt: skip
     return [*lines, *map(plain, _calls(training))]
+
+
+def over(training: Training) -> str:
+    """What stands before a partial that is that of one row: `mean over the rows of `."""
+    data = training.data
+    return "" if data is None or data.reduction == BATCH else f"{data.reduction} over the rows of "
 
 
 def _rows(count: int) -> str:
@@ -41,8 +57,9 @@ def _calls(training: Training) -> list[str]:
     share = ""
     if many and data is None:
         share = f" of 1/{training.accumulate} of the loss"
-    elif many and data is not None and data.reduction == "mean":
+    elif many and data is not None and data.reduction != "sum":
         share = ", each batch weighted by its share of the rows"
+        share += ", as is right for a mean," if data.reduction == BATCH else ""
     up_to = "up to " if data and math.ceil(data.rows / data.batch_size) % training.accumulate else ""
     backward = f"{up_to}{training.accumulate} times backward(){share}" if many else "backward()"
     names = {"zero": "zero_grad()", "backward": backward, "step": "step()"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gradexplain.output.numbers import show
 from gradexplain.training.optimizers import OPTIMIZERS, Line, lines_of, written
-from gradexplain.training_records import Optimizer, Training, Update
+from gradexplain.training_records import NORM, Optimizer, Training, Update, norm_of
 
 
 def bracketed(value: float) -> str:
@@ -59,9 +59,14 @@ def rule(optimizer: Optimizer, parameter: str, gradient: str) -> list[str]:
 
 
 def arithmetic(training: Training, name: str, update: Update, grad: float | None, step: int) -> list[str]:
-    """The update of one parameter in numbers: the optimizer's own lines, then the new value."""
+    """The update of one parameter in numbers: the optimizer's own lines, then the new value.
+
+    Of a large parameter, of which only norms are told, it is how far it moved.
+    """
     if grad is None:
         return [f"{name} ← {show(update.after)} (no .grad)"]
+    if name.startswith(NORM):
+        return [f"{norm_of('Δ' + name.strip(NORM))} = {show(update.state['change'])}"]
     lines = _lines(training.optimizer)
     if grad == 0 and len(lines) == 1 and update.before == update.after:
         return [f"{name} ← {show(update.after)}"]

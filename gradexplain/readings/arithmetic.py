@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -57,6 +57,15 @@ def to_float(value: Any) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
+
+
+def to_floats(values: Iterable[Number]) -> list[Any]:
+    """Many numbers as the nearest floats; what is None, True or False stays what it is.
+
+    >>> to_floats([mp.mpf(1) / 3, None, True])
+    [0.3333333333333333, None, True]
+    """
+    return [value if value is None or type(value) is bool else to_float(value) for value in values]
 
 
 def _magnitude(value: Number) -> int:

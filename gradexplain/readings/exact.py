@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gradexplain.language.backward import Step, Walk, reverse
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.rules import RULES
-from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, exactly, finite, losses, mp
+from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, exactly, finite, losses, mp, to_floats
 from gradexplain.readings.compiled import expression, function
 
 DIGITS = (80, 180, 400, 900, 1700)
@@ -24,7 +25,7 @@ DEAD = 0
 _WITH_KINK = frozenset(rule.name for rule in RULES.values() if rule.kink and not rule.boolean) | {"where"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Exact:
     """The exact values: `values` of every node (None where an input is missing), the walk, and the nodes at a kink.
 
@@ -34,6 +35,17 @@ class Exact:
     values: list[Number]
     walk: Walk[Number]
     kinks: frozenset[int]
+
+    @cached_property
+    def floats(self) -> list[Any]:
+        """The values as the nearest floats."""
+        return to_floats(self.values)
+
+    @cached_property
+    def gradients(self) -> dict[int, Any]:
+        """The totals of the walk as the nearest floats, by node."""
+        totals = self.walk.totals
+        return dict(zip(totals, to_floats(totals.values()), strict=True))
 
 
 def evaluate(graph: Graph, given: Mapping[int, Any], last: int | None = None, constants: bool = False) -> list[Number]:
@@ -68,6 +80,10 @@ def _is_nan(value: Number) -> bool:
     return value is not None and value != value
 
 
+def _finite(value: Number) -> bool:
+    return type(value) is bool or finite(value)
+
+
 def _at_kink(graph: Graph, values: Sequence[Number], i: int) -> bool:
     """Whether node `i`, of a rule with kinks, is at one; for a choice, where its condition changes."""
     node = graph.nodes[i]
@@ -85,40 +101,45 @@ class _ExactReading:
 
     def __init__(self, graph: Graph, values: list[Number], upstream: float) -> None:
         self.graph, self.values, self.upstream = graph, values, upstream
-        needed = graph.ancestors([graph.objective])
+        needed = graph.needed()
         places = [i for i, node in enumerate(graph.nodes[: len(values)]) if node.rule in _WITH_KINK and needed[i]]
         self.kinks = frozenset([i for i in places if _at_kink(graph, values, i)])
+        # The nodes with values that are not finite: at a pole, or outside of a domain.
+        self.poles = {i for i, value in enumerate(values) if value is not None and not _finite(value)}
         self.locals: dict[tuple[str, int], Callable[[Sequence[Number]], Number]] = {}
 
     def seed(self) -> Number:
         return mp.mpf(self.upstream)
 
     def contribution(self, i: int, slot: int, upstream: Number) -> tuple[Number, Number]:
-        local = self._local(i, slot)
+        rule, inputs, _ = self.graph.nodes[i]
+        call = self.locals.get((rule, slot))
+        if call is None:
+            partials = RULES[rule].partials
+            call = self.locals[rule, slot] = expression(partials[slot], len(partials))
+        values = self.values
+        local = call([*[values[j] for j in inputs], values[i]])
+        if rule in _WITH_KINK or i in self.poles:
+            local = self._special(i, local)
         if upstream is DEAD or local is DEAD:
             return local, DEAD
         if upstream is None or local is None:
             return local, None
         return local, upstream * local
 
-    def _local(self, i: int, slot: int) -> Number:
-        rule, inputs, _ = self.graph.nodes[i]
-        call = self.locals.get((rule, slot))
-        if call is None:
-            partials = RULES[rule].partials
-            call = self.locals[rule, slot] = expression(partials[slot], len(partials))
-        values, value = self.values, self.values[i]
-        result = call([*[values[j] for j in inputs], value])
+    def _special(self, i: int, local: Number) -> Number:
+        """The local derivative where the rule has kinks, or the value is not finite."""
+        values, (rule, inputs, _) = self.values, self.graph.nodes[i]
         if rule in _WITH_KINK:
             if RULES[rule].kink and any(_is_nan(values[j]) for j in inputs):
                 return NAN
-            if i not in self.kinks and result is not None and result == 0:
+            if i not in self.kinks and local is not None and local == 0:
                 return DEAD
-        elif result is not None and value is not None and not finite(value) and finite(result):
+        elif local is not None and finite(local):
             # At a pole of its own, or outside of its domain, a function has no derivative, whatever the formula says.
             here = all(values[j] is not None and finite(values[j]) for j in inputs)
-            return NAN if here else result
-        return result
+            return NAN if here else local
+        return local
 
     @staticmethod
     def add(first: Number, second: Number) -> Number:

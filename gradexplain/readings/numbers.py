@@ -46,7 +46,7 @@ def program(
 ) -> Program:
     """The program for a graph at a point; `given` has the value of every input and of every constant that is used."""
     operations: list[Operation] = []
-    needed = graph.ancestors([graph.objective])
+    needed = graph.needed()
     leaves = set(sources)
     for i, node in enumerate(graph.nodes):
         if not needed[i] or (graph.is_constant[i] and i not in given):

@@ -52,25 +52,27 @@ class Asked(NamedTuple):
     upstream: tuple[Shape, bytes] | None
     dtype: str
     forms: dict[int, list[str]]
-    want: str
-    statements: str
-    matrices: dict[str, str]
+    want: str = ""
+    statements: str = ""
+    matrices: dict[str, str] = {}
 
 
 def answers(payload: tuple[Any, ...]) -> Iterable[Any]:
-    """The task: one answer, a dictionary of plain data (see `_Run.answer`), or `{"error": text}`."""
+    """The task: one answer, a dictionary of plain data (see `TensorRun.answer`), or `{"error": text}`."""
     import torch
 
     with torch.inference_mode(False), torch.enable_grad():
         try:
-            yield _Run(torch, Asked(*payload)).answer()
+            yield TensorRun(torch, Asked(*payload)).answer()
         except Refused as refused:
             yield {"error": str(refused), "node": refused.node}
         except (RuntimeError, NotImplementedError, TypeError, ValueError, OverflowError, IndexError) as error:
             yield {"error": str(error).splitlines()[0]}
 
 
-class _Run:
+class TensorRun:
+    """A formula on tensors where PyTorch is: its values, autograd's gradients, and those of the tables beside them."""
+
     def __init__(self, torch: Any, asked: Asked) -> None:
         self.torch, self.asked = torch, asked
         graph = parse(asked.source, asked.given, asked.shapes, tensors=True)
@@ -128,7 +130,7 @@ class _Run:
         wanted += [j for j in self.asked.sources if j not in walk.totals and getattr(witness[j], "requires_grad", False)]
         gradients = self._autograd(witness, wanted, seed)
         with torch.no_grad():
-            kinks = self._kinks(values, walk)
+            kinks = self.kinks(values, walk)
             holds = {j: self.holds(j, texts, values, walk) for j, texts in self.asked.forms.items()}
             found = {**self._packed(values, witness, walk, gradients, kinks), "holds": holds}
             second = {"jacobian": self._jacobian, "hessian": self._hessian}.get(self.asked.want)
@@ -193,7 +195,7 @@ class _Run:
         found = self.torch.autograd.grad(objective, [witness[j] for j in wanted], None if plain else seed.to(objective.dtype), allow_unused=True)
         return {j: value for j, value in zip(wanted, found, strict=True) if value is not None}
 
-    def _kinks(self, values: Sequence[Any], walk: Walk[Any]) -> dict[int, int]:
+    def kinks(self, values: Sequence[Any], walk: Walk[Any]) -> dict[int, int]:
         """By node, how many of its elements are just where the derivative may not exist and something flows."""
         found: dict[int, int] = {}
         through = {step.through for steps in walk.steps.values() for step in steps}
@@ -292,7 +294,8 @@ class _Run:
             relative = (difference.max() / largest).item() if largest else difference.max().item()
             if relative <= self.tolerance or difference.max().item() <= 5e-324:
                 return error, "agrees"
-            return error, "precision" if relative < WRONG else "disagrees"
+            lost = relative < WRONG or difference.max().item() <= DTYPES[self.asked.dtype].smallest
+            return error, "precision" if lost else "disagrees"
         both = torch.isfinite(exact) == torch.isfinite(found)
         matches = bool((both & (torch.isnan(exact) == torch.isnan(found))).all())
         return math.nan, "undefined" if matches else "nonfinite"

@@ -9,7 +9,7 @@ from gradexplain.explain.notes import listed, short
 from gradexplain.training.curvature import largest_rate
 from gradexplain.training.setup import Setup
 from gradexplain.training.watch import Stale, Watch
-from gradexplain.training_records import Diagnosis
+from gradexplain.training_records import NORM, Diagnosis, grad_of
 
 # So many of the last changes of a parameter must turn back for an oscillation, of at least so many.
 OFTEN, ENOUGH = 0.75, 4
@@ -51,7 +51,7 @@ def _without_gradient(setup: Setup, watch: Watch) -> list[Diagnosis]:
         text = ("zero_grad() came between backward() and step(): step() found no .grad at any step, "
                 "and the parameters never moved")  # fmt: skip
         return [Diagnosis("no gradient", text, 1)]
-    names = [name for name, ever in zip(setup.parameters, watch.ever, strict=True) if not ever]
+    names = [name.strip(NORM) for name, ever in zip(setup.parameters, watch.ever, strict=True) if not ever]
     if not names:
         return []
     objective = setup.names.of[setup.graph.objective]
@@ -77,7 +77,7 @@ def _held(setup: Setup, stale: Stale) -> str:
     """The parameter whose held gradient is the largest beside what backward() computed, in words."""
     entries = zip(setup.parameters, stale.backward, stale.held, strict=True)
     name, backward, held = max(entries, key=lambda entry: abs(entry[2] or 0.0))
-    return f"backward() computed {short(backward)} for {name}, and {name}.grad still held {short(held)}"
+    return f"backward() computed {short(backward)} for {name}, and {grad_of(name)} still held {short(held)}"
 
 
 def _broken(watch: Watch, final: float) -> list[Diagnosis]:
@@ -116,7 +116,7 @@ def _diverging(setup: Setup, watch: Watch, final: float, curvature: Callable[[],
 
 def _oscillating(setup: Setup, watch: Watch) -> list[Diagnosis]:
     names = [
-        name for name, flips in zip(setup.parameters, watch.flips, strict=True)
+        name.strip(NORM) for name, flips in zip(setup.parameters, watch.flips, strict=True)
         if len(flips) > ENOUGH and sum(flips) >= OFTEN * len(flips)
     ]  # fmt: skip
     if not names:

@@ -41,6 +41,45 @@ class Job(NamedTuple):
     closely: list[int]
 
 
+class TensorJob(NamedTuple):
+    """A training run of a formula on tensors; what it shares with a Job means the same.
+
+    `shapes` are those of the inputs by name, `sizes` the numbers of named sizes. `inputs` are the fixed inputs and
+    `parameters` the starts, by name: (shape, bytes of float64 numbers, or for a parameter None), and the way to begin
+    as (function of `torch.nn.init`, its arguments). `columns` are the columns of the data by name, as bytes; `fed` says
+    for each input that comes from them which ones, a text for a vector and a list for a matrix of them. `row_size` is
+    the size that stands for the number of rows, empty where the formula knows it as a number. `by_element` are the
+    parameters whose elements are told one by one. `forms` are the closed forms of gradients by parameter, to be
+    confirmed.
+    """
+
+    source: str
+    given: list[str]
+    shapes: dict[str, tuple[int | str, ...]]
+    sizes: dict[str, int]
+    inputs: dict[str, tuple[tuple[int, ...], bytes]]
+    parameters: list[tuple[str, tuple[int, ...], bytes | None, tuple[str, dict[str, float | str]] | None]]
+    columns: dict[str, Any]
+    fed: dict[str, str | list[str]]
+    rows: int
+    row_size: str
+    reduction: str
+    dtype: str
+    optimizer: str
+    settings: dict[str, float]
+    steps: int
+    batch_size: int
+    shuffle: bool
+    seed: int
+    zero_grad: bool
+    order: str
+    accumulate: int
+    until: float | None
+    closely: list[int]
+    by_element: list[str]
+    forms: dict[str, str]
+
+
 class Chunk(NamedTuple):
     """A stretch of a run. Every list has an entry for each step; lists of lists are by parameter first.
 
@@ -48,6 +87,10 @@ class Chunk(NamedTuple):
     one. `backward` is what backward() computed and `grad` what `.grad` held when step() read it, None where there was
     none; `state` are the optimizer's numbers after the step, by name, then by parameter. `checks` are AGREES, LOOK,
     SAME or UNCHECKED. `close` has, by step, what is only looked at for some of them.
+
+    Of a run on tensors, a parameter is an element of a small one or the norm of a large one, `state` has as `change` by
+    how much a large one moved, with a sign that turns where it turned back, and None for an element; `found` has the
+    verdicts in place of `checks`: (verdict, node where it began or -1, why, a number).
     """
 
     start: int
@@ -59,6 +102,7 @@ class Chunk(NamedTuple):
     after: list[float]
     checks: list[int]
     close: dict[int, Close]
+    found: list[tuple[str, int, str, int]] = []  # noqa: RUF012
 
 
 class Point(NamedTuple):

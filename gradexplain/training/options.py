@@ -38,6 +38,10 @@ class Request:
     order: str
     until: float | None
     every: int | None
+    # Of a formula on tensors alone.
+    shape: Any = None
+    init: Any = None
+    columns: Any = None
 
 
 def _choice(value: str, choices: Collection[str], what: str) -> None:

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradexplain.errors import OptionError, PointError
 from gradexplain.language.text import write
 from gradexplain.readings.alone import ALONE
 from gradexplain.readings.worker import TORCH, Asked, WorkerStopped
 from gradexplain.records import VERDICTS
-from gradexplain.training.job import ORDERS, Chunk, Close
+from gradexplain.training.job import ORDERS, Chunk
 from gradexplain.training.options import Request
+from gradexplain.training.ranges import around
 from gradexplain.training.schedule import spaced, wanted
 from gradexplain.training.setup import Setup, set_up
-from gradexplain.training_records import Contours, Data, Diagnosis, Final, Optimizer, Partial, Training, TrainingStep
+from gradexplain.training_records import (
+    Contours,
+    Data,
+    Diagnosis,
+    Final,
+    Optimizer,
+    Parameter,
+    Partial,
+    Training,
+    TrainingStep,
+    ended,
+    on_tensors,
+)
 
-LOOP = "gradexplain.training.loop:run"
-CURVATURE = "gradexplain.training.curvature:curvature"
+if TYPE_CHECKING:
+    from gradexplain.training.tensor_setup import TensorSetup
+
 GRID = "gradexplain.training.curvature:grid"
-GRID_SIZE = 60
-# Parameters beyond this are on no picture.
-FAR = 1e100
 COMPARISONS = ("zero-grad", "order")
 
 
@@ -42,7 +53,7 @@ class Run:
         # Whoever chooses an order wants to know what it changes.
         self.compare = compare or ("order" if request.order != ORDERS[0] else None)
         with ALONE:
-            self.setup: Setup = set_up(request)
+            self.setup: Setup | TensorSetup = set_up(request)
         if not TORCH.installed():
             raise OptionError("training needs PyTorch, which is not installed", hint="pip install torch")
         self.progress: Callable[[int], None] = lambda step: None
@@ -50,18 +61,22 @@ class Run:
         self.interrupted = False
         self.compares = True
         TORCH.start()
-        self.asked = self._ask(LOOP, tuple(self.setup.job))
+        self.asked = self._ask(self.setup.tasks[0], tuple(self.setup.job))
         # The rest of the work is done while PyTorch loads.
-        from gradexplain.explain.partials import partials
-        from gradexplain.training.history import History
         from gradexplain.training.watch import Watch
 
         job = self.setup.job
         with ALONE:
-            self.forms = partials(job.source, job.given, self.setup.parameters)
-        self.history = History(self.setup)
+            self.forms = self.setup.partials()
+        self.history = self.setup.history()
         self.watch = Watch(len(self.setup.parameters), job.zero_grad, job.batch_size >= job.rows)
-        self.start = self.after = self._named([value for _, value in job.parameters])
+        # On tensors the start may be drawn at random; the loop tells it.
+        self.tensors: dict[str, Parameter] = {}
+        self.unconfirmed: list[str] = []
+        self.start: dict[str, float] = {}
+        if isinstance(self.setup, Setup):
+            self.start = self._named([value for _, value in self.setup.job.parameters])
+        self.after = self.start
         self.final = Final(0, float("nan"), self.start)
 
     def _ask(self, task: str, payload: Any) -> Asked:
@@ -81,8 +96,7 @@ class Run:
                     # What is to be raised is raised when the task has ended, so that the process can go on.
                     ends.append((kind, found))
                     if kind == "begin":
-                        self.watch.first_loss = found
-                        self.final = Final(0, found, self.start)
+                        self._begin(found)
                     continue
                 chunk = Chunk(*found)
                 verdicts = self.history.verdicts(chunk)
@@ -107,6 +121,15 @@ class Run:
             # The last step is shown wherever the run ended.
             yield last
 
+    def _begin(self, found: Any) -> None:
+        """The loss at the start, and on tensors the start itself."""
+        if not isinstance(self.setup, Setup):
+            found, values, tensors, self.unconfirmed = found
+            self.start = self.after = self._named(values)
+            self.tensors = self.setup.started(tensors)
+        self.watch.first_loss = found
+        self.final = Final(0, found, self.start)
+
     def _named(self, values: Sequence[float]) -> dict[str, float]:
         """Values by parameter under their names."""
         return dict(zip(self.setup.parameters, values, strict=True))
@@ -117,13 +140,12 @@ class Run:
         if kind == "begin":
             return
         if kind == "end":
-            steps, loss, self.watch.small_enough = found
+            steps, loss, self.watch.small_enough, *tensors = found
+            self.tensors = ended(self.tensors, *tensors)
             self.final = Final(steps, loss, self.after)
             self.watch.end(loss, list(self.after.values()))
         elif kind == "start":
-            from gradexplain.training.look import trouble
-
-            began = trouble(setup, Close(*found))
+            began = setup.trouble(found)
             out = f"the {setup.job.reduction} over the rows is out of the range of {setup.job.dtype}"
             reason = began.reason if began else out
             raise PointError(f"{objective} is not finite at the start: {reason}", hint="start elsewhere, with --at")
@@ -149,12 +171,12 @@ class Run:
         setup, job, watch = self.setup, self.setup.job, self.watch
         diagnosis: list[Diagnosis] = []
         if not self.interrupted:
-            diagnosis = diagnose(setup, watch, self.final.loss, self._curvature)
+            diagnosis = diagnose(setup, watch, self.final.loss, self._curvature)  # type: ignore[arg-type]
         names = setup.names
         objective = names.of[setup.graph.objective]
         counted = watch.verdicts
         verdicts = [*counted, *([self.history.differs[1]] if self.history.differs else [])]
-        return Training(
+        training = Training(
             source=job.source,
             statements=statements(setup),
             objective=objective,
@@ -163,11 +185,13 @@ class Run:
             order=job.order,
             zero_grad=job.zero_grad,
             accumulate=job.accumulate,
-            inputs=setup.fixed,
+            inputs=setup.fixed,  # type: ignore[arg-type]
             data=self._data(),
             parameters=self.start,
             gradient={
-                name: Partial(f"∂{objective}/∂{name}", form.symbolic, form.typeset) for name, form in self.forms.items()
+                name: Partial(f"∂{objective}/∂{name}", form.symbolic, form.typeset)
+                if name not in self.unconfirmed else Partial(f"∂{objective}/∂{name}", None)
+                for name, form in self.forms.items()
             },
             steps=tuple(self.kept),
             planned=job.steps,
@@ -181,6 +205,7 @@ class Run:
             curve=tuple(watch.curve),
             label=self._label(),
         )
+        return on_tensors(training, self.tensors, setup.job.row_size) if not isinstance(setup, Setup) else training
 
     def _label(self) -> str:
         """What tells this run from those that it is compared with."""
@@ -208,7 +233,7 @@ class Run:
         )
 
     def _curvature(self) -> float | None:
-        (found,) = TORCH.answers(self._ask(CURVATURE, tuple(self.setup.job)))
+        (found,) = TORCH.answers(self._ask(self.setup.tasks[1], tuple(self.setup.job)))
         return None if found is None else float(found)
 
     def _others(self) -> Iterator[Training]:
@@ -226,9 +251,9 @@ class Run:
 
     def contours(self, xs: Sequence[float], ys: Sequence[float]) -> Contours | None:
         """The loss on a grid that holds the given values of the two parameters; None for another number of them."""
-        if len(self.setup.parameters) != 2:
+        if len(self.setup.parameters) != 2 or not isinstance(self.setup, Setup):
             return None
-        x, y = _spread(xs), _spread(ys)
+        x, y = around(xs), around(ys)
         if not x or not y:
             return None
         (rows,) = TORCH.answers(self._ask(GRID, (tuple(self.setup.job), x, y)))
@@ -236,17 +261,7 @@ class Run:
         return Contours((first, second), tuple(x), tuple(y), tuple(map(tuple, rows)))
 
 
-def _spread(values: Sequence[float]) -> list[float]:
-    """Evenly spaced values that reach a quarter beyond the given ones on either side; none where these go too far."""
-    values = [value for value in values if abs(value) < FAR]
-    if not values:
-        return []
-    low, high = min(values), max(values)
-    margin = (high - low) / 4 or max(abs(low), 1.0) / 2
-    return [low - margin + (high - low + 2 * margin) * k / (GRID_SIZE - 1) for k in range(GRID_SIZE)]
-
-
-def statements(setup: Setup) -> tuple[str, ...]:
+def statements(setup: Setup | TensorSetup) -> tuple[str, ...]:
     """The formula as gradexplain reads it, a statement each."""
     named = dict(setup.graph.names)
     return tuple(f"{name} = {write(setup.graph, i, named)}" for i, name in named.items())

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from gradexplain.derive import check_point
 from gradexplain.errors import OptionError, PointError, nearest
 from gradexplain.explain.names import Names
 from gradexplain.language.backward import influenced
 from gradexplain.language.graph import Graph
-from gradexplain.language.parse import parse
+from gradexplain.language.parse import may_be_tensors, parse
 from gradexplain.point import Given, held_constants, held_value, read_point
 from gradexplain.training.batches import steps_in_epoch
 from gradexplain.training.data import Columns, read_columns
-from gradexplain.training.job import Job
+from gradexplain.training.job import Close, Job
 from gradexplain.training.options import Request, check_request, check_whole, optimizer_name, settings_of
 from gradexplain.training.schedule import closely
+
+if TYPE_CHECKING:
+    from gradexplain.explain.forms import Form
+    from gradexplain.records import Began
+    from gradexplain.training.history import History
+    from gradexplain.training.tensor_setup import TensorSetup
 
 DEFAULT_SOURCE = "y_pred = w*x + b; loss = (y_true - y_pred)**2"
 DEFAULT_POINT = "w=1,b=0,x=2,y_true=4"
@@ -41,8 +48,31 @@ class Setup:
     used_columns: tuple[str, ...]
     notes: tuple[str, ...]
 
+    @property
+    def tasks(self) -> tuple[str, str]:
+        """The loop, and what finds the curvature of the loss."""
+        return "gradexplain.training.loop:run", "gradexplain.training.curvature:curvature"
 
-def set_up(request: Request) -> Setup:
+    def partials(self) -> dict[str, Form]:
+        """The partial derivatives in symbols."""
+        from gradexplain.explain.partials import partials
+
+        return partials(self.job.source, self.job.given, self.parameters)
+
+    def history(self) -> History:
+        """What makes steps of what PyTorch sends."""
+        from gradexplain.training.history import History
+
+        return History(self)
+
+    def trouble(self, found: Any) -> Began | None:
+        """What is not finite at the start, from what the loop found there."""
+        from gradexplain.training.look import trouble
+
+        return trouble(self, Close(*found))
+
+
+def set_up(request: Request) -> Setup | TensorSetup:
     """Check a request and make its job. Raises FormulaError, PointError or OptionError, before any PyTorch."""
     check_request(request)
     if request.expression is not None and not isinstance(request.expression, str):
@@ -58,30 +88,32 @@ def set_up(request: Request) -> Setup:
             raise OptionError("data needs a formula whose inputs are its columns", hint=f"such as {example}")
     else:
         point = read_point(at)
+    if (
+        request.shape or request.init or request.columns or may_be_tensors(source)
+        or any(given.tensor is not None for given in point.values())
+    ):  # fmt: skip
+        from gradexplain.training.tensor_setup import set_up_tensors
+
+        return set_up_tensors(request, source, point, params, settings)
     columns = None
     if request.data is not None:
         # The formula is judged first, so that a mistake in it is seen before a large file is read.
-        inputs = _input_names(parse(source, point))
+        inputs = input_names(parse(source, point))
         columns = read_columns(request.data, inputs)
     known = {*point, *(columns.names if columns else ())}
     graph = parse(source, known)
     names = Names(graph)
-    inputs = _input_names(graph)
+    inputs = input_names(graph)
     used = tuple(name for name in inputs if columns is not None and name in columns.values)
-    _check_columns(inputs, used, columns)
-    parameters = _parameters(params, inputs, used, point)
-    _check_inputs(inputs, parameters, used, point, columns)
+    check_columns(inputs, used, columns)
+    parameters = parameter_names(params, inputs, used, point)
+    check_inputs(inputs, parameters, used, point, columns)
     notes = tuple(check_point(graph, point))
     by_name = {names.of[i]: i for i in graph.inputs}
     held = {name: held_value(name, point[name], request.dtype) for name in inputs if name not in used}
-    _check_flow(graph, names, [by_name[name] for name in parameters])
+    check_flow(graph, names, [by_name[name] for name in parameters])
     rows = columns.rows if columns else 0
-    batch_size = min(request.batch_size or rows, rows) if rows else 0
-    if rows and request.accumulate > math.ceil(rows / batch_size):
-        found = f"{rows:,} rows in batches of {batch_size:,} are {math.ceil(rows / batch_size):,} of them"
-        raise OptionError(f"there are no {request.accumulate} batches to accumulate: {found}",
-                          hint="take a smaller batch size, such as --batch-size 1")  # fmt: skip
-    steps = _steps(request, rows, batch_size)
+    batch_size, steps = lengths(request, rows)
     fixed = {name: value for name, value in held.items() if name not in parameters}
     job = Job(
         source=source,
@@ -108,11 +140,12 @@ def set_up(request: Request) -> Setup:
     return Setup(job, graph, names, point, parameters, fixed, columns, used, notes)
 
 
-def _input_names(graph: Graph) -> list[str]:
+def input_names(graph: Graph) -> list[str]:
+    """The names of all inputs, in order."""
     return [str(graph.nodes[i].value) for i in graph.inputs]
 
 
-def _check_columns(inputs: list[str], used: Collection[str], columns: Columns | None) -> None:
+def check_columns(inputs: list[str], used: Collection[str], columns: Columns | None) -> None:
     """Data that no input reads are a mistake."""
     if columns is None or used:
         return
@@ -123,8 +156,8 @@ def _check_columns(inputs: list[str], used: Collection[str], columns: Columns | 
     raise OptionError("no input of the formula is a column of the data", hint=hint)
 
 
-def _parameters(
-    params: str | Sequence[str] | None, inputs: list[str], used: Collection[str], point: Mapping[str, Given]
+def parameter_names(
+    params: str | Sequence[str] | None, inputs: list[str], used: Collection[str], point: Collection[str]
 ) -> tuple[str, ...]:
     """The names of the parameters, as given, or all inputs that are no columns where there is data."""
     if params is None:
@@ -151,8 +184,8 @@ def _parameters(
     return tuple(names)
 
 
-def _check_inputs(
-    inputs: list[str], parameters: Collection[str], used: Collection[str], point: Mapping[str, Given],
+def check_inputs(
+    inputs: list[str], parameters: Collection[str], used: Collection[str], point: Collection[str],
     columns: Columns | None,
 ) -> None:  # fmt: skip
     """Every input is a column, or has a value."""
@@ -170,7 +203,7 @@ def _check_inputs(
         raise OptionError(f"{name} has no value and is no column of the data, which has {listed}", hint=hint)
 
 
-def _check_flow(graph: Graph, names: Names, parameters: list[int]) -> None:
+def check_flow(graph: Graph, names: Names, parameters: list[int]) -> None:
     """At least one parameter must reach the objective by a differentiable way."""
     if not influenced(graph, parameters, len(graph.nodes) - 1)[graph.objective]:
         listed = " and ".join(names.of[i] for i in parameters)
@@ -178,10 +211,16 @@ def _check_flow(graph: Graph, names: Names, parameters: list[int]) -> None:
                           hint="a condition chooses, but nothing flows through it")  # fmt: skip
 
 
-def _steps(request: Request, rows: int, batch_size: int) -> int:
+def lengths(request: Request, rows: int) -> tuple[int, int]:
+    """How many rows each backward() has, and how many steps the run has. Raises OptionError."""
+    batch_size = min(request.batch_size or rows, rows) if rows else 0
+    if rows and request.accumulate > math.ceil(rows / batch_size):
+        found = f"{rows:,} rows in batches of {batch_size:,} are {math.ceil(rows / batch_size):,} of them"
+        raise OptionError(f"there are no {request.accumulate} batches to accumulate: {found}",
+                          hint="take a smaller batch size, such as --batch-size 1")  # fmt: skip
     if request.epochs is None:
         default = DEFAULT_STEPS if request.until is None else MOST_STEPS
-        return default if request.steps is None else int(request.steps)
+        return batch_size, default if request.steps is None else int(request.steps)
     steps = request.epochs * steps_in_epoch(rows, batch_size, request.accumulate)
     check_whole(steps, "the number of steps")
-    return steps
+    return batch_size, steps

@@ -94,7 +94,12 @@ class Watch:
                 self._look_for_harm(step, loss, gradient, grad, held)
             held = tuple(grad)
             self._sample(step, loss, before)
-            self._follow(step, gradient, grad, [b - a for a, b in zip(before, after, strict=True)])
+            changes = [b - a for a, b in zip(before, after, strict=True)]
+            if "change" in chunk.state:
+                # The norm of a large parameter may stay as it is while the parameter moves.
+                moved = [row[k] for row in chunk.state["change"]]
+                changes = [own if move is None else move for own, move in zip(changes, moved, strict=True)]
+            self._follow(step, gradient, grad, changes)
         self.steps = chunk.start + len(chunk.loss) - 1
 
     def end(self, loss: float, parameters: Sequence[float]) -> None:

@@ -1,0 +1,117 @@
+"""Exact numbers beside PyTorch's on tensors: the rows with 50 digits behind them, and the verdicts on every element."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gradexplain.explain.tensor_problem import TensorProblem
+from gradexplain.readings.arithmetic import finite
+from gradexplain.readings.dtypes import DTYPES, round_to
+from gradexplain.readings.exact_arrays import Array
+from gradexplain.readings.exact_tensors import MAX_WORK, ExactTensors, array_of, floats, run, work
+from gradexplain.records import VERDICTS, Value
+from gradexplain.tensor_values import Tensor
+
+# Sums of many terms are rounded many times: so many spacings of the largest element are no loss of digits.
+SPACINGS = 1_000
+
+
+def exactly(problem: TensorProblem) -> ExactTensors | None:
+    """The exact walk of a small problem all of whose inputs have values; None for any other."""
+    graph = problem.graph
+    if problem.missing or work(graph) > MAX_WORK:
+        return None
+    given = {}
+    for i in graph.inputs:
+        value = problem.values[problem.names.of[i]]
+        numbers = (value.numbers or ()) if isinstance(value, Tensor) else [value]
+        held = [round_to(number, problem.dtype) for number in numbers]
+        given[i] = array_of(value.shape if isinstance(value, Tensor) else (), held)
+    upstream = problem.upstream
+    shape = tuple(size if isinstance(size, int) else graph.sizes[size] for size in graph.shapes[graph.objective])
+    numbers = [1.0] * math.prod(shape) if upstream is None else upstream.numbers if isinstance(upstream, Tensor) else [upstream]
+    seed = array_of(shape, [round_to(number, problem.dtype) for number in numbers or ()])
+    return run(graph, problem.sources, given, seed)
+
+
+def with_exact(found: Mapping[str, Any], exact: ExactTensors | None, dtype: str) -> Mapping[str, Any]:
+    """What PyTorch found, the exact numbers in place of those of the tables in floating point, and new verdicts."""
+    if exact is None:
+        return found
+    values = {i: value_of(value) for i, value in enumerate(exact.values) if value is not None}
+    if "rows" not in found:
+        # Without PyTorch there are numbers all the same.
+        return {**found, "values": values, "exact": True}
+    rows = {}
+    for j, row in found["rows"].items():
+        total = exact.walk.totals[j]
+        steps = [
+            (step.through, step.slot, value_of(step.upstream), value_of(step.local), value_of(step.value))
+            for step in exact.walk.steps[j]
+        ]
+        error, verdict = compare(total, unpacked(row[1]), dtype, row[3])
+        rows[j] = (value_of(total), row[1], error, verdict, steps)
+    witness = found["witness"]
+    shown = [i for i, value in enumerate(exact.values) if value is not None and i in witness]
+    began = next((i for i in shown if _differs(exact.values[i], unpacked(witness[i]), dtype)), None)
+    return {**found, "values": values, "rows": rows, "exact": True, "differs": began}
+
+
+def value_of(value: Array | None) -> Value | Tensor:
+    """An exact array as it goes into a record."""
+    if value is None:
+        return None
+    if not value.shape:
+        return value.data[0] if type(value.data[0]) is bool else floats(value)[0]
+    return Tensor.flat(value.shape, array("d", floats(value)))
+
+
+def unpacked(plain: Any) -> Value | Tensor:
+    """What the other process sent."""
+    return Tensor.packed(plain) if isinstance(plain, tuple) else plain
+
+
+def _numbers(value: Value | Tensor, count: int) -> Sequence[float]:
+    if value is None:
+        return [0.0] * count
+    return (value.numbers or ()) if isinstance(value, Tensor) else [float(value)]
+
+
+def _differs(value: Array, found: Value | Tensor, dtype: str) -> bool:
+    """Whether PyTorch's value of a node is not the exact one."""
+    row, exact = DTYPES[dtype], floats(value)
+    scale = max((abs(x) for x in exact if math.isfinite(x)), default=0.0)
+    for own, x, y in zip(value.data, exact, _numbers(found, len(exact)), strict=True):
+        if type(own) is not bool and finite(own) != math.isfinite(y):
+            return True
+        near = row.tolerance * abs(x) + SPACINGS * 2.0**-row.bits * scale + row.smallest
+        if math.isfinite(x) and math.isfinite(y) and abs(x - y) > near:
+            return True
+    return False
+
+
+def compare(exact: Array, autograd: Value | Tensor, dtype: str, floating: str) -> tuple[float, str]:
+    """The largest |autograd - value| / max(1, |value|) of all elements, and the worst verdict of all.
+
+    `floating` is the verdict on the same chain rule in floating point: where that agrees with autograd, what is left
+    is a loss of digits.
+    """
+    row = DTYPES[dtype]
+    values = floats(exact)
+    found = _numbers(autograd, len(values))
+    scale = max((abs(x) for x in values if math.isfinite(x)), default=0.0)
+    error, worst = 0.0, "agrees"
+    for x, y in zip(values, found, strict=True):
+        if math.isfinite(x) and math.isfinite(y):
+            error = max(error, abs(y - x) / max(1.0, abs(x)))
+            near = abs(y - x) <= row.tolerance * abs(x) + SPACINGS * 2.0**-row.bits * scale + 5e-324
+            lost = floating in ("agrees", "precision") or abs(y - x) <= row.smallest
+            verdict = "agrees" if near else "precision" if lost else "disagrees"
+        else:
+            error = math.nan
+            verdict = "undefined" if math.isfinite(x) == math.isfinite(y) else "nonfinite"
+        worst = max(worst, verdict, key=VERDICTS.index)
+    return error, worst

@@ -1,0 +1,181 @@
+"""Whether backward() agreed with the chain rule of the tables, at one step of a run on tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gradexplain.language.backward import Edges, Walk, reverse
+from gradexplain.readings.dtypes import DTYPES
+from gradexplain.readings.torch_builder import TensorReading, TorchBuilder
+from gradexplain.records import VERDICTS
+from gradexplain.training.tensor_inputs import Inputs
+
+# So many times the rounding of every operation is forgiven, and so often it is tried.
+NOISE, TRIALS = 16, 3
+# How far from the start closed forms are confirmed, the next where a gradient is not finite.
+NEARBY = (0.1, 0.001, 0.0)
+# A verdict, the node where it began (-1 for none), why, and how many elements are meant.
+Found = tuple[str, int, str, int]
+FINE: Found = ("agrees", -1, "", 0)
+
+
+class _Rounding(TorchBuilder):
+    """Computes in float64 and changes every result at random by the rounding of a smaller format."""
+
+    def __init__(self, torch: Any, sizes: Mapping[str, int], dtype: str) -> None:
+        super().__init__(torch, torch.float64, sizes)
+        self.spacing = 2.0 ** -DTYPES[dtype].bits
+        self.least = self.spacing * DTYPES[dtype].smallest
+        self.generator = torch.Generator().manual_seed(0)
+
+    def apply(self, rule: str, inputs: Sequence[Any], settings: tuple[Any, ...] = ()) -> Any:
+        value = super().apply(rule, inputs, settings)
+        if getattr(value, "dtype", None) != self.torch.float64:
+            return value
+        signs = 2.0 * self.torch.randint(0, 2, value.shape, generator=self.generator, dtype=self.torch.float64) - 1
+        return value + signs * (self.spacing * value.abs() + self.least)
+
+
+class Checker:
+    """Compares gradients with the chain rule, which runs in float64 on the values as the dtype holds them."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.inputs, self.torch, self.run, self.graph = inputs, inputs.torch, inputs.run, inputs.graph
+        self.edges: Edges | None = None
+        self.rounding = _Rounding(self.torch, self.graph.sizes, inputs.job.dtype)
+
+    def unconfirmed(self, parameters: Sequence[Any]) -> list[str]:
+        """The parameters whose closed forms do not have the numbers of the chain rule near this point.
+
+        At the point itself a gradient may be 0 but for rounding, which no two ways of computing it share.
+        """
+        torch, forms = self.torch, self.inputs.job.forms
+        generator = torch.Generator().manual_seed(0)
+        for distance in NEARBY:
+            steps = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
+            moved = [p.detach() + distance * step for p, step in zip(parameters, steps, strict=True)]
+            values = self._exact(moved, None)
+            walk = self._walk(values, self.run.exact)
+            if all(bool(total.isfinite().all()) for total in walk.totals.values()):
+                break
+        self.run.asked.sizes.update(self.graph.sizes)
+        return [
+            name
+            for node, (name, *_) in zip(self.inputs.nodes, self.inputs.job.parameters, strict=True)
+            if name in forms and self.run.holds(node, [forms[name]], values, walk) < 0
+        ]
+
+    def check(
+        self, parameters: Sequence[Any], batches: Sequence[Any], weights: Sequence[float], gradients: Sequence[Any],
+        known: Sequence[Any] | None, finite: bool,
+    ) -> Found:  # fmt: skip
+        """The verdict on what backward() computed in a step, by parameter, None for nothing.
+
+        `known` are the values of all nodes where there is one batch, `finite` is whether every loss is.
+        """
+        torch, nodes = self.torch, self.inputs.nodes
+        totals: list[Any] = [None] * len(nodes)
+        kinks: dict[int, int] = {}
+        walks = []
+        for rows, weight in zip(batches, weights, strict=True):
+            float64 = self.inputs.dtype == torch.float64
+            values = known if known is not None and float64 else self._exact(parameters, rows)
+            plain = [value.detach() if hasattr(value, "detach") else value for value in values]
+            walk = self._walk(plain, self.run.exact)
+            kinks |= self.run.kinks(plain, walk)
+            walks.append((rows, plain, walk))
+            totals = _added(totals, [walk.totals.get(node) for node in nodes], weight)
+        compared = []
+        for node, parameter, total, gradient in zip(nodes, parameters, totals, gradients, strict=True):
+            total = torch.zeros_like(parameter, dtype=torch.float64) if total is None else total
+            compared.append((node, total, gradient, self.run.compare(total, gradient)[1]))
+        broken: Found | None = None
+        if not finite or any(verdict in ("nonfinite", "undefined") for *_, verdict in compared):
+            broken = next(filter(None, (self._broken(parameters, *walk) for walk in walks)), None)
+        worst = FINE
+        for node, total, gradient, verdict in compared:
+            if verdict in ("precision", "disagrees"):
+                rounding = self._is_rounding(parameters, batches, weights, node, total, gradient)
+                verdict = "agrees" if rounding else verdict
+            found = (verdict, node, "differs", 0)
+            if verdict in ("nonfinite", "undefined") and broken is not None:
+                found = (verdict, *broken[1:])
+            worst = max(worst, found, key=lambda entry: VERDICTS.index(entry[0]))
+        if worst[0] == "agrees" and broken is not None:
+            # A loss that is not finite may have a gradient that is.
+            return ("undefined", *broken[1:])
+        if worst[0] == "agrees" and kinks:
+            node = min(kinks)
+            return "convention", node, "kink", kinks[node]
+        return FINE if worst[0] == "agrees" else worst
+
+    def trouble(self, parameters: Sequence[Any]) -> Found:
+        """Where the loss at a point that is not finite began."""
+        with self.torch.no_grad():
+            return self._in_values(self.inputs.values(parameters, None)) or FINE
+
+    def _exact(self, parameters: Sequence[Any], rows: Any) -> list[Any]:
+        given = self.inputs.at(parameters, rows)
+        double = {i: value.detach().to(self.torch.float64) for i, value in given.items()}
+        return self.run.exact.forward(self.graph, double, self.graph.objective)
+
+    def _walk(self, values: Sequence[Any], builder: TorchBuilder) -> Walk[Any]:
+        seed = self.torch.ones((), dtype=self.torch.float64)
+        reading = TensorReading(builder, self.graph, values, seed)
+        walk = reverse(self.graph, self.inputs.nodes, reading, edges=self.edges)
+        self.edges = walk.edges
+        return walk
+
+    def _broken(self, parameters: Sequence[Any], rows: Any, values: Sequence[Any], walk: Walk[Any]) -> Found | None:
+        """The first value that is not finite, in the dtype of the run, or else the first gradient."""
+        last = values[self.graph.objective]
+        finite = all(bool(total.isfinite().all()) for total in walk.totals.values())
+        if self.inputs.dtype != self.torch.float64:
+            values = self.inputs.values([p.detach() for p in parameters], rows)
+            last = values[self.graph.objective]
+        if bool(self.run.builder.table.tensor(last).isfinite().all()) and finite:
+            return None
+        found = self._in_values(values)
+        if found is not None:
+            return found
+        for j in walk.order:
+            bad = ~walk.totals[j].isfinite()
+            if bool(bad.any()):
+                return "undefined", j, "gradient", int(bad.sum())
+        return None
+
+    def _in_values(self, values: Sequence[Any]) -> Found | None:
+        for i, value in enumerate(values):
+            if hasattr(value, "isfinite") and not bool(value.isfinite().all()):
+                return "undefined", i, "value", int((~value.isfinite()).sum())
+        return None
+
+    def _is_rounding(
+        self, parameters: Sequence[Any], batches: Sequence[Any], weights: Sequence[float], node: int, total: Any,
+        gradient: Any,
+    ) -> bool:  # fmt: skip
+        """Whether the difference is no more than what rounding every operation once more would change."""
+        torch = self.torch
+        if gradient is None:
+            return False
+        noise = 0.0
+        for _ in range(TRIALS):
+            moved: list[Any] = [None]
+            for rows, weight in zip(batches, weights, strict=True):
+                given = {i: v.detach().to(torch.float64) for i, v in self.inputs.at(parameters, rows).items()}
+                values = self.rounding.forward(self.graph, given, self.graph.objective)
+                moved = _added(moved, [self._walk(values, self.rounding).totals.get(node)], weight)
+            if moved[0] is not None:
+                noise = max(noise, (moved[0] - total).abs().max().item())
+        return bool((gradient.to(torch.float64) - total).abs().max().item() <= NOISE * noise)
+
+
+def _added(totals: Sequence[Any], found: Sequence[Any], weight: float) -> list[Any]:
+    """Gradients of one batch more, by parameter; None is nothing."""
+    return [
+        total if own is None else (own if weight == 1.0 else own * weight) + (0.0 if total is None else total)
+        for total, own in zip(totals, found, strict=True)
+    ]
+
+

@@ -1,0 +1,99 @@
+"""The largest curvature of a loss on tensors, over all elements of the parameters, by products with its Hessian."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from gradexplain.language.rules import RULES
+from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.training.tensor_inputs import Inputs
+
+# At so many points a quadratic loss has one curvature: the start, and others around it.
+POINTS = 4
+SAME = 1e-6
+# Up to so many elements the Hessian is made as a whole; beyond, a power iteration makes so many products with it.
+MOST, ITERATIONS, STILL = 128, 2_000, 1e-10
+# What has a kink or a choice is made of pieces, of which some points may all lie in one.
+_PIECEWISE = frozenset(
+    row.name for table in (RULES, TENSOR_RULES) for row in table.values()
+    if row.name == "where" or (row.kink and row.name != "pow")
+)  # fmt: skip
+
+
+def largest_eigenvalue(torch: Any, inputs: Inputs) -> float | None:
+    """The largest eigenvalue of the Hessian, where the loss is a quadratic bowl in one piece; None where it is none.
+
+    It is none where the Hessian differs between some points, or where an eigenvalue is negative.
+    """
+    if any(node.rule in _PIECEWISE for node in inputs.graph.nodes):
+        return None
+    generator = torch.Generator().manual_seed(POINTS)
+
+    def around(values: Sequence[Any], size: float) -> list[Any]:
+        return [v + size * (2 * torch.rand(v.shape, generator=generator, dtype=v.dtype) - 1) for v in values]
+
+    start = [value.detach() for value in inputs.start()]
+    points = [start, *[around(start, 2.0) for _ in range(POINTS - 1)]]
+    products = [_Hessian(torch, inputs, point) for point in points]
+    count = sum(value.numel() for value in start)
+    if count <= MOST:
+        found = [torch.stack([product(row) for row in torch.eye(count, dtype=torch.float64)]) for product in products]
+        size = max(matrix.abs().max().item() for matrix in found)
+        if not _same(found, size):
+            return None
+        eigenvalues = torch.linalg.eigvalsh(found[0]).tolist()
+        return eigenvalues[-1] if eigenvalues[0] >= -SAME * size else None
+    direction = torch.randn(count, generator=generator, dtype=torch.float64)
+    images = [product(direction) for product in products]
+    if not _same(images, max(image.abs().max().item() for image in images)):
+        return None
+    product = products[0]
+    size = abs(_power(torch, product, direction))
+    # The eigenvalues of this matrix are those of the Hessian, all moved up: the largest comes first.
+    largest = _power(torch, lambda v: product(v) + size * v, direction) - size
+    smallest = size - _power(torch, lambda v: size * v - product(v), direction)
+    return largest if smallest >= -math.sqrt(SAME) * size else None
+
+
+def _same(found: Sequence[Any], size: float) -> bool:
+    """Whether all are equal up to rounding, and not 0."""
+    return math.isfinite(size) and size > 0 and all((one - found[0]).abs().max().item() <= SAME * size for one in found)
+
+
+def _power(torch: Any, product: Any, start: Any) -> float:
+    """The eigenvalue of largest absolute value, by power iteration."""
+    vector, last = start / start.norm(), math.inf
+    for _ in range(ITERATIONS):
+        image = product(vector)
+        value, length = float(vector @ image), image.norm().item()
+        if not length or abs(value - last) <= STILL * abs(value):
+            return value
+        vector, last = image / length, value
+    return last
+
+
+class _Hessian:
+    """Products with the Hessian of the loss at one point, over all elements of the parameters in order."""
+
+    def __init__(self, torch: Any, inputs: Inputs, point: Sequence[Any]) -> None:
+        self.torch = torch
+        self.leaves = [value.clone().requires_grad_() for value in point]
+        loss = inputs.loss(self.leaves, None)
+        found = torch.autograd.grad(loss, self.leaves, create_graph=True, allow_unused=True)
+        pairs = zip(self.leaves, found, strict=True)
+        self.gradients = [torch.zeros_like(leaf) if own is None else own for leaf, own in pairs]
+
+    def __call__(self, vector: Any) -> Any:
+        torch = self.torch
+        parts = vector.split([leaf.numel() for leaf in self.leaves])
+        shaped = [part.reshape(leaf.shape) for part, leaf in zip(parts, self.leaves, strict=True)]
+        used = [(g * part).sum() for g, part in zip(self.gradients, shaped, strict=True) if g.requires_grad]
+        if not used:
+            return torch.zeros_like(vector)
+        found = torch.autograd.grad(sum(used), self.leaves, retain_graph=True, allow_unused=True)
+        return torch.cat([
+            (torch.zeros_like(leaf) if second is None else second).flatten()
+            for leaf, second in zip(self.leaves, found, strict=True)
+        ])  # fmt: skip
