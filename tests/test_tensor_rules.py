@@ -53,6 +53,9 @@ VARIANTS = [
     ("sum((u + v)**2)", "u=1x3,v=2x1"), ("sum((u*v)**3)", "u=1,v=2x3"), ("sum(u/v)", "u=2x1x3,v=4x1+"),
     ("sum(max(u, v)*u)", "u=1x3,v=2x1"),
     ("sum(where(u > v, u, v)**2)", "u=1x3,v=2x1"), ("sum(u**v)", "u=1x3+,v=2x1"), ("sum(clamp(M, x, 2)**2)", SHAPES),
+    # What is centered along one axis is not along the other
+    ("m = mean(M, dim=0); sum((M - m)*unsqueeze(t, 1))", SHAPES), ("m = mean(M, dim=0); sum((M - m)*x)", SHAPES),
+    ("m = mean(M, dim=1, keepdim=True); sum((M - m)*unsqueeze(t, 1))", SHAPES),
     # Axes and parts
     ("sum(transpose(T, 0, 2)[1]*W)", f"{T},W=3x2"), ("sum(permute(T, (2, 0, 1))[0]*W)", f"{T},W=2x3"),
     ("sum(reshape(T, (6, -1))*W)", f"{T},W=6x4"), ("sum(flatten(T, start_dim=1)**3)", T),
