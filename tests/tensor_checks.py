@@ -13,11 +13,11 @@ from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.language.backward import reverse
 from gradexplain.language.graph import CONSTANT, INPUT
 from gradexplain.language.parse import parse
+from gradexplain.language.shapes import Shape
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.text import write
 from gradexplain.readings.torch_builder import TensorReading, TorchBuilder
 
-Shape = tuple[int, ...]
 BUILDER = TorchBuilder(torch, torch.float64, {})
 POINTS = 3
 # PyTorch's own derivative holds 1/6 as a float32, whatever the dtype.
@@ -42,8 +42,8 @@ def cases(name: str) -> list[Case]:
     return [Case(*line.split("\t")) for line in lines]
 
 
-def shapes_of(text: str) -> dict[str, tuple[Shape, str]]:
-    """Shapes such as `X=4x3,y=4%3`: behind a shape `+` for positive numbers, `~` for signs, `%3` for classes below 3."""
+def shapes_of(text: str) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shapes such as `X=4x3,y=4%3`; behind one, `+` stands for positive numbers, `~` for signs, `%3` for 0, 1 and 2."""
     found = {}
     for part in filter(None, text.split(",")):
         match = _SHAPE.fullmatch(part)
@@ -52,7 +52,7 @@ def shapes_of(text: str) -> dict[str, tuple[Shape, str]]:
     return found
 
 
-def point(names: list[str], shapes: Mapping[str, tuple[Shape, str]], seed: int) -> dict[str, torch.Tensor]:
+def point(names: list[str], shapes: Mapping[str, tuple[tuple[int, ...], str]], seed: int) -> dict[str, torch.Tensor]:
     """Numbers at random; square matrices can be inverted and have a positive determinant."""
     generator = torch.Generator().manual_seed(1000 + seed)
     found = {}
@@ -71,7 +71,7 @@ def point(names: list[str], shapes: Mapping[str, tuple[Shape, str]], seed: int) 
     return found
 
 
-def read(formula: str, shapes: Mapping[str, tuple[Shape, str]]) -> TensorGraph:
+def read(formula: str, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> TensorGraph:
     """The graph of a formula on tensors."""
     graph = parse(formula, list(shapes), {name: shape for name, (shape, _) in shapes.items()})
     assert isinstance(graph, TensorGraph), formula
@@ -91,7 +91,8 @@ def run(graph: TensorGraph, at: Mapping[str, torch.Tensor]) -> Run:
     values = BUILDER.forward(graph, given, graph.objective)
     wanted = [i for i, value in enumerate(values) if getattr(value, "requires_grad", False)]
     objective = values[graph.objective]
-    gradients = torch.autograd.grad(objective, [values[i] for i in wanted], torch.ones_like(objective), allow_unused=True)
+    seed = torch.ones_like(objective)
+    gradients = torch.autograd.grad(objective, [values[i] for i in wanted], seed, allow_unused=True)
     plain = [value.detach() if hasattr(value, "detach") else value for value in values]
     return Run(plain, {i: value for i, value in zip(wanted, gradients, strict=True) if value is not None})
 
@@ -110,7 +111,7 @@ def close(one: torch.Tensor, other: torch.Tensor, tolerance: float = 1e-9) -> bo
 
 
 def contributions_agree(graph: TensorGraph, at: Mapping[str, torch.Tensor], within: float = 1e-9) -> list[str]:
-    """Where the chain rule by the table is not what autograd has, or contributions do not add up: no line if nowhere."""
+    """Where the chain rule by the table is not what autograd has, or contributions do not add up, a line for each."""
     found, wrong = run(graph, at), []
     with torch.no_grad():
         objective = BUILDER.table.tensor(found.values[graph.objective])
@@ -143,7 +144,10 @@ def printed(graph: TensorGraph, generic: bool = True) -> dict[str, Printed]:
     forms = tensor_forms(graph, inputs, seed, generic=generic)
     missing = [i for i, root in forms.items() if root is None]
     assert not missing, f"no closed form of the gradient by {[graph.nodes[i].value for i in missing]}"
-    return {str(graph.nodes[i].value): Printed(write(graph, root, named), symbols) for i, root in forms.items() if root is not None}
+    return {
+        str(graph.nodes[i].value): Printed(write(graph, root, named), symbols)
+        for i, root in forms.items() if root is not None
+    }  # fmt: skip
 
 
 def evaluate(text: str, shapes: Mapping[str, Shape], values: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Closed forms of gradients on tensors: what is printed for well-known losses, and formulas at random against autograd."""
+"""Closed forms of gradients on tensors: what is printed for well-known losses, and random formulas against autograd."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def test_without_generic_the_exceptions_of_rules_stay() -> None:
 
 
 # Formulas at random: each is a pair of text and shape.
-INPUTS = {"A": (3, 3), "B": (3, 3), "M": (4, 3), "x": (3,), "t": (4,), "u": (4, 1), "r": (1, 3), "c": (), "T": (2, 3, 4)}
+INPUTS = {
+    "A": (3, 3), "B": (3, 3), "M": (4, 3), "x": (3,), "t": (4,), "u": (4, 1), "r": (1, 3), "c": (), "T": (2, 3, 4),
+}  # fmt: skip
 Term = tuple[str, tuple[int, ...]]
 FUNCTIONS = ("exp", "tanh", "sigmoid", "sin", "relu", "abs", "softplus", "softmax", "log_softmax")
 REDUCTIONS = ("sum", "mean", "logsumexp", "var", "norm", "amax")
@@ -77,7 +79,7 @@ def _shape_of(text: str) -> tuple[int, ...] | None:
 @st.composite
 def formulas(draw: st.DrawFn) -> str:
     """A formula that makes some shape of the inputs, each step on the results of those before."""
-    known: list[Term] = [(name, shape) for name, shape in INPUTS.items()]
+    known: list[Term] = list(INPUTS.items())
     for _ in range(draw(st.integers(2, 6))):
         kind = draw(st.sampled_from("bbbbmmmftTrrpqsk"))
         one, shape = draw(st.sampled_from(known[-4:] + known))
@@ -92,10 +94,11 @@ def formulas(draw: st.DrawFn) -> str:
             "t": f"({one}).T", "T": f"transpose({one}, 0, {dim})",
             "r": f"{draw(st.sampled_from(REDUCTIONS))}({one}, dim={dim}, keepdim={keep})",
             "p": f"({one})**2", "q": f"({one}/{SAFE.format(other)})", "s": f"sum({one})",
-            "k": draw(st.sampled_from((f"unsqueeze({one}, {max(dim, 0)})", f"cat([{one}, {other}])", f"stack([{one}, {one}])",
-                                       f"({one})[0]", f"({one})[1:]", f"diag({one})", f"tril({one})", f"outer({one}, {other})",
-                                       f"flip({one}, {max(dim, 0)})", f"cumsum({one}, dim={dim})", f"kron({one}, {other})",
-                                       f"inverse({one} @ {one}.T + 9*eye(3))", f"trace({one})", f"reshape({one}, -1)"))),
+            "k": draw(st.sampled_from((
+                f"unsqueeze({one}, {max(dim, 0)})", f"cat([{one}, {other}])", f"stack([{one}, {one}])",
+                f"({one})[0]", f"({one})[1:]", f"diag({one})", f"tril({one})", f"outer({one}, {other})",
+                f"flip({one}, {max(dim, 0)})", f"cumsum({one}, dim={dim})", f"kron({one}, {other})",
+                f"inverse({one} @ {one}.T + 9*eye(3))", f"trace({one})", f"reshape({one}, -1)"))),
         }[kind]  # fmt: skip
         found = _shape_of(text)
         if found is not None and len(text) < 120:
@@ -127,7 +130,8 @@ def test_closed_forms_of_formulas_at_random_are_autograds(text: str, weighted: b
 
 
 def test_a_product_of_products_keeps_its_brackets() -> None:
-    for text in ("(x @ A @ x)/(x @ B @ x)", "A @ (B @ x)", "-(A @ B) @ x", "c*(A @ x)", "(A @ x)*x", "x - (A @ x)/c", "2**(x @ x)"):
+    quotients = ("(x @ A @ x)/(x @ B @ x)", "x - (A @ x)/c", "2**(x @ x)")
+    for text in (*quotients, "A @ (B @ x)", "-(A @ B) @ x", "c*(A @ x)", "(A @ x)*x"):
         graph = read(text, {name: (shape, "") for name, shape in INPUTS.items()})
         at = point(list(INPUTS), {name: (shape, "") for name, shape in INPUTS.items()}, 0)
         again = write(graph, graph.objective, {})

@@ -117,7 +117,7 @@ def _turned(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> i
     rule, parts, _ = graph.nodes[node]
     if rule == "transpose" and algebra.is_turn(node):
         return parts[0]
-    if rule == "matmul":
+    if rule == "matmul" and all(len(algebra.shape(i)) > 1 for i in parts):
         if rank > 2:
             return algebra.product_of(algebra.turned(parts[1]), algebra.turned(parts[0]))
         factors = [algebra.turned(factor) for factor in chain(algebra, node)[::-1]]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradexplain.language.graph import CONSTANT, INPUT
 from gradexplain.language.rows import row
+from gradexplain.language.shapes import Shape
 from gradexplain.language.templates import Template
 from gradexplain.language.tensor_graph import Setting
 from gradexplain.language.tensor_rules import TENSOR_RULES
@@ -159,9 +160,17 @@ def rewrite(algebra: TensorAlgebra, node: int) -> int | None:
         bound = _matched(algebra, pattern, node)
         if bound is not None:
             found = _built(algebra, result, bound)
-            break
+            if _can_be_spread(algebra.shape(found), algebra.shape(node)):
+                break
+            found = None
     algebra.rewritten[node] = found
     return found
+
+
+def _can_be_spread(shape: Shape, wanted: Shape) -> bool:
+    """Whether a tensor can be broadcast to a shape."""
+    pairs = zip(shape[::-1], wanted[::-1], strict=False)
+    return len(shape) <= len(wanted) and all(one in (1, other) for one, other in pairs)
 
 
 def _matched(algebra: TensorAlgebra, pattern: Template, node: int) -> dict[str, int] | None:

@@ -1,4 +1,4 @@
-"""The vector-Jacobian products of the rule tables, built with whatever a builder makes: formulas, tensors, exact numbers.
+"""The vector-Jacobian products of the rule tables, built with whatever a builder makes: formulas, tensors, numbers.
 
 The same expression of a row is written out for the reader, run on tensors and evaluated with many digits.
 """
@@ -110,8 +110,10 @@ class Pullback(Generic[T]):
             elif node.rule in TENSOR_RULES:
                 # A number in the place of a setting is meant as it stands.
                 plain = [template.graph.nodes[j].value for j in node.inputs]
-                settings = [int(p) if p is not None and not isinstance(p, str) else a.value if isinstance(a, Setting) else a
-                            for p, a in zip(plain, arguments, strict=True)]  # fmt: skip
+                settings = [
+                    int(p) if p is not None and not isinstance(p, str) else a.value if isinstance(a, Setting) else a
+                    for p, a in zip(plain, arguments, strict=True)
+                ]
                 made.append(self._tensor(node.rule, arguments, settings))
             else:
                 assert node.rule in RULES, node.rule

@@ -24,7 +24,8 @@ class _RowParser(ExpressionParser):
         return super()._operator(token)
 
     def _called(self, call: Call, end: Token) -> Value:
-        return Value(self.graph.apply(call.name.text, *[value.node for value in call.arguments]), call.name.start, end.end)
+        node = self.graph.apply(call.name.text, *[value.node for value in call.arguments])
+        return Value(node, call.name.start, end.end)
 
     def _method(self) -> bool:
         value = self.values.pop()

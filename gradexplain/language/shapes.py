@@ -324,6 +324,8 @@ def diag(shapes: Sequence[Shape], settings: Settings) -> Shape:
 def diagonal(shapes: Sequence[Shape], settings: Settings) -> Shape:
     """The vector of the diagonal of a matrix."""
     shape = _matrix(shapes[0])
+    if len(shape) > 2:
+        raise ShapeProblem(f"this needs a matrix, not {write_shape(shape)}")
     if shape[0] != shape[1] and not all(isinstance(size, int) for size in shape):
         raise ShapeProblem(f"the diagonal of {write_shape(shape)} needs numbers for its sizes")
     return (shape[0] if shape[0] == shape[1] else min(shape),)  # type: ignore[type-var]

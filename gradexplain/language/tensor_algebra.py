@@ -23,8 +23,9 @@ from gradexplain.language.tensor_rules import TENSOR_RULES
 
 # Linear in each tensor that goes in: a single number may stand in front as well.
 LINEAR = PRODUCTS | {
-    "outer", "kron", "transpose", "permute", "reshape", "reshape_as", "flatten", "unsqueeze", "squeeze", "flip", "trace",
-    "select", "slice", "diag", "diagonal", "tril", "triu", "sum", "mean", "cumsum", "expand_as", "kron_left", "kron_right",
+    "outer", "kron", "transpose", "permute", "reshape", "reshape_as", "flatten", "unsqueeze", "squeeze", "flip",
+    "trace", "select", "slice", "diag", "diagonal", "tril", "triu", "sum", "mean", "cumsum", "expand_as",
+    "kron_left", "kron_right",
 }  # fmt: skip
 # The inputs from which numbers are taken, where it is not all of them.
 FIRST_ONLY = {"reshape_as": 1, "expand_as": 1, "kron_left": 1, "kron_right": 1}

@@ -30,7 +30,7 @@ def is_product(graph: Graph, i: int) -> bool:
 def is_scaled_product(graph: Graph, i: int, slot: int = -1) -> bool:
     """Whether a node is a product of matrices times a single number in front, or divided by one, or negative.
 
-    The product, which is the input `slot`, can do without brackets: a number may belong to its first matrix as well.
+    The product, which is the input `slot`, needs no brackets: a number may belong to its first matrix as well.
     """
     rule, inputs, _ = graph.nodes[i]
     place = {"mul": 1, "div": 0, "neg": 0}.get(rule)

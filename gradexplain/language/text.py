@@ -232,7 +232,8 @@ def _needs_group(graph: Graph, i: int, slot: int, bindings: Mapping[int, _Bindin
         # A product of matrices goes from left to right; other products inside of one stand in brackets.
         return bindings[node.inputs[slot]].precedence < PRECEDENCE["neg"] and (slot > 0 or not product)
     if row is None:
-        return node.rule in TENSOR_RULES and tensor_text.is_postfix(graph, i) and bindings[node.inputs[slot]].precedence < ATOM
+        postfix = node.rule in TENSOR_RULES and tensor_text.is_postfix(graph, i)
+        return postfix and bindings[node.inputs[slot]].precedence < ATOM
     if product and tensor_text.is_scaled_product(graph, i, slot):
         return node.rule == "neg" and bindings[node.inputs[slot]].minus
     product = product or (bool(node.inputs) and tensor_text.is_negative_product(graph, node.inputs[slot]))

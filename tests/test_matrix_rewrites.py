@@ -1,0 +1,95 @@
+"""Every row of the rewrites holds at numbers, for all settings with which its left side can be built."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import torch
+from tensor_checks import BUILDER, close
+
+from gradexplain.language.graph import CONSTANT, INPUT
+from gradexplain.language.matrix_rewrites import ROWS, rewrite
+from gradexplain.language.rows import row
+from gradexplain.language.shapes import ShapeProblem
+from gradexplain.language.tensor_algebra import TensorAlgebra
+from gradexplain.language.tensor_graph import Setting, TensorGraph
+from gradexplain.language.tensor_rules import TENSOR_RULES
+
+WORDS = {"True": True, "False": False, "None": None}
+SETTINGS = (0, 1, 2, 3, 9, True, False, None, (3,), (3, 3), (1, 3), (3, 1), (9, 9), (1,), (1, 0))
+SHAPES = dict.fromkeys("ABCRS", (3, 3)) | dict.fromkeys("uvw", (3,)) | {"t": (3,)}
+PRODUCTS = {(1, 1): "dot", (2, 1): "matvec", (1, 2): "vecmat"}
+ANYTHING = ((3, 3), (3,), (2, 3, 3))
+# Where there are many letters.
+FEW = ((3,), 0, 1, 3)
+# So many ways of building a left side are tried.
+WAYS = 12
+
+
+def _built(graph: TensorGraph, text: str, bound: dict[str, int]) -> int:
+    """The left side as it stands. Raises ShapeProblem, or TypeError for settings of another kind."""
+    pattern, made = row(text), dict[int, int]()
+    for i, (rule, parts, value) in enumerate(pattern.graph.nodes[: pattern.root + 1]):
+        inputs = [made[j] for j in parts]
+        if rule == INPUT:
+            name = str(value)
+            made[i] = graph.setting(WORDS[name]) if name in WORDS else bound[name]
+        elif rule == CONSTANT:
+            made[i] = graph.setting(int(value))  # type: ignore[arg-type]
+        elif rule == "swapped":
+            rank = len(graph.shapes[inputs[0]])
+            if rank < 2:
+                raise ShapeProblem("no matrix")
+            made[i] = graph.apply("transpose", inputs[0], graph.setting(rank - 2), graph.setting(rank - 1))
+        elif rule == "matmul":
+            one, other = (len(graph.shapes[j]) for j in inputs)
+            made[i] = graph.apply(PRODUCTS.get((one, other), rule), *inputs)
+        else:
+            if rule in TENSOR_RULES and not TENSOR_RULES[rule].any_number:
+                count = len(inputs) - len(TENSOR_RULES[rule].settings)
+                if any(not isinstance(graph.nodes[j].value, Setting) for j in inputs[count:]):
+                    raise TypeError
+            if rule == "matvec" and [len(graph.shapes[j]) for j in inputs] != [2, 1]:
+                raise ShapeProblem("another product")
+            made[i] = graph.apply(rule, *inputs)
+    return made[pattern.root]
+
+
+def _ways(text: str) -> Iterator[tuple[TensorGraph, int]]:
+    names = [str(name) for name in row(text).places if name not in WORDS]
+    settings = [name for name in names if name not in SHAPES]
+    anything = ANYTHING if "t" in names else ANYTHING[:1]
+    for t, *values in itertools.product(anything, *[SETTINGS if len(settings) < 4 else FEW] * len(settings)):
+        graph = TensorGraph(SHAPES | {"t": t})
+        bound = {name: graph.input(name) for name in names if name in SHAPES}
+        bound |= {name: graph.setting(value) for name, value in zip(settings, values, strict=True)}
+        try:
+            yield graph, _built(graph, text, bound)
+        except (ShapeProblem, TypeError, AttributeError, AssertionError, ValueError):
+            continue
+
+
+@pytest.mark.parametrize(("left", "right"), ROWS, ids=lambda text: text)
+def test_both_sides_of_a_row_are_equal(left: str, right: str) -> None:
+    torch.manual_seed(0)
+    values = {name: torch.rand(shape, dtype=torch.float64) for name, shape in SHAPES.items()}
+    values |= {name: values[name] + 3 * torch.eye(3) for name, shape in SHAPES.items() if len(shape) == 2}
+    seen = 0
+    for graph, node in _ways(left):
+        algebra = TensorAlgebra(graph, graph.inputs)
+        result = rewrite(algebra, node)
+        if result is None:
+            continue
+        result = algebra.spread(result, graph.shapes[node])
+        given = {i: values[str(graph.nodes[i].value)].expand(*map(int, graph.shapes[i])) for i in graph.inputs}
+        try:
+            before = BUILDER.table.tensor(BUILDER.forward(graph, given, node)[node])
+        except (RuntimeError, TypeError, IndexError):
+            continue
+        assert close(BUILDER.table.tensor(BUILDER.forward(graph, given, result)[result]), before), (left, right)
+        seen += 1
+        if seen == WAYS:
+            break
+    assert seen, "no settings fit"
