@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -341,8 +343,6 @@ def test_contrast(dark: bool) -> None:
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 @each_case
 def test_graphviz_reads_the_graph(case: str, tmp_path: Path) -> None:
-    import json
-
     drawn, derivation = picture(derived(case)), derived(case)
     done = subprocess.run(["dot", "-Tjson0"], input=dot.render(derivation).encode(), capture_output=True, check=True)
     assert not [line for line in done.stderr.decode().splitlines() if "syntax" in line.lower()]
@@ -366,11 +366,14 @@ const {window} = new JSDOM('');
 globalThis.window = window;
 globalThis.document = window.document;
 const mermaid = (await import(pathToFileURL(process.argv[2] + '/mermaid/dist/mermaid.core.mjs'))).default;
-const text = readFileSync(0, 'utf8');
-await mermaid.parse(text);
-const diagram = await mermaid.mermaidAPI.getDiagramFromText(text);
-const vertices = [...diagram.db.getVertices().values()].map((vertex) => vertex.text);
-console.log(JSON.stringify({type: diagram.type, vertices, edges: diagram.db.getEdges().length}));
+const found = [];
+for (const text of JSON.parse(readFileSync(0, 'utf8'))) {
+  await mermaid.parse(text);
+  const diagram = await mermaid.mermaidAPI.getDiagramFromText(text);
+  const vertices = [...diagram.db.getVertices().values()].map((vertex) => vertex.text);
+  found.push({type: diagram.type, vertices, edges: diagram.db.getEdges().map((edge) => edge.text)});
+}
+console.log(JSON.stringify(found));
 """
 
 
@@ -382,20 +385,25 @@ def mermaid_modules() -> str:
     return folder if folder and all((Path(folder) / name).is_dir() for name in ("mermaid", "jsdom")) else ""
 
 
-@each_case
-def test_mermaid_reads_the_graph(case: str, tmp_path: Path) -> None:
-    import json
-
-    folder = mermaid_modules()
-    if not folder:
+def read_by_mermaid(texts: list[str], folder: Path) -> list[dict[str, Any]]:
+    """What Mermaid makes of diagrams, all of them in one process; the test is skipped where there is no Mermaid."""
+    modules = mermaid_modules()
+    if not modules:
         pytest.skip("npm install -g mermaid jsdom, or name their folder in MERMAID_MODULES")
-    (tmp_path / "read.mjs").write_text(MERMAID)
-    drawn = picture(derived(case))
-    command = ["node", str(tmp_path / "read.mjs"), folder]
-    done = subprocess.run(command, input=mermaid.render(derived(case)).encode(), capture_output=True)
+    (folder / "read.mjs").write_text(MERMAID)
+    command = ["node", str(folder / "read.mjs"), modules]
+    done = subprocess.run(command, input=json.dumps(texts).encode(), capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
-    read = json.loads(done.stdout)
-    assert (read["type"], len(read["vertices"]), read["edges"]) == ("flowchart-v2", len(drawn.nodes), len(drawn.edges))
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def test_mermaid_reads_the_graphs(tmp_path: Path) -> None:
+    found = read_by_mermaid([mermaid.render(derived(case)) for case in CASES], tmp_path)
+    for case, read in zip(CASES, found, strict=True):
+        drawn = picture(derived(case))
+        counted = (read["type"], len(read["vertices"]), len(read["edges"]))
+        assert counted == ("flowchart-v2", len(drawn.nodes), len(drawn.edges)), case
 
 
 def test_labels_for_mermaid_have_no_characters_that_it_takes_for_its_own() -> None:
