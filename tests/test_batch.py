@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -22,6 +23,7 @@ from test_shell import COMMAND, PLAIN, bash, run
 
 import gradexplain
 from gradexplain.batch import MAX_LINE, Batch, Settings, answers, numbered_lines
+from gradexplain.cli import app
 from gradexplain.errors import GradexplainError
 
 ROOT = Path(__file__).parent.parent
@@ -290,20 +292,28 @@ def test_points_from_a_file(content: str, status: int, said: str, tmp_path: Path
     assert (found, said in out + err, "Traceback" in err) == (status, True, False), err
 
 
-def test_formulas_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "model.gx").write_text("\ufeffy_pred = w*x + b\nloss = (y_true - y_pred)**2\n", encoding="utf-8")
-    (tmp_path / "bad.gx").write_bytes(b"x\xff")
-    (tmp_path / "p.json").write_text('{"w": 1, "b": 0, "x": 2, "y_true": 4}')
-    command = "gradexplain derive @model.gx --at @p.json --wrt w --format value"
-    assert bash(command, tmp_path) == (0, "-8\n", "")
-    command = "gradexplain train @model.gx --at @p.json --params w,b --steps 2 --format csv | wc -l"
-    assert bash(command, tmp_path)[1].strip() == "3"
-    assert bash("gradexplain batch --at @p.json --select gradient.w.value <<< w*x", tmp_path)[1] == "2.0\n"
+def test_formulas_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def asked(*arguments: str) -> tuple[int, str, str]:
+        return app.run(list(arguments)), *capsys.readouterr()
+
+    Path("model.gx").write_text("\ufeffy_pred = w*x + b\nloss = (y_true - y_pred)**2\n", encoding="utf-8")
+    Path("bad.gx").write_bytes(b"x\xff")
+    Path("p.json").write_text('{"w": 1, "b": "0", "x": 2, "y_true": 4}')
+    assert asked("derive", "@model.gx", "--at", "@p.json", "--wrt", "w", "--format", "value") == (0, "-8\n", "")
+    options = ["--at", "@p.json", "--params", "w,b", "--steps", "2", "--format", "csv"]
+    status, out, _ = asked("train", "@model.gx", *options)
+    assert (status, len(out.splitlines())) == (0, 3)
     for wrong, said in (("@none.gx", "No such file"), ("@bad.gx", "bad.gx is not UTF-8"), ("@", "@ names no file")):
         for command in ("derive", "train"):
-            found, out, err = bash(f"gradexplain {command} {wrong}", tmp_path)
+            found, out, err = asked(command, wrong)
             assert (found, out, said in err) == (2, "", True)
-    assert bash("gradexplain derive x --at @none.json", tmp_path)[0] == 2
+    assert asked("derive", "x", "--at", "@none.json")[0] == 2
+    given = "w*x\n"
+    assert run("batch", "--at", "@p.json", "--select", "gradient.w.value", given=given)[1] == "2.0\n"
     assert bash("cat model.gx | gradexplain derive - --at @p.json --wrt b --format value", tmp_path) == (0, "-4\n", "")
     process = "gradexplain derive @<(echo 'x**2') --at @<(echo '{\"x\": 3}') --format value"
     assert bash(process, tmp_path) == (0, "6\n", "")
@@ -323,17 +333,48 @@ def test_lines_are_read_one_at_a_time() -> None:
     assert [number for number, _ in islice(numbered_lines(Endless()), 3)] == [1, 2, 3]
 
 
+def recipes() -> list[tuple[str, str]]:
+    """The blocks of the page with recipes: the language and the text of each."""
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def typed(script: str, folder: Path) -> tuple[int, str]:
+    """Status and both streams of a script, with the installed command on the path."""
+    commands = f"{Path(sys.executable).parent}{os.pathsep}{PLAIN['PATH']}"
+    environment = PLAIN | {"PATH": commands, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, env=environment)
+    return done.returncode, (done.stdout + done.stderr).decode()
+
+
+# What each recipe with jq prints for the files below.
+WITH_JQ = {
+    "to_entries": "x\t-x*y*exp(-x**2/2)",
+    "nonfinite": '[1,"exp(x)",{"node":"L"',
+    "error": "formulas.txt:2: this bracket is never closed",
+    "tsv": '{"id":"one","verdict":"agrees"}',
+}
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+@pytest.mark.parametrize("word", WITH_JQ)
+def test_the_recipes_with_jq_print_what_they_say(word: str, tmp_path: Path) -> None:
+    (tmp_path / "formulas.txt").write_text("exp(x)\n(x\nx**2\n")
+    (tmp_path / "formulas.tsv").write_text("one\tsquare\tx**2\tx=3\n")
+    (tmp_path / "point.json").write_text('{"x": 800}')
+    [script] = [text for kind, text in recipes() if kind == "bash" and "jq" in text and word in text]
+    status, out = typed(script, tmp_path)
+    assert (status, WITH_JQ[word] in out) == (0, True), out
+
+
 def test_the_recipes_work(tmp_path: Path) -> None:
     """The pre-commit hook, the makefile and the program that asks line by line, as they are on the page."""
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "docs" / "recipes.md").read_text(), re.MULTILINE | re.DOTALL)
+    blocks = recipes()
     hook = next(text for kind, text in blocks if text.startswith("#!/bin/sh"))
     program = next(text for kind, text in blocks if kind == "python")
-    folder = Path(sys.executable).parent
-    environment = PLAIN | {"PATH": f"{folder}:{PLAIN['PATH']}", "GIT_CONFIG_GLOBAL": "/dev/null"}
 
     def shell(script: str) -> tuple[int, str]:
-        done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, env=environment)
-        return done.returncode, (done.stdout + done.stderr).decode()
+        return typed(script, tmp_path)
 
     if shutil.which("git"):
         assert shell("git init -q && git config user.name a && git config user.email a@b.c")[0] == 0

@@ -8,19 +8,24 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from docs_examples import PAGES, ROOT, commands, run
+from docs_examples import PAGES, ROOT, blocks, run
 
 from gradexplain.cli.app import app
 from gradexplain.language.rules import RULES
 from gradexplain.output.rules import render_markdown
 from gradexplain.records import VERDICTS
 
-EXAMPLES = [(page, command, output) for page in PAGES for command, output in commands(page)]
+EXAMPLES = {f"{page.name}-{block[0][0]}": block for page in PAGES for block in blocks(page)}
 
 
-@pytest.mark.parametrize(("page", "command", "output"), EXAMPLES, ids=[f"{p.name}-{c}" for p, c, _ in EXAMPLES])
-def test_console_example_prints_what_the_page_shows(page: Path, command: str, output: str) -> None:
-    assert run(command) == output
+@pytest.mark.parametrize("block", EXAMPLES.values(), ids=EXAMPLES)
+def test_console_examples_print_what_the_page_shows(block: list[tuple[str, str]]) -> None:
+    assert run(command for command, _ in block) == [output for _, output in block]
+
+
+def test_no_page_names_a_folder_of_a_machine() -> None:
+    for page in PAGES:
+        assert not re.search(r"(?<![\w.])/(?:tmp|home|work|root)\b", page.read_text(encoding="utf-8")), page.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

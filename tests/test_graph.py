@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -341,8 +344,6 @@ def test_contrast(dark: bool) -> None:
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 @each_case
 def test_graphviz_reads_the_graph(case: str, tmp_path: Path) -> None:
-    import json
-
     drawn, derivation = picture(derived(case)), derived(case)
     done = subprocess.run(["dot", "-Tjson0"], input=dot.render(derivation).encode(), capture_output=True, check=True)
     assert not [line for line in done.stderr.decode().splitlines() if "syntax" in line.lower()]
@@ -366,11 +367,14 @@ const {window} = new JSDOM('');
 globalThis.window = window;
 globalThis.document = window.document;
 const mermaid = (await import(pathToFileURL(process.argv[2] + '/mermaid/dist/mermaid.core.mjs'))).default;
-const text = readFileSync(0, 'utf8');
-await mermaid.parse(text);
-const diagram = await mermaid.mermaidAPI.getDiagramFromText(text);
-const vertices = [...diagram.db.getVertices().values()].map((vertex) => vertex.text);
-console.log(JSON.stringify({type: diagram.type, vertices, edges: diagram.db.getEdges().length}));
+const found = [];
+for (const text of JSON.parse(readFileSync(0, 'utf8'))) {
+  await mermaid.parse(text);
+  const diagram = await mermaid.mermaidAPI.getDiagramFromText(text);
+  const vertices = [...diagram.db.getVertices().values()].map((vertex) => vertex.text);
+  found.push({type: diagram.type, vertices, edges: diagram.db.getEdges().map((edge) => edge.text)});
+}
+console.log(JSON.stringify(found));
 """
 
 
@@ -382,20 +386,25 @@ def mermaid_modules() -> str:
     return folder if folder and all((Path(folder) / name).is_dir() for name in ("mermaid", "jsdom")) else ""
 
 
-@each_case
-def test_mermaid_reads_the_graph(case: str, tmp_path: Path) -> None:
-    import json
-
-    folder = mermaid_modules()
-    if not folder:
+def read_by_mermaid(texts: list[str], folder: Path) -> list[dict[str, Any]]:
+    """What Mermaid makes of diagrams, all of them in one process; the test is skipped where there is no Mermaid."""
+    modules = mermaid_modules()
+    if not modules:
         pytest.skip("npm install -g mermaid jsdom, or name their folder in MERMAID_MODULES")
-    (tmp_path / "read.mjs").write_text(MERMAID)
-    drawn = picture(derived(case))
-    command = ["node", str(tmp_path / "read.mjs"), folder]
-    done = subprocess.run(command, input=mermaid.render(derived(case)).encode(), capture_output=True)
+    (folder / "read.mjs").write_text(MERMAID)
+    command = ["node", str(folder / "read.mjs"), modules]
+    done = subprocess.run(command, input=json.dumps(texts).encode(), capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
-    read = json.loads(done.stdout)
-    assert (read["type"], len(read["vertices"]), read["edges"]) == ("flowchart-v2", len(drawn.nodes), len(drawn.edges))
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def test_mermaid_reads_the_graphs(tmp_path: Path) -> None:
+    found = read_by_mermaid([mermaid.render(derived(case)) for case in CASES], tmp_path)
+    for case, read in zip(CASES, found, strict=True):
+        drawn = picture(derived(case))
+        counted = (read["type"], len(read["vertices"]), len(read["edges"]))
+        assert counted == ("flowchart-v2", len(drawn.nodes), len(drawn.edges)), case
 
 
 def test_labels_for_mermaid_have_no_characters_that_it_takes_for_its_own() -> None:
@@ -468,29 +477,38 @@ def test_the_command_fits_the_terminal(width: int) -> None:
     assert "∂L/∂w = -8" in shown
 
 
-def test_the_command_and_the_formats_of_derive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        """In this process, where PyTorch is loaded already."""
+Asked = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def asked(capsys: pytest.CaptureFixture[str]) -> Asked:
+    """The command in this process, where PyTorch is loaded already: status, standard output, standard error."""
+
+    def run_here(*arguments: str) -> tuple[int, str, str]:
         status = app.run(list(arguments))
         return status, *capsys.readouterr()
 
+    return run_here
+
+
+def test_the_command_and_the_formats_of_derive(tmp_path: Path, asked: Asked) -> None:
     arguments = ["x*sin(y)", "--at", "x=1,y=2"]
     for name, suffix in (("svg", ".svg"), ("dot", ".gv"), ("mermaid", ".mmd")):
         file = tmp_path / f"graph{suffix}"
-        assert run("graph", *arguments, "-o", str(file)) == (0, "", "")
+        assert asked("graph", *arguments, "-o", str(file)) == (0, "", "")
         text = file.read_text(encoding="utf-8")
-        assert run("graph", *arguments, "--format", name) == (0, text, "")
-        assert run("derive", *arguments, "--format", name) == (0, text, "")
-    assert run("derive", *arguments, "--format", "drawing") == run("graph", *arguments)
+        assert asked("graph", *arguments, "--format", name) == (0, text, "")
+        assert asked("derive", *arguments, "--format", name) == (0, text, "")
+    assert asked("derive", *arguments, "--format", "drawing") == asked("graph", *arguments)
 
 
-def test_the_command_has_the_manners_of_derive() -> None:
-    assert run("graph", "x**2", "--format", "json")[0] == 2
-    assert run("graph", "exp(x)", "--at", "x=800")[0] == 1
-    status, out, err = run("graph", "-x*y", "--at", "x=2", "--wrt", "x")
+def test_the_command_has_the_manners_of_derive(asked: Asked) -> None:
+    status, out, err = asked("graph", "x**2", "--format", "json")
+    assert (status, out, "cannot be written as json" in err, "drawing, svg, dot, mermaid" in err) == (2, "", True, True)
+    assert asked("graph", "exp(x)", "--at", "x=800")[0] == 1
+    status, out, err = asked("graph", "-x*y", "--at", "x=2", "--wrt", "x")
     assert (status, "objective" in out or "L" in out, "note: " in err) == (0, True, True)
-    assert run("graph", "-", "--at", "x=2", given="x*x")[0] == 0
-    status, out, err = run("graph", "x*w", "--at", "x=2,w=3", PYTHONIOENCODING="ascii")
+    status, out, err = run("graph", "-", "--at", "x=2,w=3", given="x*w", PYTHONIOENCODING="ascii")
     assert (status, out.isascii(), "dL/dw = 2" in out) == (0, True, True)
 
 

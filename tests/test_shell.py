@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -20,7 +21,7 @@ import pytest
 from test_bad_input import underlined
 
 from gradexplain.errors import columns
-from gradexplain.output.formats import DERIVATION
+from gradexplain.output.formats import DERIVATION, GRAPH
 
 if os.name == "nt":
     pytest.skip("pseudo terminals, signals and bash", allow_module_level=True)
@@ -255,7 +256,9 @@ TYPED = [
     ("gradexplain ", "derive train batch rules"), ("gradexplain derive --dt", "--dtype"),
     ("gradexplain derive --format ", " ".join(DERIVATION)), ("gradexplain derive --dtype b", "bfloat16"),
     ("gradexplain derive --color ", "auto always never"), ("gradexplain rules tan", "tan tanh tanhshrink"),
-    ("gradexplain train --optimizer a", "adam adamw adagrad"), ("gradexplain train --format ", "table json ndjson csv"),
+    ("gradexplain train --optimizer a", "adam adamw adagrad"),
+    ("gradexplain train --format ", "table html svg json ndjson csv"),
+    ("gradexplain graph --format ", " ".join(GRAPH)), ("gradexplain derive --format m", "markdown mermaid"),
     ("gradexplain train --order ", "zero-backward-step backward-step-zero"), ("gradexplain train --comp", "--compare"),
     ("gradexplain train --compare ", "zero-grad order"), ("gradexplain train --reduction ", "mean sum"),
     ("gradexplain batch --", "--at --wrt --upstream --dtype --select --fail-fast --jobs --output"),
@@ -263,13 +266,52 @@ TYPED = [
 ]  # fmt: skip
 
 
+# For each shell how it asks for its completion script, reads it, and says what is offered for `$line`, `$words`.
+SHELLS = {
+    "bash": (
+        ["--norc", "-c"],
+        'script=$(gradexplain); unset _GRADEXPLAIN_COMPLETE; eval "$script"; for line in "$@"; do '
+        'IFS=" " read -ra COMP_WORDS <<< "$line"; '
+        '[[ $line == *" " ]] && COMP_WORDS+=(""); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); '
+        '_gradexplain_completion gradexplain; echo "# $line"; printf "%s\\n" "${COMPREPLY[@]}"; done',
+    ),
+    "zsh": (
+        ["-f", "-c"],
+        "autoload -Uz compinit; compinit -D; script=$(gradexplain); unset _GRADEXPLAIN_COMPLETE; eval $script; "
+        '_arguments() { print -r -- $@ }; for line in "$@"; do words=("${(@s: :)line}"); CURRENT=$#words; '
+        'print -r -- "# $line"; _gradexplain_completion; done',
+    ),
+    "fish": (
+        ["--no-config", "-c"],
+        'gradexplain | source; set -e _GRADEXPLAIN_COMPLETE; for line in $argv; echo "# $line"; complete -C $line; end',
+    ),
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_in_a_real_shell(shell: str, tmp_path: Path) -> None:
+    """Every line, typed in a shell that has read the completion script as a user's would."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    options, script = SHELLS[shell]
+    folders = f"{Path(sys.executable).parent}{os.pathsep}{PLAIN['PATH']}"
+    environment = PLAIN | {"PATH": folders, "HOME": str(tmp_path), "_GRADEXPLAIN_COMPLETE": f"source_{shell}"}
+    lines = [typed for typed, _ in TYPED]
+    name = [] if shell == "fish" else [shell]
+    done = subprocess.run([shell, *options, script, *name, *lines], capture_output=True, env=environment)
+    parts = re.split(r"^# (.*)\n", done.stdout.decode(), flags=re.MULTILINE)[1:]
+    answers = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert list(answers) == lines, done.stderr.decode()
+    for typed, offered in TYPED:
+        found = set(re.findall(r"[\w,-]+", answers[typed]))
+        assert set(offered.split()) <= found, (typed, answers[typed])
+
+
 @pytest.mark.parametrize(("typed", "offered"), TYPED, ids=[typed for typed, _ in TYPED])
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion(shell: str, typed: str, offered: str) -> None:
-    """What the installed command answers to the lines that each shell asks with."""
-    asked = {"_GRADEXPLAIN_COMPLETE": f"complete_{shell}", "COMP_WORDS": typed}
-    asked |= {"COMP_CWORD": str(len(typed.split(" ")) - 1)}
-    asked |= {"_TYPER_COMPLETE_ARGS": typed, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+def test_completion(typed: str, offered: str) -> None:
+    """What the installed command answers where a shell asks, whether or not the shell is here."""
+    asked = {"_GRADEXPLAIN_COMPLETE": "complete_fish", "_TYPER_COMPLETE_ARGS": typed}
+    asked |= {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     done = subprocess.run([Path(sys.executable).with_name("gradexplain")], capture_output=True, env=PLAIN | asked)
     found = set(re.findall(r"[\w,-]+", done.stdout.decode()))
     assert (done.returncode, set(offered.split()) - found, done.stderr) == (0, set(), b"")

@@ -67,6 +67,8 @@ TRAINING: dict[str, Format] = {
     "text": Format("training_text", (".txt",), "the explanation in at most 78 columns, for mail and logs"),
     "markdown": Format("training_markdown", (".md",), "tables for a forge, a wiki or a page"),
     "latex": Format("training_latex", (".tex",), "the run typeset; a whole document with --standalone"),
+    "html": Format("training_html", (".html", ".htm"), "a page with the formulas, the curve and the steps"),
+    "svg": Format("training_svg", (".svg",), "the loss over the steps as a picture"),
     "json": Format("training_json", (".json",), "one object with every step", every=True),
 }
 
@@ -105,8 +107,10 @@ def choose(
     Raises OptionError where `--format` and `--json` contradict each other, or the suffix of `output` says nothing.
     """
     if name is not None and name not in formats:
-        hint = nearest(name, formats) or "it is one of " + ", ".join(formats)
-        raise OptionError(f"unknown format {name}", hint=hint)
+        offered = "it is one of " + ", ".join(formats)
+        if name in DERIVATION or name in TRAINING:
+            raise OptionError(f"this cannot be written as {name}", hint=offered)
+        raise OptionError(f"unknown format {name}", hint=nearest(name, formats) or offered)
     if json and name not in (None, "json"):
         raise OptionError(f"--json and --format {name} contradict each other", hint="keep one of them")
     if json or name is not None:
