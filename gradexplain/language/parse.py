@@ -167,12 +167,3 @@ def parse_point(text: str) -> dict[str, Assignment]:
     except FormulaError as error:
         raise PointError(error.message, error.text, error.start, error.end, error.hint) from None
     return point
-
-
-def may_be_tensors(text: str) -> bool:
-    """Whether a formula has what only a formula on tensors has, such as `@` or `mean(…)`.
-
-    >>> may_be_tensors("mean(X @ w)"), may_be_tensors("(y - w*x)**2")
-    (True, False)
-    """
-    return _MAY_BE_TENSORS.search(text) is not None
