@@ -292,6 +292,8 @@ def test_bad_requests_have_one_clear_message(asked: dict[str, Any], message: str
     ("formula", "asked", "message"),
     [
         ("mse_loss(X @ w, y)", {"columns": "X=x1,x9"}, "no column x9 for X"),
+        ("mse_loss(X @ w, y)", {"columns": ["X=x1,x2", "Z=x1"]}, "Z is no input of the formula"),
+        ("mse_loss(x1*w[0], y)", {"init": "x1=zeros", "shape": "x1=2"}, "x1 is given twice, by the data and by --init"),
         ("mse_loss(X @ w, z)", {"columns": "X=x1,x2"}, "z has no value and is no column"),
         ("mse_loss(X @ w, y)", {"columns": "X=x1,x2", "params": "w,y"}, "y is a parameter and a column"),
         ("mse_loss(X @ w, y)", {"columns": "x1,x2"}, "columns are written name=column"),
