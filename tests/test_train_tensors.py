@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_shell import bash, run
 from torch.nn import functional
 
 import gradexplain
@@ -290,6 +292,8 @@ def test_bad_requests_have_one_clear_message(asked: dict[str, Any], message: str
     ("formula", "asked", "message"),
     [
         ("mse_loss(X @ w, y)", {"columns": "X=x1,x9"}, "no column x9 for X"),
+        ("mse_loss(X @ w, y)", {"columns": ["X=x1,x2", "Z=x1"]}, "Z is no input of the formula"),
+        ("mse_loss(x1*w[0], y)", {"init": "x1=zeros", "shape": "x1=2"}, "x1 is given twice, by the data and by --init"),
         ("mse_loss(X @ w, z)", {"columns": "X=x1,x2"}, "z has no value and is no column"),
         ("mse_loss(X @ w, y)", {"columns": "X=x1,x2", "params": "w,y"}, "y is a parameter and a column"),
         ("mse_loss(X @ w, y)", {"columns": "x1,x2"}, "columns are written name=column"),
@@ -325,3 +329,43 @@ def test_the_table_fits(width: int, ascii_only: bool) -> None:
     assert all(len(line) <= width for line in text.splitlines())
     assert text.translate(ASCII).isascii() or not ascii_only
     assert "n is the number of its rows" in " ".join(text.split())
+
+
+POINT = ["--at", "X=[[1,2],[3,4]],Y=[[3],[7]],W=[[0.5,-0.5]],b=[0]", "--params", "W,b"]
+
+
+def test_the_command_has_every_format(tmp_path: Path) -> None:
+    arguments = ["train", LAYER, *POINT, "--lr", "0.01", "--steps", "3", "--plot", "p.svg"]
+    script = " ".join(f"'{part}'" for part in arguments)
+    suffixes = ("txt", "md", "tex", "json", "ndjson", "csv")
+    status, out, err = bash(f"for s in {' '.join(suffixes)}; do gradexplain {script} -o a.$s || exit 9; done", tmp_path)
+    assert (status, out) == (0, "")
+    assert [line[:18] for line in err.splitlines()] == ["note: decreasing: "] * 2
+    texts = {suffix: (tmp_path / f"a.{suffix}").read_text(encoding="utf-8") for suffix in suffixes}
+    steps = [json.loads(line) for line in texts["ndjson"].splitlines()]
+    assert steps == json.loads(texts["json"])["steps"] and len(steps) == 3
+    heading, *rows = csv.reader(texts["csv"].splitlines())
+    assert heading[:5] == ["step", "loss", "W[0, 0]", "W[0, 1]", "b[0]"]
+    assert float(rows[1][2]) == steps[1]["parameters"]["W[0, 0]"]
+    assert "W[0, 0] ← 0.5 - 0.01·(-26) = 0.76" in texts["md"] and "W[0, 0] ← 0.5 - 0.01·(-26) = 0.76" in texts["txt"]
+    assert r"$W[0, 0] \leftarrow 0.5 - 0.01 \cdot (-26) = 0.76$" in texts["tex"]
+    assert max(map(len, texts["txt"].splitlines())) <= 78
+    assert (tmp_path / "p.svg").read_text(encoding="utf-8").startswith("<?xml")
+
+
+def test_the_command_says_how_it_went() -> None:
+    status, out, err = run("train", LAYER, *POINT, "--lr", "0.1", "--steps", "100")
+    assert (status, err) == (0, "") and "sgd is stable below lr = 0.0632501, and lr is 0.1" in out
+    broken = ["train", "loss = sum(sqrt(x - w))", "--at", "x=[1,2],w=[0.5,0.5]", "--params", "w", "--lr", "1"]
+    status, out, _ = run(*broken)
+    assert status == 1 and "nan: the loss or a gradient is not finite from step 2 on" in out
+    status, out, err = run("train", LAYER, *POINT, "--init", "W=zeros")
+    assert (status, out) == (2, "") and "W is given twice" in err
+    status, out, _ = run("train", "mse_loss(X @ w, kind)", "--data", str(POINTS.parent / "kinds.csv"), "--columns",
+                         "X=height,width", "--init", "w=normal(0, 0.1)", "--shape", "w=2", "--steps", "2")  # fmt: skip
+    assert status == 0 and "columns height, width, kind" in out
+
+
+def test_a_notebook_shows_elements() -> None:
+    training = gradexplain.train(LAYER, AT, params="W,b", lr=0.01, steps=2)
+    assert "W.grad[0, 0]" in training._repr_html_()

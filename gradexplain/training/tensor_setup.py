@@ -112,8 +112,9 @@ def set_up_tensors(
     columns = None
     if request.data is not None:
         columns = read_columns(request.data, wanted_columns(source, fed, {*point, *inits, *given_shapes}))
-        fed |= {name: name for name in columns.values if _is_input(name, source, fed)}
+        fed |= {name: name for name in _read(columns.values, source) if name not in fed}
         _check_fed(fed, columns)
+        _once({"the data": columns.names, "--at": [*_read(point, source)], "--init": [*_read(inits, source)]})
     rows = columns.rows if columns else 0
     batch_size, steps = lengths(request, rows)
     shapes, sizes = all_shapes(given_shapes, point, inits, fed)
@@ -130,6 +131,10 @@ def set_up_tensors(
     names = TensorNames(graph)
     inputs = input_names(graph)
     used = tuple(name for name in inputs if name in fed)
+    for name in fed:
+        if name not in inputs:
+            hint = nearest(name, inputs) or "leave out its columns"
+            raise OptionError(f"{name} is no input of the formula", hint=hint)
     check_columns(inputs, used, columns)
     parameters = parameter_names(params, inputs, used, {**point, **inits})
     for name in inits:
@@ -199,8 +204,10 @@ def _once(given: Mapping[str, Collection[str]]) -> None:
                 raise OptionError(f"{name} is given twice, by {one} and by {other}", hint="keep one of them")
 
 
-def _is_input(name: str, source: str, fed: Mapping[str, Any]) -> bool:
-    return name not in fed and re.search(rf"\b{re.escape(name)}\b", source) is not None
+def _read(names: Collection[str], source: str) -> list[str]:
+    """Those of the names that are somewhere in the formula."""
+    words = set(re.findall(r"\w+", source))
+    return [name for name in names if name in words]
 
 
 def _check_fed(fed: Mapping[str, str | list[str]], columns: Columns) -> None:
