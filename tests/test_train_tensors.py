@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 import gradexplain
 from gradexplain.errors import ASCII, GradexplainError
+from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.output import training as table
 from gradexplain.tensor_values import Tensor
 from gradexplain.training.initial import INITS
@@ -250,6 +252,20 @@ def test_kinks_are_a_convention() -> None:
 def test_at_rest_rounding_is_no_disagreement(dtype: str) -> None:
     training = gradexplain.train(LAYER, AT, params="W,b", lr=0.03, steps=400, dtype=dtype, every=None)
     assert training.verdict == "agrees", training.notes
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_wrong_rule_is_found_at_every_step(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    rule = TENSOR_RULES["mse_loss"]
+    wrong = replace(rule, pullbacks=("2.002*(a - b)*averaged(g)", rule.pullbacks[1]))
+    monkeypatch.setitem(TENSOR_RULES, "mse_loss", wrong)
+    training = gradexplain.train(LAYER, AT, params="W,b", lr=0.01, steps=5, dtype=dtype)
+    # The error is below what counts as a bug of one of the two, and far above any rounding.
+    assert training.agreed == 0 and training.checked == 5 and training.verdict == "precision"
+    wrong = replace(rule, pullbacks=("3*(a - b)*averaged(g)", rule.pullbacks[1]))
+    monkeypatch.setitem(TENSOR_RULES, "mse_loss", wrong)
+    training = gradexplain.train(LAYER, AT, params="W,b", lr=0.01, steps=5, dtype=dtype)
+    assert training.verdict == "disagrees" and "0 of 5 steps" in str(training)
 
 
 def test_a_loss_is_a_single_number() -> None:
