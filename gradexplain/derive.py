@@ -52,7 +52,9 @@ def derive(
     >>> derivation.gradient["w"].symbolic, derivation.gradient["w"].autograd, derivation.verdict
     ('-2*x*(y - (w*x + b))', -8.0, 'agrees')
     """
-    return begin(expression, at, wrt=wrt, upstream=upstream, dtype=dtype, shape=shape, jacobian=jacobian, hessian=hessian)()
+    return begin(
+        expression, at, wrt=wrt, upstream=upstream, dtype=dtype, shape=shape, jacobian=jacobian, hessian=hessian
+    )()
 
 
 def begin(
@@ -152,7 +154,8 @@ def _tensor_problem(
         seed = read_tensor_upstream(upstream, dtype)
         own = seed.shape if isinstance(seed, Tensor) else ()
         if own != top:
-            raise OptionError(f"upstream has the shape {write_shape(own)}, and {names.of[graph.objective]} {write_shape(top)}",
+            what = names.of[graph.objective]
+            raise OptionError(f"upstream has the shape {write_shape(own)}, and {what} {write_shape(top)}",
                               hint="both must have the same shape")  # fmt: skip
     sources = _sources(graph, names, wrt)
     classes = check_classes(graph, names, {name: value for name, value in values.items() if isinstance(value, Tensor)})
@@ -169,7 +172,9 @@ def _tensor_problem(
     if top and seed is None and want != "jacobian":
         raise not_a_scalar(problem)
     if top and want == "hessian":
-        raise OptionError("a Hessian is that of a single number", hint="name sum(…) or mean(…) of it, or ask for --jacobian")
+        raise OptionError(
+            "a Hessian is that of a single number", hint="name sum(…) or mean(…) of it, or ask for --jacobian"
+        )
     if want and (computed := [names.of[j] for j in problem.sources if graph.nodes[j].rule != INPUT]):
         raise OptionError(f"the {want.title()} is taken by inputs, and {computed[0]} is computed")
     return problem

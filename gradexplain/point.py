@@ -11,9 +11,9 @@ from typing import Any
 
 from gradexplain.errors import FormulaError, OptionError, PointError
 from gradexplain.language.graph import Graph
-from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.numerals import write_number
 from gradexplain.language.parse import Assignment, parse_point
+from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.dtypes import DTYPES, round_to
 from gradexplain.records import maker
 from gradexplain.tensor_point import MAX_SHOWN, constant_tensor, shown_tensor, tensor_of
@@ -102,7 +102,7 @@ def _from_python(name: str, value: Any) -> Given:
         return value
     if isinstance(value, str):
         return _from_assignment(_parse_value(name, value))
-    if isinstance(value, (list, tuple, Tensor)) or getattr(value, "ndim", 0):
+    if isinstance(value, (list, tuple, Tensor)) or getattr(value, "ndim", False):
         tensor = tensor_of(name, value)
         return Given(shown_tensor(tensor), None, None, tensor)
     if not isinstance(value, (int, float)) and hasattr(value, "item"):

@@ -56,9 +56,6 @@ def _written(entry: Any) -> str:
 
 def constant_tensor(assignment: Assignment) -> Tensor:
     """The numbers of a value such as `[[1, 2], [1/3, sqrt(2)]]`, `eye(3)` or `zeros(2, 3)`. Raises PointError."""
-    from gradexplain.readings.arithmetic import to_float
-    from gradexplain.readings.exact import constant_value
-
     graph, place = assignment.graph, assignment.value
     assert isinstance(graph, TensorGraph)
     found: dict[int, list[float]] = {}
@@ -71,8 +68,7 @@ def constant_tensor(assignment: Assignment) -> Tensor:
         tensors = graph.tensors(node)
         if not shape:
             if i != place.node and not isinstance(node.value, Setting):
-                value = node.value
-                found[i] = [float(value) if isinstance(value, Fraction) and abs(value) <= _LARGEST else to_float(constant_value(graph, i))]
+                found[i] = [_number(graph, i)]
         elif node.rule == "stack" and graph.settings(node)["dim"] == 0:
             found[i] = [entry for j in tensors for entry in found[j]]
         elif node.rule in ("zeros", "ones"):
@@ -91,6 +87,17 @@ def constant_tensor(assignment: Assignment) -> Tensor:
     if not all(map(math.isfinite, numbers)):
         raise refuse(f"an element of {assignment.name.text} is not a finite number")
     return Tensor.flat(graph.shapes[place.node], numbers)  # type: ignore[arg-type]
+
+
+def _number(graph: TensorGraph, i: int) -> float:
+    value = graph.nodes[i].value
+    if isinstance(value, Fraction) and abs(value) <= _LARGEST:
+        return float(value)
+    # What is no plain number takes exact arithmetic, which others need not load.
+    from gradexplain.readings.arithmetic import to_float
+    from gradexplain.readings.exact import constant_value
+
+    return to_float(constant_value(graph, i))
 
 
 def read_shapes(shape: str | Sequence[str] | Mapping[str, Any] | None) -> dict[str, Shape]:
@@ -141,7 +148,13 @@ def _sizes(name: str, given: Any) -> Shape:
 def _split(part: str) -> list[str]:
     pieces = part.split("x")
     numbers = [piece.isdigit() for piece in pieces]
-    return pieces if len(pieces) > 1 and any(numbers) and all(number or piece.isidentifier() for number, piece in zip(numbers, pieces, strict=True)) else [part]
+    return (
+        pieces
+        if len(pieces) > 1
+        and any(numbers)
+        and all(number or piece.isidentifier() for number, piece in zip(numbers, pieces, strict=True))
+        else [part]
+    )
 
 
 def bind_sizes(shapes: Mapping[str, Shape], values: Mapping[str, Tensor | None]) -> dict[str, int]:

@@ -61,7 +61,15 @@ class Tensor:
     def packed(cls, plain: tuple[Any, ...]) -> Tensor:
         """The tensor from the plain data that another process sent (see `pack` in readings/torch_builder.py)."""
         shape, data, norm, low, high, corner_shape, corner = plain
-        return cls(tuple(shape), None if data is None else array("d", data), norm, low, high, tuple(corner_shape), tuple(corner))
+        return cls(
+            tuple(shape),
+            None if data is None else array("d", data),
+            norm,
+            low,
+            high,
+            tuple(corner_shape),
+            tuple(corner),
+        )
 
     @property
     def count(self) -> int:
@@ -74,7 +82,9 @@ class Tensor:
             return None
         flat: list[Any] = self.numbers.tolist()
         for size in self.shape[:0:-1]:
-            flat = [flat[i : i + size] for i in range(0, len(flat), size)] if size else [[]] * math.prod(self.shape[:-1])
+            flat = (
+                [flat[i : i + size] for i in range(0, len(flat), size)] if size else [[]] * math.prod(self.shape[:-1])
+            )
         return flat
 
     def elements(self) -> Iterator[tuple[tuple[int, ...], float]]:

@@ -1,4 +1,4 @@
-"""Jacobians and Hessians as formulas: a vector-Jacobian product with a symbol for the vector, and what stands before it."""
+"""Jacobians and Hessians as formulas: a vector-Jacobian product with a symbolic vector, and what stands before it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def matrix(graph: TensorGraph, product: int | None, g: int, names: Mapping[int, 
 
 
 def _factor(algebra: TensorAlgebra, node: int, g: int) -> int | None:
-    """The matrix M in `node` = M @ g (a number where both are numbers), UNIT where it is g itself, None where it is none."""
+    """The matrix M in `node` = M @ g (a number where both are), UNIT where it is g itself, None where there is none."""
     graph = algebra.graph
     if node == g:
         return UNIT
@@ -85,7 +85,7 @@ def _factor(algebra: TensorAlgebra, node: int, g: int) -> int | None:
     vector = len(graph.shapes[g]) == 1
     if rule in ("add", "sub") and node not in algebra.atoms:
         sides = [_factor(algebra, side, g) for side in inputs]
-        if None in sides or UNIT in sides and vector and any(len(graph.shapes[side]) != 1 for side in inputs):
+        if None in sides or (UNIT in sides and vector and any(len(graph.shapes[side]) != 1 for side in inputs)):
             return None
         one, other = (_solid(algebra, side, g) for side in sides)  # type: ignore[arg-type]
         return algebra.apply(rule, one, other)
@@ -98,7 +98,10 @@ def _factor(algebra: TensorAlgebra, node: int, g: int) -> int | None:
     rest = algebra.build(number, {other: power for other, power in factors.items() if other != base})
     inner: int | None = UNIT
     if base != g:
-        rule, (left, right) = graph.nodes[base].rule, graph.nodes[base].inputs[:2] if len(graph.nodes[base].inputs) > 1 else (base, base)
+        rule, (left, right) = (
+            graph.nodes[base].rule,
+            graph.nodes[base].inputs[:2] if len(graph.nodes[base].inputs) > 1 else (base, base),
+        )
         if rule == "vecmat":
             left, right = algebra.turned(right), left
         if rule not in ("matvec", "vecmat") or depends[left]:
@@ -150,7 +153,7 @@ def _short(graph: TensorGraph, node: int, names: Mapping[int, str]) -> str | Non
 
 
 def hessian_blocks(problem: TensorProblem, forms: Mapping[int, int | None]) -> dict[str, str]:
-    """The second derivatives as formulas, by pairs of inputs "a,b", each where it is short and of a form as in `matrix`."""
+    """The second derivatives as formulas, by pairs of inputs "a,b", each where it is short and as in `matrix`."""
     graph, names, found = problem.graph, problem.names, {}
     objective = graph.objective
     for k, i in enumerate(problem.sources):

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradexplain.explain.chains import Chains
-from gradexplain.explain.notes import closed_form_source, listed
+from gradexplain.explain.notes import closed_form_source
 from gradexplain.explain.second_order import SecondForms
 from gradexplain.explain.tensor_matrices import Second
+from gradexplain.explain.tensor_notes import tensor_notes
 from gradexplain.explain.tensor_problem import TensorProblem, Texts
 from gradexplain.language.backward import Walk, reverse
 from gradexplain.language.graph import INPUT
@@ -53,18 +54,16 @@ def value_of(plain: Any) -> Value | Tensor:
     return Tensor.packed(plain) if isinstance(plain, tuple) else plain
 
 
-def build(
-    problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]
-) -> Derivation:
+def build(problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]) -> Derivation:
     """The record. `texts` are the closed forms by source, `formulas` those of Jacobians and Hessians; `found` is the
     answer of PyTorch, empty without it."""
-    return _Build(problem, texts, formulas, found).derivation()
+    return Build(problem, texts, formulas, found).derivation()
 
 
-class _Build:
-    def __init__(
-        self, problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]
-    ) -> None:
+class Build:
+    """Puts PyTorch's numbers, the closed forms and the verdicts together, row by row."""
+
+    def __init__(self, problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]) -> None:
         self.problem, self.texts, self.formulas = problem, texts, formulas
         self.graph, self.names = problem.graph, problem.names
         self.refused, self.refused_at = str(found.get("error", "")), found.get("node")
@@ -142,12 +141,12 @@ class _Build:
         made: Derivation = kind(
             **matrices,
             source=problem.source,
-            statements=closed_form_source(problem),  # type: ignore[arg-type]
+            statements=closed_form_source(problem),
             objective=names.of[graph.objective],
             dtype=problem.dtype,
-            upstream=self.upstream(),  # type: ignore[arg-type]
+            upstream=self.upstream(),
             verdict=max(verdicts, key=VERDICTS.index),
-            notes=(*problem.notes, *self.notes()),
+            notes=(*problem.notes, *tensor_notes(self)),
             inputs={names.of[i]: Input(value_of(values.get(i)), self.shape(i)) for i in graph.inputs},  # type: ignore[arg-type]
             missing=tuple(problem.missing),
             point={name: given.text for name, given in problem.point.items() if name in problem.shapes},
@@ -162,7 +161,11 @@ class _Build:
         if not self.problem.want:
             return {}
         second = Second(self.problem, self.found, self.formulas)
-        return {"jacobian": None, "hessian": None, self.problem.want: second.jacobians() if self.problem.want == "jacobian" else second.hessian()}
+        return {
+            "jacobian": None,
+            "hessian": None,
+            self.problem.want: second.jacobians() if self.problem.want == "jacobian" else second.hessian(),
+        }
 
     def upstream(self) -> Value | Tensor:
         if self.problem.upstream is None:
@@ -174,7 +177,9 @@ class _Build:
         """The shape of a node in numbers."""
         sizes = self.graph.sizes
         return tuple(
-            size if isinstance(size, int) else math.prod(int(part) if part.isdigit() else sizes[part] for part in size.split("*"))
+            size
+            if isinstance(size, int)
+            else math.prod(int(part) if part.isdigit() else sizes[part] for part in size.split("*"))
             for size in self.graph.shapes[i]
         )
 
@@ -218,46 +223,18 @@ class _Build:
         visible = set(graph.names) if named_on_the_way else set(problem.names.of)
         chains = Chains(self.walk, self.names.of, visible, problem.sources, graph.objective)
         total, autograd, error, _, _ = self.rows.get(j, (None, None, None, "", ()))
-        verdict = self.verdicts.get(j, "agrees" if self.rows else "undefined" if self.refused_at is not None else "unverified")
+        verdict = self.verdicts.get(
+            j, "agrees" if self.rows else "undefined" if self.refused_at is not None else "unverified"
+        )
         if j not in self.rows and self.rows:
             zeros = Tensor.of(_zeros(self.shape(j))) if self.shape(j) else 0.0
             total, autograd, error = zeros, zeros, 0.0
         small = text is not None and len(text) <= MAX_TYPESET
         return Gradient(
-            problem.partial(j), chains.text(j), (), text, None, None, value_of(total), value_of(autograd), error, verdict,  # type: ignore[arg-type]
+            problem.partial(j), chains.text(j), (), text, None, None,
+            value_of(total), value_of(autograd), error, verdict,  # type: ignore[arg-type]
             None, self.began.get(j), write(graph, root, problem.named, MATHML) if small and root is not None else None,
         )  # fmt: skip
-
-    def notes(self) -> list[str]:
-        """Remarks on the derivation as a whole."""
-        problem, notes = self.problem, []
-        if self.refused and self.refused_at in self.names.of:
-            at = self.names.expression(self.refused_at)  # type: ignore[arg-type]
-            notes.append(f"{at} does not exist here, and PyTorch refuses it: {self.refused}")
-        elif self.refused:
-            notes.append(f"PyTorch refused: {self.refused}")
-        elif not self.found:
-            notes.append("PyTorch is not installed, so autograd's column is empty; install it with pip install torch")
-        elif problem.missing:
-            has = "has no value" if len(problem.missing) == 1 else "have no values"
-            notes.append(f"{listed(problem.missing)} {has}: random numbers stand in for them, to check the formulas")
-        if self.graph.sizes:
-            sizes = ", ".join(f"{name} = {number}" for name, number in self.graph.sizes.items())
-            notes.append(f"checked with {sizes}")
-        unreached = [self.names.of[j] for j in problem.sources if j not in self.walk.totals]
-        if unreached:
-            reach = "does" if len(unreached) == 1 else "do"
-            notes.append(f"nothing flows from {self.names.of[self.graph.objective]} back to {listed(unreached)}, which {reach} "
-                         "not influence it smoothly: the gradient is 0, and PyTorch leaves .grad None")  # fmt: skip
-        for j in problem.sources:
-            began = self.began.get(j)
-            if self.verdicts.get(j) == "convention" and began is not None:
-                notes.append(f"{problem.partial(j)}: {began.reason}")
-        long = [j for j in problem.sources if self.form(j)[1] is None]
-        if long:
-            notes.append(f"the closed form of {listed(long, problem.partial)} is too long to write out, or was not confirmed "
-                         "at numbers; the chain stands for it")  # fmt: skip
-        return list(dict.fromkeys(notes))
 
 
 def _is_finite(plain: Any) -> bool:

@@ -27,13 +27,12 @@ def exactly(problem: TensorProblem) -> ExactTensors | None:
     given = {}
     for i in graph.inputs:
         value = problem.values[problem.names.of[i]]
-        numbers = (value.numbers or ()) if isinstance(value, Tensor) else [value]
-        held = [round_to(number, problem.dtype) for number in numbers]
+        held = [round_to(number, problem.dtype) for number in _numbers(value, 1)]
         given[i] = array_of(value.shape if isinstance(value, Tensor) else (), held)
     upstream = problem.upstream
     shape = tuple(size if isinstance(size, int) else graph.sizes[size] for size in graph.shapes[graph.objective])
-    numbers = [1.0] * math.prod(shape) if upstream is None else upstream.numbers if isinstance(upstream, Tensor) else [upstream]
-    seed = array_of(shape, [round_to(number, problem.dtype) for number in numbers or ()])
+    numbers = [1.0] * math.prod(shape) if upstream is None else list(_numbers(upstream, 1))
+    seed = array_of(shape, [round_to(number, problem.dtype) for number in numbers])
     return run(graph, problem.sources, given, seed)
 
 

@@ -28,7 +28,9 @@ class Second:
     def _size(self, i: int) -> tuple[int, ...]:
         sizes = self.problem.graph.sizes
         return tuple(
-            size if isinstance(size, int) else math.prod(int(part) if part.isdigit() else sizes[part] for part in size.split("*"))
+            size
+            if isinstance(size, int)
+            else math.prod(int(part) if part.isdigit() else sizes[part] for part in size.split("*"))
             for size in self.problem.graph.shapes[i]
         )
 
@@ -112,7 +114,9 @@ def meaning(eigenvalues: Sequence[float], gradient: float) -> str:
     some = f"{zero} of {len(eigenvalues)} eigenvalues {'is' if zero == 1 else 'are'} 0, the others {sign}"
     which = some if zero else f"all eigenvalues are {sign}"
     if critical:
-        return f"{which} and the gradient is 0: " + (f"a {extreme}, unless higher derivatives say otherwise" if zero else f"a {extreme}")
+        return f"{which} and the gradient is 0: " + (
+            f"a {extreme}, unless higher derivatives say otherwise" if zero else f"a {extreme}"
+        )
     return f"{which}: the function curves {way} in " + ("all other directions" if zero else "every direction")
 
 

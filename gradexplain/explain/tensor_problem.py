@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradexplain.errors import FormulaError, GradexplainError, PointError
-from gradexplain.explain.notes import closed_form_source
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.explain.tensor_names import TensorNames
 from gradexplain.language.graph import INPUT
@@ -105,15 +104,23 @@ def check_classes(graph: TensorGraph, names: TensorNames, values: Mapping[str, T
             found[j] = found.get(j, True) and classes
             if classes and graph.nodes[j].rule == INPUT and names.of[j] in values:
                 scores = graph.shapes[node.inputs[0]]
-                count = graph.settings(node)["num_classes"] if node.rule == "one_hot" else scores[1 if len(scores) > 1 else 0]
+                count = (
+                    graph.settings(node)["num_classes"]
+                    if node.rule == "one_hot"
+                    else scores[1 if len(scores) > 1 else 0]
+                )
                 _check_classes(names.of[j], values[names.of[j]], count)
     return [names.of[j] for j in graph.inputs if found.get(j)]
 
 
 def _check_classes(name: str, tensor: Tensor, count: int | str) -> None:
-    wrong = next((x for x in tensor.numbers or () if x != int(x) or x < 0 or (isinstance(count, int) and x >= count)), None)
+    wrong = next(
+        (x for x in tensor.numbers or () if x != int(x) or x < 0 or (isinstance(count, int) and x >= count)), None
+    )
     if wrong is not None:
-        raise PointError(f"{name} has {wrong:g}, which is no class", hint=f"the classes are the whole numbers from 0 to {count} - 1")
+        raise PointError(
+            f"{name} has {wrong:g}, which is no class", hint=f"the classes are the whole numbers from 0 to {count} - 1"
+        )
 
 
 def not_a_scalar(problem: TensorProblem) -> GradexplainError:
@@ -154,7 +161,7 @@ def _gradients(problem: TensorProblem, top: int) -> list[str]:
 
 
 class Texts:
-    """The closed forms by source, as nodes and as text: first in general, then with the exceptions for single values."""
+    """The closed forms by source, as nodes and as text: the general one, then one with exceptions for values."""
 
     def __init__(self, graph: TensorGraph, named: Mapping[int, str], forms: Sequence[Mapping[int, int | None]]) -> None:
         self.roots: dict[int, list[int]] = {}
@@ -177,11 +184,12 @@ def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:
         TORCH.start()
     forms = [tensor_forms(graph, problem.sources, problem.seed(), generic) for generic in (True, False)]
     texts = Texts(graph, problem.named, forms)
-    statements = "\n".join(closed_form_source(problem))
+    from gradexplain.explain.notes import closed_form_source
     from gradexplain.explain.second_order import second_forms
     from gradexplain.explain.tensor_build import build
     from gradexplain.explain.tensor_exact import exactly, with_exact
 
+    statements = "\n".join(closed_form_source(problem))
     formulas = second_forms(problem, texts.first())
     asked = _ask(problem, texts, statements, formulas.matrices) if with_torch else None
 
@@ -194,9 +202,7 @@ def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:
     return finish
 
 
-def _ask(
-    problem: TensorProblem, texts: Texts, statements: str, matrices: Mapping[str, str]
-) -> Asked:
+def _ask(problem: TensorProblem, texts: Texts, statements: str, matrices: Mapping[str, str]) -> Asked:
     values = {name: _data(problem.values.get(name)) for name in problem.shapes}
     upstream = problem.upstream
     shape = upstream.shape if isinstance(upstream, Tensor) else ()

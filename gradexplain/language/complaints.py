@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradexplain.errors import FormulaError
+from gradexplain.language.graph import Graph
 from gradexplain.language.rules import OPERATORS
-from gradexplain.language.tokens import END, LINE_END, Token
+from gradexplain.language.tokens import END, LINE_END, WORDS, Token
 
 TENSORS = "an index is written x[0], x[:, 1] or x[1:3], a list [1, 2], and a matrix product A @ B"
 NOT_HERE = {
@@ -64,3 +65,16 @@ def missing_operator(text: str, before: Token, token: Token) -> FormulaError:
     else:
         hint = f"write an operator between {left} and {right}"
     return FormulaError(f"there is no operator before {right}", text, start, token.end, hint)
+
+
+def refuse_name(text: str, graph: Graph, token: Token) -> None:
+    """Refuse a name that is no variable: a word of Python that only a setting can be, and what is no number.
+
+    Raises FormulaError.
+    """
+    name, place = token.text, (token.start, token.end)
+    if name in WORDS and not graph.is_template:
+        message = f"{name} is a word of Python and cannot be a name here"
+        raise FormulaError(message, text, *place, f"call it {name}_")
+    if name.lower() in ("nan", "inf", "infinity"):
+        raise FormulaError(f"{name} is not a number that a gradient can be taken at", text, *place)

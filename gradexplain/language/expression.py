@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from gradexplain.errors import FormulaError, LimitError
-from gradexplain.language.complaints import TENSORS, foreign, missing_operator, nothing_here
+from gradexplain.language.complaints import TENSORS, foreign, missing_operator, nothing_here, refuse_name
 from gradexplain.language.functions import COMPARISONS, MODULES, Call, Value, is_number, resolve_call
 from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.numerals import read_number
 from gradexplain.language.rules import OPERATORS
 from gradexplain.language.text import PRECEDENCE
-from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, WORDS, Token, check_operations, tokenize
+from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, Token, check_operations, tokenize
 
 MAX_DEPTH = 20_000
 # How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.
@@ -228,10 +228,7 @@ class ExpressionParser:
         if name not in self.given:
             if name in SYMBOLIC_CONSTANTS or name == "π":
                 return self.graph.constant("pi" if name == "π" else name)
-            if name in WORDS and not self.graph.is_template:
-                raise self.error(f"{name} is a word of Python and cannot be a name here", token, f"call it {name}_")
-            if name.lower() in ("nan", "inf", "infinity"):
-                raise self.error(f"{name} is not a number that a gradient can be taken at", token)
+            refuse_name(self.text, self.graph, token)
         self.first_use.setdefault(name, token)
         return self.graph.input(name)
 

@@ -19,7 +19,7 @@ from gradexplain.language.tokens import END, LINE_END, MAX_CHARACTERS, NAME, SYM
 # Functions that only a formula on tensors calls, and what it has besides.
 _FUNCTIONS = frozenset((*TENSOR_RULES, *TENSOR_ALIASES, *TENSOR_FUNCTIONS)) - {"max", "min"}
 _NAME_AT_END = re.compile(r"[^\W\d]\w*\s*\Z")
-_MARKS = ("@", "[", ".T", ".mT", ".H", "nn.")
+_MARKS = ("@", "[", "]", ".T", ".mT", ".H", "nn.")
 _LONGEST = 60
 
 
@@ -35,7 +35,9 @@ def may_be_tensors(text: str) -> bool:
     return any((found := _NAME_AT_END.search(end)) is not None and found.group().strip() in _FUNCTIONS for end in ends)
 
 
-def parse(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = MappingProxyType({}), tensors: bool = False) -> Graph:
+def parse(
+    text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = MappingProxyType({}), tensors: bool = False
+) -> Graph:
     """The graph of a formula: statements `name = expression` with `;` or line ends between, the last is the objective.
 
     `given` holds the names that have a value, so that `e` and `pi` can be variables. `shapes` are those of the inputs
@@ -72,9 +74,7 @@ def parse(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = 
     return graph
 
 
-def _parser(
-    text: str, given: Collection[str], shapes: Mapping[str, Shape], tensors: bool = False
-) -> ExpressionParser:
+def _parser(text: str, given: Collection[str], shapes: Mapping[str, Shape], tensors: bool = False) -> ExpressionParser:
     if tensors or any(shapes.values()) or (len(text) <= MAX_CHARACTERS and may_be_tensors(text)):
         from gradexplain.language.tensor_graph import TensorGraph
         from gradexplain.language.tensor_parser import TensorParser

@@ -1,4 +1,4 @@
-"""The graph of a formula on tensors: as for single numbers, with a shape for every node and settings among the inputs."""
+"""The graph of a formula on tensors: as for single numbers, with shapes for the nodes and settings among the inputs."""
 
 from __future__ import annotations
 

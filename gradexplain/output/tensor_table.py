@@ -1,4 +1,4 @@
-"""The forward and backward pass of a formula on tensors as tables: shapes, blocks of numbers, vector-Jacobian products."""
+"""The forward and backward pass on tensors as tables: shapes, blocks of numbers, vector-Jacobian products."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradexplain.records import BackwardRow, Contribution, Derivation
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-LAYOUT = "Each gradient has the shape of its variable; g is the upstream gradient, that of the node on the left of the chain."
+LAYOUT = "Each gradient has the shape of its variable; g is the upstream gradient, of the node on the chain's left."
 HEADINGS = ("partial", "shape", "chain rule", "rule", "vector-Jacobian product", "value", "autograd", "verdict")
 RIGHT = frozenset((5, 6))
 # One line of the backward pass: all columns but the last two, which only the row of the sum has.
@@ -72,7 +72,9 @@ def _backward(derivation: Derivation, width: int) -> list[RenderableType]:
     if sum(needs) + 12 + 2 * len(HEADINGS) <= width:
         grid = table(*[(heading, "right" if k in RIGHT else "left") for k, heading in enumerate(HEADINGS)])
         for line, verdict in lines:
-            grid.add_row(*[_numbers(cell) if k in RIGHT else text(cell) for k, cell in enumerate(line)], verdict_cell(verdict))
+            grid.add_row(
+                *[_numbers(cell) if k in RIGHT else text(cell) for k, cell in enumerate(line)], verdict_cell(verdict)
+            )
         return [title, legend, grid, text("")]
     return [title, legend, *_stacked(lines), text("")]
 

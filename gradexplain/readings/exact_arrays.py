@@ -1,4 +1,4 @@
-"""Arrays of exact numbers: a shape and its elements in order, with what the rules for tensors do to axes and matrices."""
+"""Arrays of exact numbers: a shape and its elements in order, and what rules for tensors do to axes and matrices."""
 
 from __future__ import annotations
 
@@ -48,10 +48,7 @@ def indices(shape: Sequence[int]) -> Iterable[tuple[int, ...]]:
 
 
 def _strides(shape: Sequence[int]) -> list[int]:
-    found: list[int] = []
-    for k in range(len(shape)):
-        found.append(math.prod(shape[k + 1 :]))
-    return found
+    return [math.prod(shape[k + 1 :]) for k in range(len(shape))]
 
 
 def taken(array: Array, shape: tuple[int, ...], place: Callable[[tuple[int, ...]], tuple[int, ...]]) -> Array:

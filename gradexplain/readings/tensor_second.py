@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradexplain.language.backward import reverse
 from gradexplain.language.parse import parse
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.torch_builder import TensorReading, TorchBuilder
 
+if TYPE_CHECKING:
+    from gradexplain.readings.tensor_witness import TensorRun
+
 # Rows times elements of a Jacobian, and the elements of a Hessian's inputs.
 MAX_ENTRIES = 1_000_000
 MAX_ELEMENTS = 300
 
 
-def jacobian(builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], values: Sequence[Any]) -> dict[int, Any]:
+def jacobian(
+    builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], values: Sequence[Any]
+) -> dict[int, Any]:
     """The Jacobian by each source, shaped as the objective and then the source; `values` are those of all nodes."""
     torch, top = builder.torch, graph.objective
     objective = builder.table.tensor(values[top])
@@ -28,7 +33,9 @@ def jacobian(builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], 
             total = walk.totals.get(j)
             rows[j].append(torch.zeros_like(values[j]) if total is None else total)
     return {
-        j: torch.stack(found).reshape(*objective.shape, *values[j].shape) if found else torch.zeros(*objective.shape, *values[j].shape)
+        j: torch.stack(found).reshape(*objective.shape, *values[j].shape)
+        if found
+        else torch.zeros(*objective.shape, *values[j].shape)
         for j, found in rows.items()
     }
 
@@ -46,7 +53,9 @@ def jacobian_of_torch(
 
 def _function(builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Any]) -> Any:
     def call(*arguments: Any) -> Any:
-        return builder.forward(graph, {**given, **dict(zip(sources, arguments, strict=True))}, graph.objective)[graph.objective]
+        return builder.forward(graph, {**given, **dict(zip(sources, arguments, strict=True))}, graph.objective)[
+            graph.objective
+        ]
 
     return call
 
@@ -82,12 +91,17 @@ def hessian(
             seed = torch.tensor(1.0, dtype=value.dtype)
             totals = reverse(graph, sources, TensorReading(builder, graph, values, seed), keep=False).totals
             parts = [totals.get(places.get(other, -1)) for other in names]
-            row = [torch.zeros_like(given[other]) if part is None else part for other, part in zip(names, parts, strict=True)]
+            row = [
+                torch.zeros_like(given[other]) if part is None else part
+                for other, part in zip(names, parts, strict=True)
+            ]
             rows.append(torch.cat([part.reshape(-1) for part in row]))
     return torch.stack(rows)
 
 
-def hessian_of_torch(builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Any]) -> Any:
+def hessian_of_torch(
+    builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Any]
+) -> Any:
     """The same by torch.func.hessian, over one vector of all elements."""
     torch = builder.torch
     sizes = [given[j].numel() for j in sources]
@@ -103,3 +117,44 @@ def hessian_of_torch(builder: TorchBuilder, graph: TensorGraph, sources: Sequenc
         except (RuntimeError, NotImplementedError):
             # Some operations have no forward mode.
             return torch.func.jacrev(torch.func.jacrev(flat))(start)
+
+
+def jacobians(run: TensorRun, given: Mapping[int, Any], values: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
+    """The Jacobians by source as plain data, and as tensors by name."""
+    sources, pack = run.asked.sources, run.exact.pack
+    rows = run.exact.table.tensor(values[run.graph.objective]).numel()
+    if rows * max((given[j].numel() for j in sources), default=0) > MAX_ENTRIES:
+        raise ValueError(f"a Jacobian of more than {MAX_ENTRIES:,} entries is not computed")
+    own = jacobian(run.exact, run.graph, sources, values)
+    other = jacobian_of_torch(run.exact, run.graph, sources, given)
+    found = {j: (pack(own[j]), pack(other[j]), *run.compare(own[j], other[j])) for j in sources}
+    return found, {run.names[j]: own[j] for j in sources}
+
+
+def hessians(run: TensorRun, given: Mapping[int, Any], values: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
+    """The Hessian as plain data, and its blocks by pairs of names."""
+    torch, sources, asked = run.torch, run.asked.sources, run.asked
+    count = sum(given[j].numel() for j in sources)
+    if count > MAX_ELEMENTS:
+        raise ValueError(f"a Hessian over {count:,} elements is not computed, but up to {MAX_ELEMENTS}")
+    names = [run.names[j] for j in sources]
+    other = hessian_of_torch(run.exact, run.graph, sources, given)
+    own = other
+    if all(j in asked.forms for j in sources):
+        forms = {run.names[j]: asked.forms[j][-1] for j in sources}
+        shapes = {name: asked.shapes[name] for name in run.names.values()}
+        own = hessian(
+            run.exact, asked.statements, names, shapes, forms, {run.names[i]: value for i, value in given.items()}
+        )
+    finite = bool(torch.isfinite(own).all())
+    eigenvalues = torch.linalg.eigvalsh((own + own.T) / 2).tolist() if finite else []
+    error, verdict = run.compare(own, other)
+    ends = [0]
+    for j in sources:
+        ends.append(ends[-1] + given[j].numel())
+    blocks = {
+        f"{run.names[i]},{run.names[j]}": own[ends[k] : ends[k + 1], ends[m] : ends[m + 1]].reshape(
+            (*given[i].shape, *given[j].shape))
+        for k, i in enumerate(sources) for m, j in enumerate(sources)
+    }  # fmt: skip
+    return (run.exact.pack(own), run.exact.pack(other), error, verdict, eigenvalues), blocks

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gradexplain.language.backward import Walk, reverse
-from gradexplain.language.graph import INPUT
 from gradexplain.language.parse import parse
 from gradexplain.language.pullbacks import Pullback
 from gradexplain.language.rules import RULES
@@ -18,19 +18,11 @@ from gradexplain.language.shapes import Shape
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.readings.dtypes import DTYPES
-from gradexplain.readings.tensor_second import (
-    MAX_ELEMENTS,
-    MAX_ENTRIES,
-    hessian,
-    hessian_of_torch,
-    jacobian,
-    jacobian_of_torch,
-)
+from gradexplain.readings.tensor_compare import compare, equal, is_finite, random_tensor
+from gradexplain.readings.tensor_second import hessians, jacobians
 from gradexplain.readings.torch_builder import Refused, TensorReading, TorchBuilder
 
 TRIALS = 6
-# From this relative error on a difference is no loss of digits but a disagreement.
-WRONG = 1e-3
 
 
 class Asked(NamedTuple):
@@ -39,8 +31,9 @@ class Asked(NamedTuple):
     `shapes` are those of the inputs by name, `sizes` the numbers of named sizes; `values` the bytes of float64 numbers
     by input, None for one that has no value and gets random ones; `sources` the nodes whose gradients are wanted;
     `upstream` is None for 1, or the shape and the bytes of the upstream gradient; `forms` are closed forms of
-    gradients by source, as texts of which the first is taken that has the right numbers; `want` is `jacobian`, `hessian` or empty, and
-    `statements` the formula with a name for its objective; `matrices` are formulas of Jacobians and blocks of a Hessian.
+    gradients by source, as texts of which the first is taken that has the right numbers; `want` is `jacobian`,
+    `hessian` or empty, and `statements` the formula with a name for its objective; `matrices` are formulas of
+    Jacobians and of blocks of a Hessian.
     """
 
     source: str
@@ -54,7 +47,7 @@ class Asked(NamedTuple):
     forms: dict[int, list[str]]
     want: str = ""
     statements: str = ""
-    matrices: dict[str, str] = {}
+    matrices: Mapping[str, str] = MappingProxyType({})
 
 
 def answers(payload: tuple[Any, ...]) -> Iterable[Any]:
@@ -94,9 +87,13 @@ class TensorRun:
         for i, name in self.names.items():
             data, shape = self.asked.values.get(name), self._shape(name)
             if data is None:
-                value = _random(torch, shape, generator, trial)
+                value = random_tensor(torch, shape, generator, trial)
             else:
-                value = torch.frombuffer(bytearray(data), dtype=torch.float64).clone() if data else torch.zeros(0, dtype=torch.float64)
+                value = (
+                    torch.frombuffer(bytearray(data), dtype=torch.float64).clone()
+                    if data
+                    else torch.zeros(0, dtype=torch.float64)
+                )
                 value = value.reshape(shape)
             found[i] = value.to(self.dtype).to(torch.float64)
         return found
@@ -127,64 +124,36 @@ class TensorRun:
             seed = self._seed(values[top])
             walk = reverse(graph, self.asked.sources, TensorReading(self.exact, graph, values, seed))
         wanted = [j for j in walk.order if getattr(witness[j], "requires_grad", False)]
-        wanted += [j for j in self.asked.sources if j not in walk.totals and getattr(witness[j], "requires_grad", False)]
+        wanted += [
+            j for j in self.asked.sources if j not in walk.totals and getattr(witness[j], "requires_grad", False)
+        ]
         gradients = self._autograd(witness, wanted, seed)
         with torch.no_grad():
             kinks = self.kinks(values, walk)
             holds = {j: self.holds(j, texts, values, walk) for j, texts in self.asked.forms.items()}
             found = {**self._packed(values, witness, walk, gradients, kinks), "holds": holds}
-            second = {"jacobian": self._jacobian, "hessian": self._hessian}.get(self.asked.want)
+            second = {"jacobian": jacobians, "hessian": hessians}.get(self.asked.want)
             if second is None:
                 return found
-            result, matrices = second(given, values)
-            holds = {
-                key: self._equal(self._form(text, values), matrices[key]) for key, text in self.asked.matrices.items()
+            result, matrices = second(self, given, values)
+            confirmed = {
+                key: equal(self.torch, self._form(text, values), matrices[key])
+                for key, text in self.asked.matrices.items()
             }
-            return {**found, self.asked.want: result, "matrices_hold": holds}
-
-    def _jacobian(self, given: Mapping[int, Any], values: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
-        """The Jacobians by source as plain data, and as tensors by name."""
-        sources, pack = self.asked.sources, self.exact.pack
-        rows = self.exact.table.tensor(values[self.graph.objective]).numel()
-        if rows * max((given[j].numel() for j in sources), default=0) > MAX_ENTRIES:
-            raise ValueError(f"a Jacobian of more than {MAX_ENTRIES:,} entries is not computed")
-        own = jacobian(self.exact, self.graph, sources, values)
-        other = jacobian_of_torch(self.exact, self.graph, sources, given)
-        found = {j: (pack(own[j]), pack(other[j]), *self.compare(own[j], other[j])) for j in sources}
-        return found, {self.names[j]: own[j] for j in sources}
-
-    def _hessian(self, given: Mapping[int, Any], values: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
-        """The Hessian as plain data, and its blocks by pairs of names."""
-        torch, sources, asked = self.torch, self.asked.sources, self.asked
-        count = sum(given[j].numel() for j in sources)
-        if count > MAX_ELEMENTS:
-            raise ValueError(f"a Hessian over {count:,} elements is not computed, but up to {MAX_ELEMENTS}")
-        names = [self.names[j] for j in sources]
-        other = hessian_of_torch(self.exact, self.graph, sources, given)
-        own = other
-        if all(j in asked.forms for j in sources):
-            forms = {self.names[j]: asked.forms[j][-1] for j in sources}
-            shapes = {name: asked.shapes[name] for name in self.names.values()}
-            own = hessian(self.exact, asked.statements, names, shapes, forms, {self.names[i]: value for i, value in given.items()})
-        finite = bool(torch.isfinite(own).all())
-        eigenvalues = torch.linalg.eigvalsh((own + own.T) / 2).tolist() if finite else []
-        error, verdict = self.compare(own, other)
-        ends = [0]
-        for j in sources:
-            ends.append(ends[-1] + given[j].numel())
-        blocks = {
-            f"{self.names[i]},{self.names[j]}": own[ends[k] : ends[k + 1], ends[m] : ends[m + 1]].reshape(
-                (*given[i].shape, *given[j].shape))
-            for k, i in enumerate(sources) for m, j in enumerate(sources)
-        }  # fmt: skip
-        return (self.exact.pack(own), self.exact.pack(other), error, verdict, eigenvalues), blocks
+            return {**found, self.asked.want: result, "matrices_hold": confirmed}
 
     def _seed(self, objective: Any) -> Any:
         torch = self.torch
         if self.asked.upstream is None:
             return torch.ones_like(self.exact.table.tensor(objective))
         shape, data = self.asked.upstream
-        return torch.frombuffer(bytearray(data), dtype=torch.float64).clone().reshape(shape).to(self.dtype).to(torch.float64)
+        return (
+            torch.frombuffer(bytearray(data), dtype=torch.float64)
+            .clone()
+            .reshape(shape)
+            .to(self.dtype)
+            .to(torch.float64)
+        )
 
     def _autograd(self, witness: Sequence[Any], wanted: Sequence[int], seed: Any) -> dict[int, Any]:
         objective = witness[self.graph.objective]
@@ -192,7 +161,9 @@ class TensorRun:
             return {}
         # With an explicit seed PyTorch imports SymPy to compare two shapes, which takes longer than all the rest.
         plain = self.asked.upstream is None and not objective.dim()
-        found = self.torch.autograd.grad(objective, [witness[j] for j in wanted], None if plain else seed.to(objective.dtype), allow_unused=True)
+        found = self.torch.autograd.grad(
+            objective, [witness[j] for j in wanted], None if plain else seed.to(objective.dtype), allow_unused=True
+        )
         return {j: value for j, value in zip(wanted, found, strict=True) if value is not None}
 
     def kinks(self, values: Sequence[Any], walk: Walk[Any]) -> dict[int, int]:
@@ -223,14 +194,20 @@ class TensorRun:
         return found
 
     def _packed(
-        self, values: Sequence[Any], witness: Sequence[Any], walk: Walk[Any], gradients: Mapping[int, Any], kinks: Mapping[int, int]
+        self,
+        values: Sequence[Any],
+        witness: Sequence[Any],
+        walk: Walk[Any],
+        gradients: Mapping[int, Any],
+        kinks: Mapping[int, int],
     ) -> dict[str, Any]:
         pack = self.exact.pack
         rows = {}
         for j in walk.order:
             compared = self.compare(walk.totals[j], gradients.get(j))
             steps = [
-                (step.through, step.slot, pack(step.upstream), pack(step.local), pack(step.value)) for step in walk.steps[j]
+                (step.through, step.slot, pack(step.upstream), pack(step.local), pack(step.value))
+                for step in walk.steps[j]
             ]
             rows[j] = (pack(walk.totals[j]), pack(gradients.get(j)), *compared, steps)
         shown = [i for i, value in enumerate(values) if value is not None]
@@ -240,7 +217,7 @@ class TensorRun:
             "rows": rows,
             "order": list(walk.order),
             "kinks": dict(kinks),
-            "finite": all(math.isfinite(row[2]) for row in rows.values()) and _finite(values[self.graph.objective]),
+            "finite": all(math.isfinite(row[2]) for row in rows.values()) and is_finite(values[self.graph.objective]),
             "upstream": pack(self._seed(values[self.graph.objective])),
         }
 
@@ -250,8 +227,10 @@ class TensorRun:
         known = {**{i: name for i, name in graph.names.items() if i != graph.objective}, **self.names}
         shapes = {name: graph.shapes[i] for i, name in known.items()}
         # A form without a variable is a formula as well: one is named, and thrown away.
-        first = next(iter(self.names.values()))
-        form = parse(f"{first}_ = {first}; {text}", list(known.values()), shapes, tensors=True)
+        first = spare = next(iter(self.names.values()))
+        while spare in shapes or spare in text:
+            spare += "_"
+        form = parse(f"{spare} = {first}; {text}", list(known.values()), shapes, tensors=True)
         assert isinstance(form, TensorGraph)
         form.sizes.update(self.asked.sizes)
         by_name = {name: i for i, name in known.items()}
@@ -265,58 +244,15 @@ class TensorRun:
                 value = self._form(text, values)
             except RuntimeError:
                 continue
-            total = walk.totals.get(j)
-            if self._equal(value, self.torch.zeros_like(value) if total is None else self.exact.table.tensor(total)):
+            total = walk.totals.get(j, 0.0)
+            if equal(self.torch, value, self.exact.table.tensor(total).expand_as(value)):
                 return k
         return -1
 
-    def _equal(self, value: Any, total: Any) -> bool:
-        """Whether two tensors are equal up to rounding, wherever the second one is finite."""
-        if value.shape != total.shape:
-            return False
-        finite = self.torch.isfinite(total)
-        scale = total[finite].abs().max() if bool(finite.any()) else 0.0
-        return bool(((value - total)[finite].abs() <= 1e-8 * scale + 1e-300).all())
-
     def compare(self, exact: Any, found: Any) -> tuple[float, str]:
-        """The largest |autograd - value| / max(1, |value|) of all elements, and the verdict; no gradient counts as 0."""
-        torch = self.torch
-        exact = self.exact.table.tensor(exact)
-        found = torch.zeros_like(exact) if found is None else found.to(torch.float64)
-        if found.shape != exact.shape:
-            return math.nan, "disagrees"
-        if not exact.numel():
-            return 0.0, "agrees"
-        difference = (found - exact).abs_()
-        largest = exact.abs().max()
-        error = (difference / exact.abs().clamp_(min=1)).max().item()
-        if math.isfinite(error) and math.isfinite(largest.item()):
-            relative = (difference.max() / largest).item() if largest else difference.max().item()
-            if relative <= self.tolerance or difference.max().item() <= 5e-324:
-                return error, "agrees"
-            lost = relative < WRONG or difference.max().item() <= DTYPES[self.asked.dtype].smallest
-            return error, "precision" if lost else "disagrees"
-        both = torch.isfinite(exact) == torch.isfinite(found)
-        matches = bool((both & (torch.isnan(exact) == torch.isnan(found))).all())
-        return math.nan, "undefined" if matches else "nonfinite"
+        """As in tensor_compare, in the dtype that was asked for."""
+        return compare(self.torch, self.exact.table.tensor(exact), found, self.asked.dtype)
 
 
 def _plain(value: Any) -> Any:
     return value.detach() if hasattr(value, "detach") else value
-
-
-def _finite(value: Any) -> bool:
-    return bool(value.isfinite().all()) if hasattr(value, "isfinite") else math.isfinite(value)
-
-
-def _random(torch: Any, shape: Sequence[int], generator: Any, trial: int) -> Any:
-    """Random numbers: of both signs, then positive ones, then matrices that can be inverted and factored."""
-    value = torch.randn(shape, generator=generator, dtype=torch.float64)
-    if trial % 3 == 1:
-        value = 0.1 + 0.8 * torch.rand(shape, generator=generator, dtype=torch.float64)
-    if trial % 3 == 2 and len(shape) == 2 and shape[0] == shape[1]:
-        value = value @ value.T + shape[0] * torch.eye(shape[0], dtype=torch.float64)
-    return value
-
-
-__all__ = ["Asked", "INPUT", "answers"]

@@ -182,7 +182,9 @@ def _calls(torch: Any, dtype: Any) -> dict[str, Callable[..., Any]]:
 
     def choice(condition: Any, first: Any, second: Any) -> Any:
         condition = tensor(condition)
-        return torch.where(condition if condition.dtype == torch.bool else condition != 0, tensor(first), tensor(second))
+        return torch.where(
+            condition if condition.dtype == torch.bool else condition != 0, tensor(first), tensor(second)
+        )
 
     def norm(a: Any, dim: Any, keepdim: bool) -> Any:
         return torch.linalg.vector_norm(a, 2, dim, keepdim)

@@ -177,5 +177,3 @@ def _added(totals: Sequence[Any], found: Sequence[Any], weight: float) -> list[A
         total if own is None else (own if weight == 1.0 else own * weight) + (0.0 if total is None else total)
         for total, own in zip(totals, found, strict=True)
     ]
-
-

@@ -1,0 +1,57 @@
+"""Comparing tensors where PyTorch is: gradients of the tables with autograd's, and formulas with numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from gradexplain.readings.dtypes import DTYPES
+
+# From this relative error on a difference is no loss of digits but a disagreement.
+WRONG = 1e-3
+
+
+def equal(torch: Any, value: Any, total: Any) -> bool:
+    """Whether two tensors are equal up to rounding, wherever the second one is finite."""
+    if value.shape != total.shape:
+        return False
+    finite = torch.isfinite(total)
+    scale = total[finite].abs().max() if bool(finite.any()) else 0.0
+    return bool(((value - total)[finite].abs() <= 1e-8 * scale + 1e-300).all())
+
+
+def compare(torch: Any, exact: Any, found: Any, dtype: str) -> tuple[float, str]:
+    """The largest |autograd - value| / max(1, |value|) of all elements, and the verdict; none counts as 0."""
+    found = torch.zeros_like(exact) if found is None else found.to(torch.float64)
+    if found.shape != exact.shape:
+        return math.nan, "disagrees"
+    if not exact.numel():
+        return 0.0, "agrees"
+    difference = (found - exact).abs_()
+    largest = exact.abs().max()
+    error = (difference / exact.abs().clamp_(min=1)).max().item()
+    if math.isfinite(error) and math.isfinite(largest.item()):
+        relative = (difference.max() / largest).item() if largest else difference.max().item()
+        if relative <= DTYPES[dtype].tolerance or difference.max().item() <= 5e-324:
+            return error, "agrees"
+        lost = relative < WRONG or difference.max().item() <= DTYPES[dtype].smallest
+        return error, "precision" if lost else "disagrees"
+    both = torch.isfinite(exact) == torch.isfinite(found)
+    matches = bool((both & (torch.isnan(exact) == torch.isnan(found))).all())
+    return math.nan, "undefined" if matches else "nonfinite"
+
+
+def is_finite(value: Any) -> bool:
+    """Whether all elements of a tensor, or a number, are finite."""
+    return bool(value.isfinite().all()) if hasattr(value, "isfinite") else math.isfinite(value)
+
+
+def random_tensor(torch: Any, shape: Sequence[int], generator: Any, trial: int) -> Any:
+    """Random numbers: of both signs, then positive ones, then matrices that can be inverted and factored."""
+    value = torch.randn(shape, generator=generator, dtype=torch.float64)
+    if trial % 3 == 1:
+        value = 0.1 + 0.8 * torch.rand(shape, generator=generator, dtype=torch.float64)
+    if trial % 3 == 2 and len(shape) == 2 and shape[0] == shape[1]:
+        value = value @ value.T + shape[0] * torch.eye(shape[0], dtype=torch.float64)
+    return value
