@@ -109,7 +109,7 @@ def _factor(algebra: TensorAlgebra, node: int, g: int) -> int | None:
         inner = _factor(algebra, right, g)
         if inner is None:
             return None
-        inner = left if inner == UNIT else algebra.product_of(left, inner)
+        inner = left if inner == UNIT else _product(algebra, left, inner)
     if algebra.number(rest) == 1:
         return inner
     if not graph.shapes[rest]:
@@ -117,7 +117,19 @@ def _factor(algebra: TensorAlgebra, node: int, g: int) -> int | None:
     if not vector or len(graph.shapes[rest]) != 1:
         return None
     scale = algebra.make("diag", (rest,))
-    return scale if inner == UNIT else algebra.product_of(scale, inner)  # type: ignore[arg-type]
+    return scale if inner == UNIT else _product(algebra, scale, inner)  # type: ignore[arg-type]
+
+
+def _product(algebra: TensorAlgebra, left: int, right: int) -> int:
+    """A product of matrices; a diagonal one stays one, as in A @ diag(d) @ B."""
+    nodes, stack = algebra.graph.nodes, [left, right]
+    while stack:
+        i = stack.pop()
+        if i not in algebra.atoms and nodes[i].rule == "diag":
+            return algebra.graph.apply("matmul", left, right)
+        if i not in algebra.atoms and nodes[i].rule == "matmul":
+            stack += nodes[i].inputs
+    return algebra.product_of(left, right)
 
 
 def _turned(algebra: TensorAlgebra, node: int) -> int:
@@ -127,6 +139,9 @@ def _turned(algebra: TensorAlgebra, node: int) -> int:
         return algebra.apply(rule, *[_turned(algebra, side) for side in inputs])
     number, single, rest = algebra.taken_out(node)
     turned = algebra.turned(rest)
+    if rest not in algebra.atoms and algebra.graph.nodes[rest].rule == "matmul":
+        left, right = algebra.graph.nodes[rest].inputs
+        turned = _product(algebra, _turned(algebra, right), _turned(algebra, left))
     return algebra.combine((*single.items(), (turned, 1)), number) if single or number != 1 else turned
 
 

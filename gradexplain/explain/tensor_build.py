@@ -10,7 +10,7 @@ from typing import Any
 from gradexplain.explain.chains import Chains
 from gradexplain.explain.notes import closed_form_source
 from gradexplain.explain.second_order import SecondForms
-from gradexplain.explain.tensor_matrices import Second
+from gradexplain.explain.tensor_matrices import Second, value_of
 from gradexplain.explain.tensor_notes import tensor_notes
 from gradexplain.explain.tensor_problem import TensorProblem, Texts
 from gradexplain.language.backward import Walk, reverse
@@ -47,11 +47,6 @@ class _NoNumbers:
 
     def add(self, first: None, second: None) -> None:
         return None
-
-
-def value_of(plain: Any) -> Value | Tensor:
-    """What the other process sent, as it goes into a record."""
-    return Tensor.packed(plain) if isinstance(plain, tuple) else plain
 
 
 def build(problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]) -> Derivation:

@@ -46,8 +46,8 @@ class Second:
                 shape=self._size(graph.objective) + self._size(j),
                 symbolic=self.matrices.get(name),
                 product=self.products.get(name),
-                value=_value(own),
-                autograd=_value(other),
+                value=value_of(own),
+                autograd=value_of(other),
                 error=error,
                 verdict=verdict,
             )
@@ -60,8 +60,8 @@ class Second:
         return Hessian(
             elements=tuple(label for j in problem.sources for label in labels(problem.names.of[j], self._size(j))),
             symbolic=self.matrices,
-            value=_value(own),
-            autograd=_value(other),
+            value=value_of(own),
+            autograd=value_of(other),
             error=error,
             verdict=verdict,
             eigenvalues=tuple(eigenvalues),
@@ -74,7 +74,9 @@ class Second:
         sizes = [0.0]
         for j in self.problem.sources:
             plain = rows[j][0] if j in rows else 0.0
-            sizes.append(max(abs(plain[3]), abs(plain[4])) if isinstance(plain, tuple) else abs(plain or 0.0))
+            total = value_of(plain)
+            ends = (total.low, total.high) if isinstance(total, Tensor) else (float(total or 0.0),)
+            sizes.append(max(map(abs, ends)))
         return max(sizes)
 
 
@@ -120,5 +122,6 @@ def meaning(eigenvalues: Sequence[float], gradient: float) -> str:
     return f"{which}: the function curves {way} in " + ("all other directions" if zero else "every direction")
 
 
-def _value(plain: Any) -> Value | Tensor:
+def value_of(plain: Any) -> Value | Tensor:
+    """What the other process sent, as it goes into a record."""
     return Tensor.packed(plain) if isinstance(plain, tuple) else plain

@@ -50,6 +50,24 @@ class Asked(NamedTuple):
     matrices: Mapping[str, str] = MappingProxyType({})
 
 
+class Compared(NamedTuple):
+    """One gradient beside autograd's: the largest error of its elements, and the verdict."""
+
+    error: float
+    verdict: str
+
+
+class Numbers(NamedTuple):
+    """Everything in tensors: the values of all nodes by the tables' arithmetic and by PyTorch's own, the walk with all
+    contributions, autograd's gradients (none where nothing arrived), and both compared."""
+
+    values: list[Any]
+    witness: list[Any]
+    walk: Walk[Any]
+    gradients: Mapping[int, Any]
+    compared: dict[int, Compared]
+
+
 def answers(payload: tuple[Any, ...]) -> Iterable[Any]:
     """The task: one answer, a dictionary of plain data (see `TensorRun.answer`), or `{"error": text}`."""
     import torch
@@ -113,7 +131,8 @@ class TensorRun:
                 break
         return found
 
-    def _at(self, given: Mapping[int, Any]) -> dict[str, Any]:
+    def numbers(self, given: Mapping[int, Any]) -> Numbers:
+        """The formula, autograd at every node, the chain rule of the tables along every edge, and both compared."""
         torch, graph = self.torch, self.graph
         top = graph.objective
         leaves = {i: value.to(self.dtype).requires_grad_() for i, value in given.items()}
@@ -123,15 +142,19 @@ class TensorRun:
             values = [_plain(value) for value in witness] if same else self.exact.forward(graph, given, top)
             seed = self._seed(values[top])
             walk = reverse(graph, self.asked.sources, TensorReading(self.exact, graph, values, seed))
-        wanted = [j for j in walk.order if getattr(witness[j], "requires_grad", False)]
-        wanted += [
-            j for j in self.asked.sources if j not in walk.totals and getattr(witness[j], "requires_grad", False)
-        ]
+        reached = [*walk.order, *[j for j in self.asked.sources if j not in walk.totals]]
+        wanted = [j for j in reached if getattr(witness[j], "requires_grad", False)]
         gradients = self._autograd(witness, wanted, seed)
         with torch.no_grad():
-            kinks = self.kinks(values, walk)
+            compared = {j: Compared(*self.compare(walk.totals[j], gradients.get(j))) for j in walk.order}
+        return Numbers(values, witness, walk, gradients, compared)
+
+    def _at(self, given: Mapping[int, Any]) -> dict[str, Any]:
+        numbers = self.numbers(given)
+        values, walk = numbers.values, numbers.walk
+        with self.torch.no_grad():
             holds = {j: self.holds(j, texts, values, walk) for j, texts in self.asked.forms.items()}
-            found = {**self._packed(values, witness, walk, gradients, kinks), "holds": holds}
+            found = {**self._packed(numbers, self.kinks(values, walk)), "holds": holds}
             second = {"jacobian": jacobians, "hessian": hessians}.get(self.asked.want)
             if second is None:
                 return found
@@ -193,32 +216,23 @@ class TensorRun:
                 found[i] = count
         return found
 
-    def _packed(
-        self,
-        values: Sequence[Any],
-        witness: Sequence[Any],
-        walk: Walk[Any],
-        gradients: Mapping[int, Any],
-        kinks: Mapping[int, int],
-    ) -> dict[str, Any]:
-        pack = self.exact.pack
+    def _packed(self, numbers: Numbers, kinks: Mapping[int, int]) -> dict[str, Any]:
+        pack, walk, values = self.exact.pack, numbers.walk, numbers.values
         rows = {}
         for j in walk.order:
-            compared = self.compare(walk.totals[j], gradients.get(j))
             steps = [
                 (step.through, step.slot, pack(step.upstream), pack(step.local), pack(step.value))
                 for step in walk.steps[j]
             ]
-            rows[j] = (pack(walk.totals[j]), pack(gradients.get(j)), *compared, steps)
+            rows[j] = (pack(walk.totals[j]), pack(numbers.gradients.get(j)), *numbers.compared[j], steps)
         shown = [i for i, value in enumerate(values) if value is not None]
+        objective = values[self.graph.objective]
         return {
             "values": {i: pack(values[i]) for i in shown},
-            "witness": {i: pack(witness[i]) for i in shown},
+            "witness": {i: pack(numbers.witness[i]) for i in shown},
             "rows": rows,
-            "order": list(walk.order),
             "kinks": dict(kinks),
-            "finite": all(math.isfinite(row[2]) for row in rows.values()) and is_finite(values[self.graph.objective]),
-            "upstream": pack(self._seed(values[self.graph.objective])),
+            "finite": all(math.isfinite(row[2]) for row in rows.values()) and is_finite(objective),
         }
 
     def _form(self, text: str, values: Sequence[Any]) -> Any:

@@ -1,0 +1,188 @@
+"""derive on vectors and matrices: one linear layer whole, values, verdicts at special points, second order."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+import gradexplain
+from gradexplain.tensor_values import MAX_ELEMENTS, Tensor
+
+LAYER = "y_pred = X @ W.T + b; loss = mse_loss(y_pred, Y)"
+POINT = {"X": [[1, 2], [3, 4]], "Y": [[3], [7]], "W": [[0.5, -0.5]], "b": [0]}
+
+
+def nested(value: object) -> object:
+    return value.nested() if isinstance(value, Tensor) else value
+
+
+def test_a_linear_layer_has_the_gradients_of_pytorch_in_matrix_form() -> None:
+    derivation = gradexplain.derive(LAYER, POINT)
+    own = {name: torch.tensor(value, dtype=torch.float64, requires_grad=True) for name, value in POINT.items()}
+    torch.nn.functional.mse_loss(own["X"] @ own["W"].T + own["b"], own["Y"]).backward()
+    assert derivation.verdict == "agrees"
+    for name, entry in derivation.gradient.items():
+        assert nested(entry.autograd) == own[name].grad.tolist() == nested(entry.value), name
+    symbolic = {name: entry.symbolic for name, entry in derivation.gradient.items()}
+    assert symbolic["W"] == "(y_pred - Y).T @ X"
+    assert symbolic["b"] == "sum(y_pred - Y, dim=0)"
+    shapes = {row.node: row.shape for row in derivation.nodes} | {n: i.shape for n, i in derivation.inputs.items()}
+    contributions = {row.node: [nested(c.value) for c in row.contributions] for row in derivation.backward}
+    assert shapes["y_pred"] == (2, 1) and shapes["W"] == (1, 2) and shapes["loss"] == ()
+    assert contributions["W"] == [[[-26, -37]]] and contributions["b"] == [[-11]]
+    broadcast = next(row for row in derivation.backward if row.node == "b").contributions[0]
+    assert broadcast.local == "sum(g, dim=0)"
+
+
+def test_sizes_with_names_stand_in_the_formulas() -> None:
+    derivation = gradexplain.derive(LAYER, shape="X=n x d,W=1 x d,b=1,Y=n x 1")
+    assert derivation.gradient["W"].symbolic == "2/n * (y_pred - Y).T @ X"
+    assert derivation.verdict == "agrees" and derivation.missing == ("X", "W", "b", "Y")
+    assert any("random numbers stand in" in note for note in derivation.notes)
+
+
+class Case(NamedTuple):
+    """A formula at a special point: the verdict, and where it began (empty where it did not)."""
+
+    formula: str
+    at: str
+    verdict: str
+    began: str = ""
+    symbolic: str | None = None
+
+
+CASES = [
+    Case("det(A)", "A=[[1,2],[3,4]]", "agrees", symbolic="det(A)*inverse(A).T"),
+    Case("det(A)", "A=[[1,2],[2,4]]", "disagrees", "L", "cofactor(A)"),
+    Case("trace(inverse(A))", "A=[[1,2],[2,4]]", "undefined", "v1"),
+    Case("sum(solve(A, x))", "A=[[1,2],[2,4]],x=[1,1]", "undefined", "v1"),
+    Case("sum(cholesky(A))", "A=[[1,2],[2,1]]", "undefined", "v1"),
+    Case("logdet(A)", "A=[[0,1],[1,0]]", "nonfinite", "L"),
+    Case("norm(x)", "x=[3,4]", "agrees", symbolic="x/norm(x)"),
+    Case("norm(x)", "x=[0,0]", "convention", "L"),
+    Case("std(x)", "x=[1,1,1]", "convention", "L"),
+    Case("max(x)", "x=[1,2,3]", "agrees"),
+    Case("max(x)", "x=[1,2,2]", "convention", "L"),
+    Case("sum(relu(x))", "x=[-1,0,1]", "convention", "v1"),
+    Case("log(sum(exp(x)))", "x=[1000,1]", "nonfinite", "v1"),
+    Case("sum((1 - cos(x))/x**2)", "x=[1e-8,1]", "precision"),
+    Case("sum(sqrt(x*x))", "x=[0,1]", "undefined"),
+    Case("prod(x)", "x=[0,1,0]", "agrees"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.formula}-{case.at}")
+def test_special_points_have_their_verdict(case: Case) -> None:
+    derivation = gradexplain.derive(case.formula, case.at)
+    entry = next(iter(derivation.gradient.values()))
+    assert entry.verdict == derivation.verdict == case.verdict
+    if case.began:
+        assert entry.began is not None and entry.began.node == case.began
+    if case.symbolic is not None:
+        assert entry.symbolic == case.symbolic
+
+
+def test_what_is_no_single_number_is_refused_with_ways_out() -> None:
+    with pytest.raises(gradexplain.FormulaError) as caught:
+        gradexplain.derive("A @ x", {"A": [[1, 2], [3, 4]], "x": [1, 1]})
+    text = str(caught.value)
+    assert "grad can be implicitly created only for scalar outputs: L has the shape 2" in text
+    assert "sum(L) instead: ∂sum(L)/∂x = sum(A, dim=0)" in text
+    assert "mean(L) instead" in text and "--upstream" in text and "--jacobian" in text
+    derivation = gradexplain.derive("A @ x", {"A": [[1, 2], [3, 4]], "x": [1, 1]}, upstream=[1, 0.5])
+    assert nested(derivation.gradient["x"].autograd) == [2.5, 4.0]
+
+
+FUNCTIONS = [
+    ("A @ tanh(x)", {"A": (2, 3), "x": (3,)}, "A @ diag(1 - tanh(x)**2)"),
+    ("x*y", {"x": (3,), "y": (3,)}, "diag(y)"),
+    ("softmax(x)", {"x": (4,)}, None),
+    ("A @ B", {"A": (2, 3), "B": (3, 2)}, None),
+    ("sum(x**3)", {"x": (3,)}, None),
+]
+
+
+@pytest.mark.parametrize(("formula", "shapes", "symbolic"), FUNCTIONS)
+def test_jacobians_are_those_of_torch(formula: str, shapes: dict[str, tuple[int, ...]], symbolic: str | None) -> None:
+    derivation = gradexplain.derive(formula, shape=shapes, jacobian=True)
+    assert isinstance(derivation, gradexplain.records.MatrixDerivation) and derivation.jacobian is not None
+    for entry in derivation.jacobian.values():
+        assert entry.verdict == "agrees"
+        assert isinstance(entry.value, Tensor) and entry.value.shape == entry.shape
+    name = next(iter(shapes)) if symbolic != "A @ diag(1 - tanh(x)**2)" else "x"
+    assert derivation.jacobian[name].symbolic == symbolic
+
+
+HESSIANS = [
+    ("x @ A @ x", {"x": [1, 2], "A": [[2, 1], [0, 3]]}, "x", {"x,x": "A + A.T"}, "upwards in every direction"),
+    ("(1 - x)**2 + 100*(y - x**2)**2", {"x": 1, "y": 1}, "x,y",
+     {"x,x": "2 + 800*x**2 - 400*(y - x**2)", "x,y": "-400*x", "y,y": "200"}, "a minimum"),
+    ("x**2 - y**2", {"x": 0, "y": 0}, "x,y", {"x,x": "2", "x,y": "0", "y,y": "-2"}, "a saddle point"),
+    ("prod(x)", {"x": [1, 2, 3]}, "x", {}, "in some directions and downwards in others"),
+    ("-sum(x**2)", {"x": [0, 0]}, "x", {"x,x": "-2*eye(2)"}, "a maximum"),
+    ("p = sigmoid(X @ w); mean(-y*log(p) - (1 - y)*log(1 - p))", {"X": [[1, 2], [3, 5]], "w": [0.1, 0.2], "y": [0, 1]},
+     "w", {"w,w": "X.T @ diag(p*(1 - p)) @ X/2"}, "upwards in every direction"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("formula", "at", "wrt", "symbolic", "meaning"), HESSIANS)
+def test_hessians_have_formulas_numbers_and_a_meaning(
+    formula: str, at: dict[str, object], wrt: str, symbolic: dict[str, str], meaning: str
+) -> None:
+    derivation = gradexplain.derive(formula, at, wrt=wrt, hessian=True)
+    assert isinstance(derivation, gradexplain.records.MatrixDerivation) and derivation.hessian is not None
+    entry = derivation.hessian
+    assert entry.verdict == "agrees" and meaning in entry.meaning
+    assert {key: text.replace("(", "").replace(")", "") for key, text in entry.symbolic.items()} == {
+        key: text.replace("(", "").replace(")", "") for key, text in symbolic.items()
+    }
+    eigenvalues = torch.linalg.eigvalsh(torch.tensor(nested(entry.value)))
+    assert torch.allclose(eigenvalues, torch.tensor(entry.eigenvalues), atol=1e-5)
+
+
+def test_large_tensors_are_summed_up() -> None:
+    side = math.isqrt(MAX_ELEMENTS) + 1
+    derivation = gradexplain.derive("mean(X**2)", {"X": torch.arange(side * side).reshape(side, side)})
+    value = json.loads(json.dumps(derivation.to_dict()))["gradient"]["X"]["value"]
+    assert value["shape"] == [side, side] and value["corner"][:2] == [0, 2 / side**2]
+    assert value["low"] == 0 and derivation.verdict == "agrees"
+
+
+def test_empty_tensors_have_empty_gradients() -> None:
+    derivation = gradexplain.derive("sum(x**2)", shape="x=0")
+    assert nested(derivation.gradient["x"].value) == [] and derivation.verdict == "agrees"
+
+
+def command(*arguments: str, folder: Path) -> tuple[int, str, str]:
+    done = subprocess.run([sys.executable, "-m", "gradexplain", "derive", *arguments], capture_output=True, text=True,
+                          check=False, cwd=folder)  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_files_of_every_kind_have_the_same_numbers(tmp_path: Path) -> None:
+    rows = [[1.0, 2.0], [3.0, 4.5]]
+    (tmp_path / "X.csv").write_text("a,b\n1,2\n3,4.5\n")
+    (tmp_path / "X.tsv").write_text("1\t2\n3\t4.5\n")
+    (tmp_path / "X.json").write_text(json.dumps(rows))
+    (tmp_path / "y.csv").write_text("5\n6\n")
+    torch.save(torch.tensor(rows), tmp_path / "X.pt")
+    for name in ("X.csv", "X.tsv", "X.json", "X.pt"):
+        at = ["--at", f"X=@{name},w=[1,1]", "--at", "y=@y.csv"]
+        found = command("sum((X @ w - y)**2)", *at, "--wrt", "w", "--format", "value", folder=tmp_path)
+        assert found == (0, "[5, 5.5]\n", ""), name
+
+
+def test_the_table_fits_and_says_it_all(tmp_path: Path) -> None:
+    at = "X=[[1,2],[3,4]],Y=[[3],[7]],W=[[0.5,-0.5]],b=[0]"
+    status, text, notes = command(LAYER, "--at", at, folder=tmp_path)
+    assert (status, notes) == (0, "")
+    for part in ("X      2x2", "matrix product rule", "g @ v1.T", "(y_pred - Y).T @ X", "[[-26, -37]]", "agrees"):
+        assert part in text
+    assert "PyTorch's .grad agrees with the chain rule at all 4 inputs." in text
