@@ -74,6 +74,17 @@ def _norm(arguments: Arguments) -> int:
     return arguments.apply("norm_of_order", x, settings=(p, dim, keepdim))
 
 
+def _extreme(name: str) -> Callable[[Arguments], int]:
+    """`max(x)` of all elements shares the gradient among ties, `max(x, dim=1)` takes the first, as in PyTorch."""
+
+    def call(arguments: Arguments) -> int:
+        x, dim = arguments.tensor("input"), arguments.setting("dim", None)
+        keepdim = arguments.setting("keepdim", False)
+        return arguments.apply(f"a{name}" if dim is None else f"{name}_along", x, settings=(dim, keepdim))
+
+    return call
+
+
 def _spread(name: str) -> Callable[[Arguments], int]:
     def call(arguments: Arguments) -> int:
         x, dim = arguments.tensor("input"), arguments.setting("dim", None)
@@ -192,7 +203,8 @@ CALLS |= {alias: CALLS[name] for alias, name in TENSOR_ALIASES.items()}
 CALLS |= {
     "matmul": _product, "mm": _product, "mv": _product, "bmm": _product, "linear": _linear,
     "matrix_power": _matrix_power, "norm": _norm, "vector_norm": _norm, "matrix_norm": _norm,
-    "var": _spread("var"), "std": _spread("std"), "layer_norm": _layer_norm, "diag": _diag, "diagonal": _diag,
+    "max": _extreme("max"), "min": _extreme("min"), "var": _spread("var"),
+    "std": _spread("std"), "layer_norm": _layer_norm, "diag": _diag, "diagonal": _diag,
     "reshape": _shaped("reshape"), "view": _shaped("reshape"), "permute": _shaped("permute"), "flip": _shaped("flip"),
     "zeros": _shaped("zeros"), "ones": _shaped("ones"), "flatten": _flatten, "ravel": _flatten, "numel": _numel,
     "size": _size, "tensor": _tensor, "t": lambda arguments: turned_over(arguments.graph, arguments.tensor("input")),

@@ -46,6 +46,11 @@ def _largest(values: list[Any]) -> Any:
     return NAN if any(value != value for value in values) else max(values)
 
 
+def _first_largest(values: list[Any]) -> list[Any]:
+    first = values.index(max(values))
+    return [mp.one if k == first else mp.zero for k in range(len(values))]
+
+
 def _reduction(call: Callable[[list[Any]], Any]) -> Callable[..., Array]:
     return lambda a, dim, keepdim: reduce(a, dims_of(a, dim), keepdim, call)
 
@@ -219,6 +224,9 @@ CALLS: dict[str, Callable[..., Array]] = {
     "prod_of_others": lambda a, dim: along(a, dims_of(a, dim), _others),
     "amax": _reduction(_largest),
     "amin": _reduction(lambda values: -_largest([-value for value in values])),
+    "max_along": _reduction(_largest),
+    "min_along": _reduction(lambda values: -_largest([-value for value in values])),
+    "first_largest": lambda a, dim: along(a, dims_of(a, dim), _first_largest),
     "logsumexp": _reduction(_log_of_sum),
     "softmax": lambda a, dim: along(a, dims_of(a, dim), _softmax),
     "log_softmax": lambda a, dim: along(
