@@ -116,7 +116,8 @@ def test_every_rule_has_an_example_or_belongs_to_one() -> None:
     shown = " ".join(formula for formula, _ in EXAMPLES + VARIANTS)
     of_the_table = {"kron_left", "kron_right", "reshape_as", "expand_as", "slice", "select", "select_scatter",
                     "slice_scatter", "prod_of_others", "one_hot", "ones_like", "zeros_like", "eye", "ones", "zeros",
-                    "diagonal", "norm_of_order", "matvec", "vecmat", "matmul", "transpose"}  # fmt: skip
+                    "diagonal", "norm_of_order", "matvec", "vecmat", "matmul", "transpose", "max_along", "min_along",
+                    "first_largest"}  # fmt: skip
     assert [name for name in TENSOR_RULES if name not in of_the_table and f"{name}(" not in shown] == []
 
 
