@@ -8,6 +8,7 @@ from typing import Any
 import sympy
 
 from gradexplain.language.algebra import Algebra, TooLarge
+from gradexplain.language.factorable import may_be_shorter
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.rules import RULES
 from gradexplain.language.templates import template
@@ -144,7 +145,7 @@ def shorter(algebra: Algebra, root: int) -> int | None:
         size = algebra.size(root)
     except TooLarge:
         return None
-    if not 7 <= size <= MAX_FACTOR_SIZE:
+    if not 7 <= size <= MAX_FACTOR_SIZE or not may_be_shorter(algebra, root):
         return None
     symbols = {i: sympy.Symbol(f"x{i}", real=True) for i in [*algebra.atoms, *graph.inputs]}
     try:
@@ -152,6 +153,9 @@ def shorter(algebra: Algebra, root: int) -> int | None:
         if not _tame(expression):
             return None
         factored = sympy.factor(expression)
+        # Between two leaves there is an operation; some more are saved by what the algebra takes out.
+        if _leaves(factored) > 0.6 * size:
+            return None
         back = _to_graph(algebra, factored, {symbol: i for i, symbol in symbols.items()})
         return back if algebra.size(back) <= 0.75 * size else None
     except (
@@ -168,8 +172,16 @@ def shorter(algebra: Algebra, root: int) -> int | None:
         return None
 
 
+def _leaves(expression: Any) -> int:
+    """How many numbers and symbols an expression has at least when it is written out; signs are none."""
+    signs = (sympy.S.One, sympy.S.NegativeOne)
+    return sum(not part.args and part not in signs for part in sympy.preorder_traversal(expression))
+
+
 def _tame(expression: Any) -> bool:
     """Whether factoring stays cheap: small whole exponents, few different parts."""
+    if expression.has(sympy.Piecewise):
+        return False
     generators = set()
     for part in sympy.preorder_traversal(expression):
         # SymPy puts x**0.687 over x**(1/1000) and factors a polynomial of degree 687.
@@ -179,8 +191,6 @@ def _tame(expression: Any) -> bool:
             return False
         if part.is_Symbol or part.is_Function:
             generators.add(part)
-        if part.has(sympy.Piecewise):
-            return False
     return len(generators) <= MAX_GENERATORS
 
 
