@@ -96,7 +96,8 @@ def parse_part(text: str, given: Collection[str] = (), shapes: Mapping[str, Shap
     (3, 2)
     """
     parser = _parser(text, given, shapes) if shapes else ExpressionParser(text, Graph(), given)
-    parser.graph.is_template = True
+    # Of single numbers, a local derivative may have a variable where a formula needs a number.
+    parser.graph.is_template = not shapes
     return parser.graph, parser.solid_value(parser.expression("")).node
 
 

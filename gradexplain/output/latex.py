@@ -47,7 +47,7 @@ def display(lines: Sequence[str]) -> str:
 
 
 def _point(derivation: Derivation) -> str:
-    values = [tex.statement(f"{name} = {value}", derivation.inputs) for name, value in derivation.point.items()]
+    values = [tex.statement(f"{name} = {value}", list(derivation.inputs)) for name, value in derivation.point.items()]
     at = "at " + ", ".join(f"${value}$" for value in values) + ", " if values else ""
     return f"{at}{derivation.dtype}\\par\n"
 
