@@ -40,6 +40,13 @@ def is_scaled_product(graph: Graph, i: int, slot: int = -1) -> bool:
     return bool(shapes[inputs[place]]) and (rule == "neg" or not shapes[inputs[1 - place]])
 
 
+def is_scaled(graph: Graph, i: int) -> bool:
+    """Whether a node is a tensor times a single number that stands in front."""
+    rule, inputs, _ = graph.nodes[i]
+    shapes = cast("TensorGraph", graph).shapes
+    return rule == "mul" and not shapes[inputs[0]] and bool(shapes[inputs[1]])
+
+
 def is_negative_product(graph: Graph, i: int) -> bool:
     """Whether a node is written `-A @ B`."""
     return graph.nodes[i].rule == "neg" and is_product(graph, graph.nodes[i].inputs[0]) and is_scaled_product(graph, i)

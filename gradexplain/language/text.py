@@ -242,6 +242,8 @@ def _needs_group(graph: Graph, i: int, slot: int, bindings: Mapping[int, _Bindin
     product = bool(node.inputs) and tensor_text.is_product(graph, node.inputs[slot])
     if tensor_text.is_product(graph, i):
         # A product of matrices goes from left to right; other products inside of one stand in brackets.
+        if slot == 0 and style.elementwise and tensor_text.is_scaled(graph, node.inputs[0]):
+            return False
         return bindings[node.inputs[slot]].precedence < PRECEDENCE["neg"] and (slot > 0 or not product)
     if row is None:
         postfix = node.rule in style.postfix or (node.rule in TENSOR_RULES and tensor_text.is_postfix(graph, i))
