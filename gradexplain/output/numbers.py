@@ -10,7 +10,7 @@ from gradexplain.errors import OptionError
 from gradexplain.records import FAILURES, Value
 from gradexplain.tensor_values import Tensor
 
-DIGITS = 6
+DIGITS, SHORT = 6, 24
 UNLIMITED = 100_000
 # Up to so many elements a tensor stands in a line, and in a block.
 MAX_IN_A_LINE, LONGEST_LINE = 12, 60
@@ -67,6 +67,16 @@ def _in_a_line(value: Tensor, digits: int) -> str:
     return f"{size}, norm {show(value.norm)}, {show(value.low)} to {show(value.high)}"
 
 
+def short(value: Value | Tensor) -> str:
+    """A number, or a tensor in a few words: nested lists, and of one that is not very small its norm.
+
+    >>> short(Tensor.of([[1], [2]])), short(Tensor.of([1 / 3, 2 / 3, 4 / 3])), short(0.5)
+    ('[[1], [2]]', 'norm 1.528', '0.5')
+    """
+    line = show(value)
+    return line if not isinstance(value, Tensor) or len(line) <= SHORT else f"norm {show(value.norm, 4)}"
+
+
 def _nested(entry: Any, write: Callable[[float], str]) -> str:
     return f"[{', '.join(_nested(part, write) for part in entry)}]" if isinstance(entry, list) else write(entry)
 
@@ -98,16 +108,21 @@ def block(value: Value | Tensor, digits: int = DIGITS, room: int = UNLIMITED) ->
         grid = _grid([show(number, digits) for number in value.numbers], columns)
         lines = _aligned(grid)
         if len(lines[0]) <= room:
-            # An empty line between the matrices of a larger tensor.
-            return "\n".join(f"\n{line}" if k and k % rows == 0 else line for k, line in enumerate(lines))
+            return _apart(lines, rows)
     grid = _grid([show(number, digits) for number in value.corner], value.corner_shape[-1])
     lines = _cut(grid, columns)
     while len(lines[0]) > room and len(grid[0]) > 1:
         grid = [row[:-1] for row in grid]
         lines = _cut(grid, columns)
     spread = f"all {show(value.low)}" if value.low == value.high else f"{show(value.low)} to {show(value.high)}"
-    below = ["⋮"] if value.count > len(value.corner) and len(value.shape) > 1 else []
-    return "\n".join([f"norm {show(value.norm)}, {spread}", *lines, *below])
+    below = "\n⋮" if value.corner_shape[:-1] != value.shape[:-1] else ""
+    own_rows = value.corner_shape[-2] if len(value.shape) > 1 else 1
+    return f"norm {show(value.norm)}, {spread}\n{_apart(lines, own_rows)}{below}"
+
+
+def _apart(lines: Sequence[str], rows: int) -> str:
+    """The lines of a tensor with an empty one between its matrices, which have so many rows."""
+    return "\n".join(f"\n{line}" if k and k % rows == 0 else line for k, line in enumerate(lines))
 
 
 def _grid(cells: Sequence[str], columns: int) -> list[list[str]]:

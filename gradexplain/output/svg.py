@@ -136,7 +136,8 @@ class _Box:
 def _edge_lines(edge: PictureEdge) -> list[Words]:
     if not edge.local:
         return []
-    lines = [Words((("local ", ""), (fitted(edge.local, 11, LONGEST * 0.8), "formula")), "caption")]
+    before = edge.label.removesuffix(edge.local)
+    lines = [Words(((before, ""), (fitted(edge.local, 11, LONGEST * 0.8), "formula")), "caption")]
     if product(edge):
         pieces = ((edge.upstream, "upstream"), (" · ", ""), (edge.local_value, "local"), (" = ", ""))
         lines.append(Words((*pieces, (edge.contribution, "contribution")), "backward"))
@@ -203,7 +204,7 @@ def _edge(drawn: Picture, boxes: Sequence[_Box], edge: PictureEdge, route: Route
         words = "".join(_line(middle, first + LINE * (k + 0.72), line) for k, line in enumerate(lines))
     source, target = drawn.nodes[edge.source].name, drawn.nodes[edge.target].name
     dashed = " hidden" if edge.hidden else ""
-    path_words = f"from {source} to {target}" + (f": local derivative {edge.local}" if edge.local else "")
+    path_words = f"from {source} to {target}" + (f": {edge.kind} {edge.local}" if edge.local else "")
     return (
         f'<g class="edge{dashed}" data-from="{escape(source)}" data-to="{escape(target)}">'
         f"<title>{_safe(path_words)}</title>"
