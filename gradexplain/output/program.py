@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gradexplain.output.code import Listing, with_comments
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import bare, show
 from gradexplain.records import Derivation
+
+if TYPE_CHECKING:
+    from gradexplain.output.tensor_code import TensorListing
 
 
 def write(derivation: Derivation, look: Look) -> str:
@@ -15,7 +20,13 @@ def write(derivation: Derivation, look: Look) -> str:
 
 def render(derivation: Derivation) -> str:
     """A line for each input, each operation and each contribution, the numbers in comments."""
-    listing = Listing(derivation)
+    listing: Listing | TensorListing
+    if derivation.has_tensors:
+        from gradexplain.output.tensor_code import TensorListing
+
+        listing = TensorListing(derivation)
+    else:
+        listing = Listing(derivation)
     lines = [
         (f"{name} = {bare(entry.value)}", "") if entry.value is not None else (f"# {name} has no value", "")
         for name, entry in derivation.inputs.items()

@@ -11,7 +11,7 @@ from gradexplain.output import svg
 from gradexplain.output.html import gradient, verdicts
 from gradexplain.output.numbers import block, block_pair, show, sizes
 from gradexplain.output.pages import asset, box, code, document, rows, statement_lines, table
-from gradexplain.output.tensor_lines import HEADINGS, Line, layout, lines_of, sections
+from gradexplain.output.tensor_lines import HEADINGS, Line, given_shapes, layout, lines_of, sections
 from gradexplain.records import Derivation
 
 STILL = "The page shows the numbers of one point: sliders that recompute them are for formulas of single numbers."
@@ -40,11 +40,6 @@ def _formula(derivation: Derivation) -> Iterable[str]:
     yield f"<h1>The gradient of {code(derivation.objective)}</h1>"
     yield from statement_lines(graph, derivation.statements)
     yield f'<p class="soft">Made in {escape(derivation.dtype)}. {STILL}</p>'
-
-
-def given_shapes(derivation: Derivation) -> dict[str, tuple[int | str, ...]]:
-    """The shapes of the inputs that are vectors or matrices, as they were given."""
-    return {name: derivation.shapes[name] for name in derivation.inputs if derivation.shapes.get(name)}
 
 
 def _inputs(derivation: Derivation) -> Iterable[str]:
@@ -111,5 +106,5 @@ def _sections(derivation: Derivation) -> Iterable[str]:
 
 def _cell(content: str, kind: str = "") -> str:
     """A cell with a number, or with the rows of a tensor."""
-    inner = f"<pre>{escape(content)}</pre>" if "\n" in content else escape(content)
+    inner = f"<pre>{escape(content)}</pre>" if "\n" in content or "  " in content else escape(content)
     return f'<td class="{f"number {kind}".strip()}">{inner}</td>'

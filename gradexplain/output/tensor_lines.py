@@ -34,6 +34,11 @@ class Line(NamedTuple):
     verdict: str
 
 
+def given_shapes(derivation: Derivation) -> dict[str, tuple[int | str, ...]]:
+    """The shapes of the inputs that are vectors or matrices, as they were given."""
+    return {name: derivation.shapes[name] for name in derivation.inputs if derivation.shapes.get(name)}
+
+
 def lines_of(derivation: Derivation, row: BackwardRow) -> list[Line]:
     """One line for a single contribution, else one for each and one for their sum."""
     shape = sizes(shape_of(derivation, row.node))
