@@ -71,8 +71,8 @@ class Second:
         rows = self.found.get("rows", {})
         sizes = [0.0]
         for j in self.problem.sources:
-            plain = rows[j][0] if j in rows else 0.0
-            sizes.append(max(abs(plain[3]), abs(plain[4])) if isinstance(plain, tuple) else abs(plain or 0.0))
+            total = _value(rows[j][0]) if j in rows else 0.0
+            sizes.append(max(abs(total.low), abs(total.high)) if isinstance(total, Tensor) else abs(float(total or 0.0)))
         return max(sizes)
 
 
