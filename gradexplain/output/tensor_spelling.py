@@ -15,7 +15,7 @@ from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.language.tensor_text import Part
 from gradexplain.language.text import PLAIN, write
-from gradexplain.output.spelling import CONSTANTS
+from gradexplain.output.spelling import CONSTANTS, SETTINGS
 
 _PLACE = re.compile(r"⟨(\w+)⟩")
 # `⟨0⟩` and `⟨1⟩` are the tensors, `⟨inputs⟩` all of them, `⟨settings⟩` the settings by name, `⟨like⟩` a tensor that has
@@ -124,9 +124,10 @@ class TensorSpeller:
             if k % 2 == 0:
                 found.append(piece)
             elif piece == "inputs":
-                found += [part for slot, j in enumerate(inputs) for part in (", ", (slot, j))][1:]
+                found += [part for k, j in enumerate(inputs) for part in (", ", self._tensor(graph, k, j))][1:]
             else:
-                found.append((int(piece), inputs[int(piece)]) if piece.isdigit() else words[piece])
+                number = int(piece) if piece.isdigit() else -1
+                found.append(self._tensor(graph, number, inputs[number]) if number >= 0 else words[piece])
         return found
 
     @staticmethod
@@ -145,11 +146,15 @@ class TensorSpeller:
         row = RULES[rule]
         found: list[Part] = [f"torch.{row.torch or rule}("]
         for slot, j in enumerate(inputs):
-            plain = rule == "where" or not row.partials[slot]
-            number = graph.is_constant[j] and not cast(TensorGraph, graph).shapes[j] and not plain
-            text = f"{self.like}.new_tensor({write(graph, j, {}, self._style)})" if number else ""
-            found += [", "] * bool(slot) + [text or (slot, j)]
+            plain = rule == "where" or (rule in SETTINGS and not row.partials[slot])
+            found += [", "] * bool(slot) + [(slot, j) if plain else self._tensor(graph, slot, j)]
         return [*found, ")"]
+
+    def _tensor(self, graph: Graph, slot: int, j: int) -> Part:
+        """An argument that has to be a tensor: a number becomes one."""
+        if not graph.is_constant[j] or cast(TensorGraph, graph).shapes[j] or j in graph.names:
+            return (slot, j)
+        return f"{self.like}.new_tensor({write(graph, j, {}, self._style)})"
 
 
 @cache
