@@ -30,6 +30,8 @@ MORE = [
     ("sum(max(x, 0)*reshape(A, (n, 2))[:, 0])", {"shape": "x=n,A=n x 2"}),
     ("sum(gelu(x) + where(x > 0, 0.1, x**3)) + e*pi", {"at": "x=[1,-2,0.5],e=2,pi=1"}),
     ("sum(leaky_relu(A, 0.2) + sqrt(2*pi)*A)", {"at": "A=[[1,-2],[3,4]]"}),
+    # Gradients that two nodes share are not changed for one of them.
+    ("a = x + y; b = a + x; sum(b*z) + sum(a)", {"at": "x=[1,2],y=[3,4],z=[5,6]"}),
     ("g = x*2; sum(softmax(g, dim=0)*x)", {"at": "x=[1,2]"}),
     ("sum(torch_*ctx + grad_output)", {"at": "torch_=[1,2],ctx=[3,4],grad_output=[1,1]"}),
 ]  # fmt: skip

@@ -31,7 +31,7 @@ def render(derivation: Derivation) -> str:
     speller.like = listing.inputs[0]
     forward = listing.forward()
     speller.like = "grad_output"
-    passes = _passes(listing, forward, listing.backward())
+    passes = _passes(listing, forward, [_added(line) for line in listing.backward()])
     words = _words(passes)
     helpers = [name for name in HELPERS if name in words or (name == "prod_of_others" and "cofactor" in words)]
     body = [
@@ -51,6 +51,14 @@ def render(derivation: Derivation) -> str:
         *[f"    {line}" for line in _check(derivation)],
     ]
     return module(derivation, body, IMPORTS)
+
+
+def _added(line: Line) -> Line:
+    """A contribution that is added, in a new tensor: the old one may be the gradient of another node as well."""
+    if line.operator == "=":
+        return line
+    code = f"({line.code})" if line.code.startswith("-") else line.code
+    return line._replace(operator="=", code=f"{line.name} + {code}")
 
 
 def _shapes(derivation: Derivation) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from functools import cache
 from typing import cast
 
@@ -145,8 +146,11 @@ class TensorSpeller:
         rule, inputs, _ = graph.nodes[i]
         row = RULES[rule]
         found: list[Part] = [f"torch.{row.torch or rule}("]
+        # PyTorch chooses between two numbers in float32, which holds whole numbers only.
+        fractions = any(isinstance(v := graph.nodes[j].value, Fraction) and v.denominator > 1 for j in inputs[1:])
+        chosen = rule == "where" and not (fractions and all(graph.is_constant[j] for j in inputs[1:]))
         for slot, j in enumerate(inputs):
-            plain = rule == "where" or (rule in SETTINGS and not row.partials[slot])
+            plain = chosen or (rule in SETTINGS and not row.partials[slot])
             found += [", "] * bool(slot) + [(slot, j) if plain else self._tensor(graph, slot, j)]
         return [*found, ")"]
 
