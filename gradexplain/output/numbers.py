@@ -13,7 +13,7 @@ from gradexplain.tensor_values import Tensor
 DIGITS, SHORT = 6, 24
 UNLIMITED = 100_000
 # Up to so many elements a tensor stands in a line, and in a block.
-MAX_IN_A_LINE, LONGEST_LINE = 12, 60
+MAX_IN_A_LINE, LONGEST_LINE = 12, 66
 MAX_IN_BLOCK, MAX_ROWS, MAX_COLUMNS = 32, 8, 6
 
 
