@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar, cast
@@ -134,6 +134,12 @@ class Derivation:
     nodes: tuple[ForwardRow, ...]
     backward: tuple[BackwardRow, ...]
     gradient: Mapping[str, Gradient]
+    _shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int | str, ...]]:
+        """Of a formula on tensors, the shape of every input and node, where a size may have a name; else empty."""
+        return self._shapes
 
     @property
     def has_tensors(self) -> bool:
@@ -195,8 +201,8 @@ class Hessian:
 class MatrixDerivation(Derivation):
     """A derivation with the Jacobians by input, or the Hessian, that were asked for."""
 
-    jacobian: Mapping[str, Jacobian] | None
-    hessian: Hessian | None
+    jacobian: Mapping[str, Jacobian] | None = None
+    hessian: Hessian | None = None
 
 
 def maker(record: type[Record]) -> Callable[..., Record]:
@@ -208,7 +214,7 @@ def maker(record: type[Record]) -> Callable[..., Record]:
     >>> maker(Began)("v1", "a reason") == Began("v1", "a reason")
     True
     """
-    twin: Any = make_dataclass(record.__name__, [field.name for field in fields(cast(Any, record))], slots=True)
+    twin: Any = make_dataclass(record.__name__, [own.name for own in fields(cast(Any, record))], slots=True)
 
     def make(*values: Any) -> Record:
         made = twin(*values)
@@ -262,4 +268,4 @@ def _values(record: Hashable) -> Callable[[Any], tuple[Any, ...]]:
 
 @cache
 def _fields(record: Hashable) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cast(Any, record)) if field.name[0] != "_")
+    return tuple(own.name for own in fields(cast(Any, record)) if own.name[0] != "_")

@@ -39,6 +39,11 @@ DERIVATIONS = {
     "long": (long_chain(60), "x=1.5,w=2"),
     "names": ("損失 = (λ - ŷ)**2", "λ=1,ŷ=2"),
 }
+# On vectors and matrices.
+TENSORS = {
+    "linear": ("mean((X @ W.T + b - Y)**2)", "X=[[1,2],[3,4]],Y=[[3],[7]],W=[[0.5,-0.5]],b=[0]"),
+    "classes": ("z = X @ W + b; loss = cross_entropy(z, y)", "X=[[1,2],[0,1]],W=[[1,-1,0],[0,1,2]],b=[0,1,0],y=[0,2]"),
+}
 # The formats that write a line for each step as it is made.
 STREAMED = {name: Format("training_lines", (), "") for name in training_lines.FORMATS}
 RUNS = {"steps": {"steps": 100}, "no_zero_grad": {"steps": 3, "zero_grad": False}}
@@ -48,7 +53,7 @@ def cases() -> dict[str, tuple[Format, Callable[[], object]]]:
     """For the name of each file, the format and what makes the record."""
     found: dict[str, tuple[Format, Callable[[], object]]] = {}
     for format, row in DERIVATION.items():
-        for name, (formula, point) in DERIVATIONS.items():
+        for name, (formula, point) in (DERIVATIONS | TENSORS).items():
             found[f"{name}.{format}"] = (row, lambda formula=formula, point=point: gradexplain.derive(formula, point))
     for format, row in (TRAINING | STREAMED).items():
         for name, options in RUNS.items():
@@ -80,7 +85,7 @@ CASES = cases()
 
 
 # What has no file: a format that refuses the record.
-REFUSED = {"missing.value"}
+REFUSED = {"missing.value", "linear.numpy", "classes.numpy"}
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in REFUSED])

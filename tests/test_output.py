@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import jsonschema
@@ -37,6 +38,31 @@ def test_json_is_valid_and_complete(formula: str, point: str) -> None:
     jsonschema.validate(parsed, SCHEMA)
     assert parsed == derivation.to_dict()
     assert json.loads(json_output.render(derivation, ascii_only=True)) == parsed
+
+
+TENSORS = {
+    "linear": ("mean((X @ W.T + b - Y)**2)", {"at": "X=[[1,2],[3,4]],Y=[[3],[7]],W=[[0.5,-0.5]],b=[0]"}),
+    "jacobian": ("A @ x", {"at": "x=[1,2],A=[[2,1],[0,3]]", "jacobian": True}),
+    "hessian": ("y_pred = X @ w; loss = mse_loss(y_pred, y)", {"shape": "X=n x d,w=d,y=n", "hessian": True, "wrt": "w"}),
+    "upstream": ("2*x", {"at": "x=[1,2,3]", "upstream": "[1,0,2]"}),
+    "large": ("sum(x**2)", {"shape": "x=300x300"}),
+    "choice": ("sum(where(x > 0, log(x), 0))", {"at": "x=[-1,0,2]"}),
+    "nan": ("sum(sqrt(x))", {"at": "x=[-1,0,4]"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("formula", "options"), TENSORS.values(), ids=TENSORS)
+def test_json_of_tensors_is_valid(formula: str, options: dict[str, Any]) -> None:
+    derivation = gradexplain.derive(formula, **options)
+    parsed = json.loads(json_output.render(derivation), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    jsonschema.validate(parsed, SCHEMA)
+    assert parsed == derivation.to_dict()
+    assert ("jacobian" in parsed) == ("hessian" in parsed) == ("jacobian" in options or "hessian" in options)
+
+
+def test_json_of_a_large_tensor_is_a_summary() -> None:
+    value = gradexplain.derive("sum(x**2)", shape="x=300x300").to_dict()["gradient"]["x"]["value"]
+    assert (value["shape"], value["corner_shape"], len(value["corner"])) == ([300, 300], [3, 3], 9)
 
 
 def test_the_schema_refuses_what_it_should() -> None:

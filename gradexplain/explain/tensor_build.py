@@ -148,6 +148,7 @@ class Build:
             nodes=tuple(self.forward(i) for i in range(problem.size) if i in names.of and graph.nodes[i].rule != INPUT),
             backward=backward,
             gradient=gradient,
+            _shapes={name: graph.shapes[i] for i, name in names.of.items()},
         )
         return made
 

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from gradexplain.language.tensor_notation import POSTFIX, latex_notation
 from gradexplain.language.text import ATOM, Row, Style, operators
 
 # The letters that look like Latin ones have no command of their own.
@@ -195,6 +196,11 @@ def latex_function(name: str) -> str:
     return _FUNCTIONS.get(name) or rf"\operatorname{{{latex_text(name)}}}"
 
 
+def _setting(text: str) -> str:
+    """A setting of an operation on tensors, or its value."""
+    return latex_name(text) if text.isidentifier() else text if text.isdigit() else _plain_text(text)
+
+
 def _patterns(signs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {rule: f"{{0}} {sign} {{1}}" for rule, sign in signs}
 
@@ -207,6 +213,7 @@ _BOTH = {
     "pow": Row("{0}^{{1}}", 5, (ATOM, 1)),
     "identity": Row("{0}", 1, (1,)),
 }
+_ELEMENTWISE = r"{0} \odot {1}"
 LATEX = Style(
     {
         **_BOTH,
@@ -224,9 +231,13 @@ LATEX = Style(
     r"{0}\left({1}\right)",
     ", ",
     latex_function,
+    latex_notation(_setting, latex_function, large=True).parts,
+    POSTFIX,
+    _ELEMENTWISE,
 )
 # For long formulas: nothing in it keeps TeX from beginning a new line after an operator or a bracket.
 LATEX_LINES = Style(
     _BOTH, latex_name, lambda text: _inside(text).replace(r"\left", "").replace(r"\right", ""),
     r"({0})", r"{0}(\allowbreak {1})", r",\allowbreak ", latex_function,
+    latex_notation(_setting, latex_function, large=False).parts, POSTFIX, _ELEMENTWISE,
 )  # fmt: skip

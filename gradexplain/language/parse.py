@@ -88,6 +88,19 @@ def _parser(text: str, given: Collection[str], shapes: Mapping[str, Shape], tens
     return ExpressionParser(text, Graph(), given)
 
 
+def parse_part(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = MappingProxyType({})) -> tuple[Graph, int]:
+    """An expression on its own, such as a closed form or a local derivative, as a graph and its node in it.
+
+    >>> graph, root = parse_part("2*X.T", ["X"], {"X": (2, 3)})
+    >>> graph.shapes[root]
+    (3, 2)
+    """
+    parser = _parser(text, given, shapes) if shapes else ExpressionParser(text, Graph(), given)
+    # Of single numbers, a local derivative may have a variable where a formula needs a number.
+    parser.graph.is_template = not shapes
+    return parser.graph, parser.solid_value(parser.expression("")).node
+
+
 def _skip(parser: ExpressionParser, separators: str) -> Token:
     """Move past line ends and separators; returns the token that follows."""
     token = parser.tokens[parser.position]

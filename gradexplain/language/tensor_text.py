@@ -40,6 +40,13 @@ def is_scaled_product(graph: Graph, i: int, slot: int = -1) -> bool:
     return bool(shapes[inputs[place]]) and (rule == "neg" or not shapes[inputs[1 - place]])
 
 
+def is_scaled(graph: Graph, i: int) -> bool:
+    """Whether a node is a tensor times a single number that stands in front."""
+    rule, inputs, _ = graph.nodes[i]
+    shapes = cast("TensorGraph", graph).shapes
+    return rule == "mul" and not shapes[inputs[0]] and bool(shapes[inputs[1]])
+
+
 def is_negative_product(graph: Graph, i: int) -> bool:
     """Whether a node is written `-A @ B`."""
     return graph.nodes[i].rule == "neg" and is_product(graph, graph.nodes[i].inputs[0]) and is_scaled_product(graph, i)
@@ -59,9 +66,30 @@ def _turn(graph: Graph, i: int) -> str:
     return ("" if swapped != {rank - 2, rank - 1} else ".T" if rank == 2 else ".mT") if rank > 1 else ""
 
 
-def parts(graph: Graph, i: int) -> list[Part]:
-    """A node as literal text and pairs (slot, input), in the order in which they are written."""
+def is_elementwise(graph: Graph, i: int) -> bool:
+    """Whether an operation on two inputs goes element by element, both being vectors, matrices or more."""
+    shapes = getattr(graph, "shapes", None)
+    return shapes is not None and all(shapes[j] for j in graph.nodes[i].inputs)
+
+
+def is_turn(graph: Graph, i: int) -> bool:
+    """Whether a node is a transposition that is written `.T` or `.mT`."""
+    return graph.nodes[i].rule == "transpose" and bool(_turn(graph, i))
+
+
+def shown_settings(graph: Graph, i: int) -> list[tuple[str, Any]]:
+    """The settings of a node that are written, in order: all but those with their default values."""
     node = graph.nodes[i]
+    values = cast("TensorGraph", graph).settings(node)
+    rows = TENSOR_RULES[node.rule].settings
+    return [(name, values[name]) for name, default in rows if default is REQUIRED or values[name] != default]
+
+
+def parts(graph: Graph, i: int) -> list[Part] | None:
+    """A node as literal text and pairs (slot, input), in the order in which they are written; None for scalar rules."""
+    node = graph.nodes[i]
+    if node.rule not in TENSOR_RULES:
+        return None
     rule, inputs = TENSOR_RULES[node.rule], written_inputs(graph, i)
     settings = cast("TensorGraph", graph).settings(node)
     if is_product(graph, i):
@@ -72,7 +100,7 @@ def parts(graph: Graph, i: int) -> list[Part]:
         base, count = _power(graph, i)
         return ["matrix_power(", (0, base), f", {count})"]
     if node.rule in ("select", "slice"):
-        return [(0, inputs[0]), f"[{':, ' * settings['dim']}{_range(settings)}]"]
+        return [(0, inputs[0]), f"[{':, ' * settings['dim']}{range_of(settings)}]"]
     listed: list[Part] = []
     for slot, j in enumerate(inputs):
         listed += [", ", (slot, j)] if slot else [(slot, j)]
@@ -80,11 +108,9 @@ def parts(graph: Graph, i: int) -> list[Part]:
         return ["[", *listed, "]"]
     if rule.any_number:
         listed = ["[", *listed, "]"]
-    for name, default in rule.settings:
-        value = settings[name]
-        if default is REQUIRED or value != default:
-            text = _shown(value, bare=True) if name in POSITIONAL else f"{name}={_shown(value)}"
-            listed.append(f", {text}" if listed else text)
+    for name, value in shown_settings(graph, i):
+        text = shown(value, bare=True) if name in POSITIONAL else f"{name}={shown(value)}"
+        listed.append(f", {text}" if listed else text)
     return [f"{graph.spelling.get(i, rule.written or node.rule)}(", *listed, ")"]
 
 
@@ -96,7 +122,8 @@ def _power(graph: Graph, i: int) -> tuple[int, int]:
     return base, count
 
 
-def _range(settings: dict[str, Any]) -> str:
+def range_of(settings: dict[str, Any]) -> str:
+    """The index of an element, or a range of them, as it stands in square brackets."""
     if "index" in settings:
         return str(settings["index"])
     start, end, step = (settings[name] for name in ("start", "end", "step"))
@@ -104,7 +131,7 @@ def _range(settings: dict[str, Any]) -> str:
     return text if step == 1 else f"{text}:{step}"
 
 
-def _shown(value: Any, bare: bool = False) -> str:
+def shown(value: Any, bare: bool = False) -> str:
     """A setting as it is written; sizes may be names."""
     if isinstance(value, str) and bare:
         return value

@@ -14,6 +14,7 @@ from gradexplain.language import tensor_text
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.language.numerals import write_fraction
 from gradexplain.language.rules import RULES
+from gradexplain.language.tensor_notation import MATHML_NOTATION, POSTFIX
 from gradexplain.language.tensor_rules import TENSOR_RULES
 
 PRECEDENCE = {
@@ -41,6 +42,11 @@ class Style:
     call: str
     comma: str
     function: Callable[[str], str] = str
+    # How rules without a row are written that are no plain calls; those of `postfix` stand behind their input; and the
+    # pattern of a product element by element, where it is not that of numbers.
+    special: Callable[[Graph, int], list[tensor_text.Part] | None] = tensor_text.parts
+    postfix: frozenset[str] = frozenset()
+    elementwise: str = ""
 
 
 def operators(patterns: Mapping[str, str]) -> dict[str, Row]:
@@ -97,6 +103,9 @@ MATHML = Style(
     "<mrow><mo>(</mo>{0}<mo>)</mo></mrow>",
     "<mrow><mi>{0}</mi><mo>(</mo>{1}<mo>)</mo></mrow>",
     "<mo>,</mo>",
+    special=MATHML_NOTATION.parts,
+    postfix=POSTFIX,
+    elementwise="<mrow>{0}<mo>⊙</mo>{1}</mrow>",
 )
 
 
@@ -202,10 +211,11 @@ def _written_inputs(graph: Graph, i: int) -> tuple[int, ...]:
 def _parts(graph: Graph, i: int, style: Style) -> list[str | tuple[int, int]]:
     """The node as literal text and pairs (slot, input) in the order in which they are written."""
     rule, inputs = graph.nodes[i].rule, _written_inputs(graph, i)
-    if rule in TENSOR_RULES:
-        return tensor_text.parts(graph, i)
     row = style.rows.get(rule)
     if row is None:
+        special = style.special(graph, i)
+        if special is not None:
+            return special
         begin, end = style.call.format(style.function(graph.spelling.get(i, rule)), "{0}").split("{0}")
         parts: list[str | tuple[int, int]] = [begin]
         for slot, j in enumerate(inputs):
@@ -215,6 +225,8 @@ def _parts(graph: Graph, i: int, style: Style) -> list[str | tuple[int, int]]:
     split = _split(row.pattern)
     if rule == "mul" and row.pattern == "{0}*{1}" and tensor_text.is_scaled_product(graph, i):
         split = _split("{0} * {1}")
+    elif rule == "mul" and style.elementwise and tensor_text.is_elementwise(graph, i):
+        split = _split(style.elementwise)
     return [(int(part), inputs[int(part)]) if k % 2 else part for k, part in enumerate(split)]
 
 
@@ -230,9 +242,11 @@ def _needs_group(graph: Graph, i: int, slot: int, bindings: Mapping[int, _Bindin
     product = bool(node.inputs) and tensor_text.is_product(graph, node.inputs[slot])
     if tensor_text.is_product(graph, i):
         # A product of matrices goes from left to right; other products inside of one stand in brackets.
+        if slot == 0 and style.elementwise and tensor_text.is_scaled(graph, node.inputs[0]):
+            return False
         return bindings[node.inputs[slot]].precedence < PRECEDENCE["neg"] and (slot > 0 or not product)
     if row is None:
-        postfix = node.rule in TENSOR_RULES and tensor_text.is_postfix(graph, i)
+        postfix = node.rule in style.postfix or (node.rule in TENSOR_RULES and tensor_text.is_postfix(graph, i))
         return postfix and bindings[node.inputs[slot]].precedence < ATOM
     if product and tensor_text.is_scaled_product(graph, i, slot):
         return node.rule == "neg" and bindings[node.inputs[slot]].minus

@@ -83,7 +83,7 @@ def node_lines(node: PictureNode) -> list[str]:
 def edge_lines(edge: PictureEdge, ascii_only: bool = False) -> list[str]:
     """What stands on an edge."""
     text = product(edge).replace("·", "*") if ascii_only else product(edge)
-    return [line for line in (f"local {edge.local}" if edge.local else "", text) if line]
+    return [line for line in (edge.label, text) if line]
 
 
 def boxes(drawn: Picture, style: Style, width: int, ascii_only: bool) -> str:

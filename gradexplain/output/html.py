@@ -33,16 +33,20 @@ def write(derivation: Derivation, look: Look) -> str:
 
 def render(derivation: Derivation) -> str:
     """The page."""
+    if derivation.has_tensors:
+        from gradexplain.output import tensor_html
+
+        return tensor_html.render(derivation)
     live = Live(derivation)
     parts = [
         *_formula(live),
         *_controls(live),
-        *_gradient(derivation),
+        *gradient(derivation),
         "<h2>Graph</h2>",
         box("Graph", svg.render(derivation, embedded=True)),
         *_forward(derivation),
         *_backward(derivation),
-        *_verdicts(derivation),
+        *verdicts(derivation),
     ]
     return document(derivation.statements, parts, _json(live), asset("rules.js") + asset("page.js"))
 
@@ -104,7 +108,8 @@ def _controls(live: Live) -> Iterable[str]:
     yield '</section>\n<p id="differs" class="warning" role="status" hidden></p>'
 
 
-def _gradient(derivation: Derivation) -> Iterable[str]:
+def gradient(derivation: Derivation) -> Iterable[str]:
+    """The gradients, from the chain to the number."""
     entries = list(derivation.gradient.items())
 
     def row(k: int) -> str:
@@ -165,7 +170,7 @@ def _sum(derivation: Derivation, row: BackwardRow, number: int) -> str:
     return "\n".join(lines)
 
 
-def _verdicts(derivation: Derivation) -> Iterable[str]:
+def verdicts(derivation: Derivation) -> Iterable[str]:
     """What the witnesses say of the point of the page, apart from the numbers that can move."""
     judged: list[tuple[str, BackwardRow | Gradient]] = [(row.node, row) for row in derivation.backward]
     reached = {row.node for row in derivation.backward}

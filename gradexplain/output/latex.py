@@ -21,6 +21,11 @@ CHAIN, LOCAL, NUMBERS = 0.16, 0.22, 0.16
 
 def write(derivation: Derivation, look: Look) -> str:
     """The formula, the point, each gradient step by step, the backward pass, the verdict and the notes."""
+    if derivation.has_tensors:
+        from gradexplain.output import tensor_latex
+
+        fragment = tensor_latex.render(derivation)
+        return tex.document(fragment) if look.standalone else fragment
     names = [*derivation.inputs, *[row.node for row in derivation.nodes]]
     doubts, words = conclusion(derivation)
     fragment = "\n".join([
@@ -31,7 +36,7 @@ def write(derivation: Derivation, look: Look) -> str:
     return tex.document(fragment) if look.standalone else fragment
 
 
-def aligned(statements: Sequence[str], names: Collection[str]) -> str:
+def aligned(statements: Sequence[str], names: tex.Symbols) -> str:
     """The statements of a formula below each other, at their signs."""
     first, last = elided(len(statements))
     lines = [tex.statement(statements[i], names, "&") for i in first]
@@ -47,7 +52,7 @@ def display(lines: Sequence[str]) -> str:
 
 
 def _point(derivation: Derivation) -> str:
-    values = [tex.statement(f"{name} = {value}", derivation.inputs) for name, value in derivation.point.items()]
+    values = [tex.statement(f"{name} = {value}", list(derivation.inputs)) for name, value in derivation.point.items()]
     at = "at " + ", ".join(f"${value}$" for value in values) + ", " if values else ""
     return f"{at}{derivation.dtype}\\par\n"
 

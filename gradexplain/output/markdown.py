@@ -73,11 +73,15 @@ def items(sentences: Sequence[str]) -> list[str]:
 def write(derivation: Derivation, look: Look) -> str:
     """The formula, the point, both passes, the gradient, the verdict and the notes."""
     point = ", ".join(code(f"{name} = {value}") for name, value in derivation.point.items())
+    if derivation.has_tensors:
+        from gradexplain.output import tensor_markdown
+
+        return tensor_markdown.render(derivation)
     doubts, sentences = conclusion(derivation)
     lines = [
         *statements(derivation.statements), "", (f"at {point}, " if point else "") + derivation.dtype, "",
         "### Forward", "", *_forward(derivation), "", *_backward(derivation), "### Gradient", "",
-        *_gradient(derivation), *items([*doubts, *sentences, *derivation.notes]),
+        *gradient(derivation), *items([*doubts, *sentences, *derivation.notes]),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -133,7 +137,8 @@ def _backward(derivation: Derivation) -> list[str]:
     return [f"### Backward, from {code(seed)}", "", *table(heads, "lllllrrl", rows), ""]
 
 
-def _gradient(derivation: Derivation) -> list[str]:
+def gradient(derivation: Derivation) -> list[str]:
+    """The table of the gradients, from the chain to the number."""
     entries = list(derivation.gradient.values())
 
     def row(i: int) -> list[Sequence[str]]:

@@ -6,6 +6,7 @@ from html import escape
 
 from gradexplain.output.numbers import show, show_pair
 from gradexplain.records import BackwardRow, Derivation, Value
+from gradexplain.tensor_values import Tensor
 
 MAX_ROWS = 200
 
@@ -38,6 +39,7 @@ def _backward(row: BackwardRow) -> tuple[str, ...]:
     numbers = "<br>".join(
         f"{escape(show(entry.upstream) or '?')} · {escape(show(entry.local_value) or '?')}"
         for entry in row.contributions
+        if not isinstance(entry.value, Tensor)
     )
     return code(row.partial), how, numbers, *_pair(row.value, row.autograd, row.verdict), escape(row.verdict)
 

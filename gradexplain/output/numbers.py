@@ -10,9 +10,10 @@ from gradexplain.errors import OptionError
 from gradexplain.records import FAILURES, Value
 from gradexplain.tensor_values import Tensor
 
-DIGITS = 6
+DIGITS, SHORT = 6, 24
+UNLIMITED = 100_000
 # Up to so many elements a tensor stands in a line, and in a block.
-MAX_IN_A_LINE = 12
+MAX_IN_A_LINE, LONGEST_LINE = 12, 66
 MAX_IN_BLOCK, MAX_ROWS, MAX_COLUMNS = 32, 8, 6
 
 
@@ -41,7 +42,7 @@ def show(value: Value | Tensor, digits: int = DIGITS) -> str:
     return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
-def show_pair(first: Value, second: Value, verdict: str) -> tuple[str, str]:
+def show_pair(first: Value | Tensor, second: Value | Tensor, verdict: str) -> tuple[str, str]:
     """Two numbers, with as many digits as it takes to tell them apart where the verdict says that they differ.
 
     >>> show_pair(1.0000001, 1.0000002, "precision"), show_pair(1.0000001, 1.0000002, "agrees")
@@ -59,8 +60,21 @@ def show_pair(first: Value, second: Value, verdict: str) -> tuple[str, str]:
 def _in_a_line(value: Tensor, digits: int) -> str:
     """A tensor in one line."""
     if value.count <= MAX_IN_A_LINE:
-        return _nested(value.nested(), lambda number: show(number, digits))
-    return f"{sizes(value.shape)}, norm {show(value.norm)}, {show(value.low)} to {show(value.high)}"
+        line = _nested(value.nested(), lambda number: show(number, digits))
+        if len(line) <= LONGEST_LINE:
+            return line
+    size = sizes(value.shape) if len(value.shape) > 1 else f"{value.count:,} elements"
+    return f"{size}, norm {show(value.norm)}, {show(value.low)} to {show(value.high)}"
+
+
+def short(value: Value | Tensor) -> str:
+    """A number, or a tensor in a few words: nested lists, and of one that is not very small its norm.
+
+    >>> short(Tensor.of([[1], [2]])), short(Tensor.of([1 / 3, 2 / 3, 4 / 3])), short(0.5)
+    ('[[1], [2]]', 'norm 1.528', '0.5')
+    """
+    line = show(value)
+    return line if not isinstance(value, Tensor) or len(line) <= SHORT else f"norm {show(value.norm, 4)}"
 
 
 def _nested(entry: Any, write: Callable[[float], str]) -> str:
@@ -76,8 +90,10 @@ def sizes(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
-def block(value: Value | Tensor, digits: int = DIGITS) -> str:
-    """A number, or a tensor as rows of right-aligned columns; of a large one its shape, norm, range and a corner.
+def block(value: Value | Tensor, digits: int = DIGITS, room: int = UNLIMITED) -> str:
+    """A number, or a tensor as rows of right-aligned columns; of a large one its norm, range and a corner.
+
+    What is wider than `room` columns counts as large.
 
     >>> print(block(Tensor.of([[1, -2.5], [10, 3]])))
      1  -2.5
@@ -85,23 +101,57 @@ def block(value: Value | Tensor, digits: int = DIGITS) -> str:
     """
     if not isinstance(value, Tensor):
         return show(value, digits)
+    if not value.count:
+        return "empty"
     rows, columns = (value.shape[-2] if len(value.shape) > 1 else 1), value.shape[-1]
-    small = value.count <= MAX_IN_BLOCK and rows <= MAX_ROWS and columns <= MAX_COLUMNS and value.numbers is not None
-    numbers, shape = (value.numbers, value.shape) if small else (value.corner, value.corner_shape)
-    width = shape[-1] if shape else 1
-    cells = [show(number, digits) for number in numbers or ()]
-    grid = [cells[i : i + width] for i in range(0, len(cells), width)] if width else []
-    if not small:
-        grid = [[*row, "…"] if columns > width else row for row in grid]
-        grid += [["⋮"]] if value.count > len(cells) and len(value.shape) > 1 else []
-    widths = [max(len(row[k]) for row in grid if k < len(row)) for k in range(max(map(len, grid), default=0))]
-    lines = ["  ".join(cell.rjust(space) for cell, space in zip(row, widths, strict=False)) for row in grid]
-    if len(value.shape) > 2 and small:
-        height = value.shape[-2]
-        lines = [line for k, line in enumerate(lines) for line in ([""] if k and k % height == 0 else []) + [line]]
-    if not small:
-        lines = [f"norm {show(value.norm)}", f"{show(value.low)} to {show(value.high)}", *lines]
-    return "\n".join(lines) if lines else "empty"
+    if value.count <= MAX_IN_BLOCK and rows <= MAX_ROWS and columns <= MAX_COLUMNS and value.numbers is not None:
+        grid = _grid([show(number, digits) for number in value.numbers], columns)
+        lines = _aligned(grid)
+        if len(lines[0]) <= room:
+            return _apart(lines, rows)
+    grid = _grid([show(number, digits) for number in value.corner], value.corner_shape[-1])
+    lines = _cut(grid, columns)
+    while len(lines[0]) > room and len(grid[0]) > 1:
+        grid = [row[:-1] for row in grid]
+        lines = _cut(grid, columns)
+    spread = f"all {show(value.low)}" if value.low == value.high else f"{show(value.low)} to {show(value.high)}"
+    below = "\n⋮" if value.corner_shape[:-1] != value.shape[:-1] else ""
+    own_rows = value.corner_shape[-2] if len(value.shape) > 1 else 1
+    return f"norm {show(value.norm)}, {spread}\n{_apart(lines, own_rows)}{below}"
+
+
+def _apart(lines: Sequence[str], rows: int) -> str:
+    """The lines of a tensor with an empty one between its matrices, which have so many rows."""
+    return "\n".join(f"\n{line}" if k and k % rows == 0 else line for k, line in enumerate(lines))
+
+
+def _grid(cells: Sequence[str], columns: int) -> list[list[str]]:
+    return [list(cells[i : i + columns]) for i in range(0, len(cells), columns)]
+
+
+def _cut(grid: Sequence[Sequence[str]], columns: int) -> list[str]:
+    """The lines of a corner, with a sign where there are more columns."""
+    return _aligned([[*row, "…"] if columns > len(row) else row for row in grid])
+
+
+def _aligned(grid: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in grid]
+
+
+def block_pair(
+    first: Value | Tensor, second: Value | Tensor, verdict: str, room: int = UNLIMITED
+) -> tuple[str, str]:
+    """Two blocks, with as many digits as it takes to tell them apart where the verdict says that they differ.
+
+    >>> block_pair(Tensor.of([1.00000001]), Tensor.of([1]), "precision")
+    ('1.00000001', '1')
+    """
+    for digits in (DIGITS, 9, 12, 15, 17):
+        one, other = block(first, digits, room), block(second, digits, room)
+        if one != other or first == second or verdict not in FAILURES:
+            break
+    return one, other
 
 
 def bare(value: Value | Tensor) -> str:

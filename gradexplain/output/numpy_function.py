@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from gradexplain.errors import OptionError
 from gradexplain.language.rules import RULES, SELU_ALPHA, SELU_SCALE
 from gradexplain.language.templates import template
 from gradexplain.output.code import Line, Listing, code_of, module
@@ -125,6 +126,8 @@ def write(derivation: Derivation, look: Look) -> str:
 
 def render(derivation: Derivation) -> str:
     """The module: `value_and_gradient` of the inputs, and the numbers at the point when it is run."""
+    if derivation.has_tensors:
+        raise OptionError("the format numpy is for single numbers", hint="use --format pytorch")
     listing = Listing(derivation, NUMPY)
     graph, names, gradients = listing.graph, listing.names, listing.gradients
     forward, backward = listing.forward(), listing.backward()

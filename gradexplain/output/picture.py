@@ -8,13 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradexplain.output.collapse import Contracted, contract, kept_nodes
-from gradexplain.output.numbers import show, show_pair
-from gradexplain.records import BackwardRow, Contribution, Derivation, ForwardRow, Gradient
+from gradexplain.output.numbers import short, show, show_pair, sizes
+from gradexplain.output.tensor_lines import product as vector_product
+from gradexplain.records import BackwardRow, Contribution, Derivation, ForwardRow, Gradient, Input
+from gradexplain.tensor_values import Tensor
 
 # How many nodes a picture has at most.
 MAX_NODES = 60
 LONGEST_LABEL = 200
 LONGEST_FORMULA = 60
+VECTOR_JACOBIAN = "vector-Jacobian product"
 UNMARKED = frozenset(("agrees", "unverified"))
 INPUT, CONSTANT, OPERATION, OBJECTIVE = "input", "constant", "operation", "objective"
 
@@ -62,6 +65,17 @@ class PictureEdge:
     local_value: str = ""
     contribution: str = ""
     hidden: bool = False
+    # What `local` is, in full.
+    kind: str = "local derivative"
+
+    @property
+    def label(self) -> str:
+        """What stands on the edge: the local derivative, or the product of the upstream gradient with it.
+
+        >>> PictureEdge(0, 1, "2*v3").label, PictureEdge(0, 1, "g @ v1.T", kind=VECTOR_JACOBIAN).label
+        ('local 2*v3', 'g @ v1.T')
+        """
+        return self.local if self.kind == VECTOR_JACOBIAN or not self.local else f"local {self.local}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +148,26 @@ class _Texts:
         if total is not None:
             partial = total.partial
             gradient, autograd = show_pair(total.value, total.autograd, total.verdict)
+            if isinstance(total.value, Tensor):
+                gradient = short(total.value)
             if total.verdict not in UNMARKED:
                 verdict = f"{total.verdict}: autograd has {autograd}" if autograd else total.verdict
                 reason = total.began.reason if total.began else ""
         elif kind == OBJECTIVE:
             partial = f"∂{name}/∂{name}"
-            gradient = show(self.derivation.upstream)
+            gradient = short(self.derivation.upstream)
         expression = "" if row is None else row.expression
         if hidden:
             expression = self.statements.get(name, expression)
-        value = show(self.derivation.inputs[name].value if row is None else row.value)
+        value = self._value(self.derivation.inputs[name] if row is None else row)
         rule = "" if row is None else row.rule
         return PictureNode(name, kind, rule, expression, value, partial, gradient, verdict, reason, hidden)
+
+    def _value(self, entry: Input | ForwardRow) -> str:
+        """A number; of a tensor the shape, and behind it the numbers of a small one."""
+        if not entry.shape:
+            return show(entry.value)
+        return f"{sizes(entry.shape)}: {short(entry.value)}" if entry.value is not None else sizes(entry.shape)
 
     def edges(self, names: list[str], shown: Contracted, k: int, place: dict[int, int]) -> Iterable[PictureEdge]:
         """The edges that lead to node `k`, in the order of its inputs, then those through nodes left out."""
@@ -160,6 +182,9 @@ class _Texts:
                 yield PictureEdge(place[j], place[k])
                 continue
             entry = entries[at]
+            if self.derivation.has_tensors:
+                yield PictureEdge(place[j], place[k], vector_product(self.derivation, entry), kind=VECTOR_JACOBIAN)
+                continue
             local = show(entry.local_value)
             upstream = show(entry.upstream)
             yield PictureEdge(place[j], place[k], entry.local, upstream, local, show(entry.value))
@@ -216,9 +241,7 @@ def node_label(node: PictureNode) -> list[str]:
 
 def edge_label(edge: PictureEdge) -> list[str]:
     """The label of an edge for the same."""
-    return [
-        line for line in (f"local {shortened(edge.local, LONGEST_FORMULA)}" * bool(edge.local), product(edge)) if line
-    ]
+    return [line for line in (shortened(edge.label, LONGEST_FORMULA), product(edge)) if line]
 
 
 def spoken(node: PictureNode) -> list[str]:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gradexplain.output.code import Listing, with_comments
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import bare, show
-from gradexplain.records import Derivation
+from gradexplain.records import Derivation, Value
+from gradexplain.tensor_values import Tensor
+
+if TYPE_CHECKING:
+    from gradexplain.output.tensor_code import TensorListing
+
+
+MAX_WRITTEN = 60
 
 
 def write(derivation: Derivation, look: Look) -> str:
@@ -15,10 +24,15 @@ def write(derivation: Derivation, look: Look) -> str:
 
 def render(derivation: Derivation) -> str:
     """A line for each input, each operation and each contribution, the numbers in comments."""
-    listing = Listing(derivation)
+    listing: Listing | TensorListing
+    if derivation.has_tensors:
+        from gradexplain.output.tensor_code import TensorListing
+
+        listing = TensorListing(derivation)
+    else:
+        listing = Listing(derivation)
     lines = [
-        (f"{name} = {bare(entry.value)}", "") if entry.value is not None else (f"# {name} has no value", "")
-        for name, entry in derivation.inputs.items()
+        (_input(name, entry.value), "") for name, entry in derivation.inputs.items()
     ]
     lines.append(("", ""))
     lines += [(f"{row.node} = {row.expression}", show(row.value)) for row in derivation.nodes]
@@ -36,3 +50,11 @@ def render(derivation: Derivation) -> str:
         if i not in listing.walk.totals:
             lines.append((f"{gradients[i]} = 0", "nothing flows there"))
     return "\n".join(with_comments(lines)) + "\n"
+
+
+def _input(name: str, value: Value | Tensor) -> str:
+    """The line of an input; a tensor that is too large to be read is described."""
+    if value is None:
+        return f"# {name} has no value"
+    large = isinstance(value, Tensor) and value.count > MAX_WRITTEN
+    return f"# {name} is {show(value)}" if large else f"{name} = {bare(value)}"

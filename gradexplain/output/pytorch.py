@@ -29,10 +29,11 @@ def render(derivation: Derivation) -> str:
 
     Raises OptionError where a gradient is wanted by a node that is no input, since PyTorch hands on no other.
     """
-    for name in derivation.gradient:
-        if name not in derivation.inputs:
-            message = f"{name} is no input, and a function of PyTorch has gradients by its inputs only"
-            raise OptionError(message, hint="name inputs in --wrt, or use --format numpy")
+    check_sources(derivation)
+    if derivation.has_tensors:
+        from gradexplain.output import tensor_pytorch
+
+        return tensor_pytorch.render(derivation)
     listing = Listing(derivation, PYTORCH)
     inputs = ", ".join(listing.inputs)
     body = [
@@ -51,6 +52,14 @@ def render(derivation: Derivation) -> str:
         *[f"    {line}" for line in _check(derivation)],
     ]
     return module(derivation, body, IMPORTS)
+
+
+def check_sources(derivation: Derivation) -> None:
+    """Raise OptionError where a gradient is wanted by a node that is no input, since PyTorch hands on no other."""
+    for name in derivation.gradient:
+        if name not in derivation.inputs:
+            message = f"{name} is no input, and a function of PyTorch has gradients by its inputs only"
+            raise OptionError(message, hint="name inputs in --wrt")
 
 
 def _passes(listing: Listing) -> list[str]:

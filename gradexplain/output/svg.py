@@ -20,6 +20,7 @@ from gradexplain.output.picture import (
     CONSTANT,
     INPUT,
     OBJECTIVE,
+    VECTOR_JACOBIAN,
     Picture,
     PictureEdge,
     PictureNode,
@@ -39,6 +40,11 @@ LEGEND = (
     "Forward, left to right: the value in each box. Backward, right to left: the gradient below it (∂), the sum of "
     "what stands on the edges that leave the box.",
     "On an edge: its local derivative, and upstream gradient · local derivative = contribution.",
+)
+TENSOR_LEGEND = (
+    *LEGEND[:2],
+    "On an edge: the vector-Jacobian product that flows back along it; g is the upstream gradient, that of the node where "
+    "the edge ends.",
 )
 
 
@@ -74,7 +80,7 @@ def render(derivation: Derivation, embedded: bool = False) -> str:
     width = max(layout.width + 2 * MARGIN, LEAST_WIDTH)
     room = int((width - 2 * MARGIN) / text_width("x", 11))
     dashed = ["Dashed: through what is left out."] if any(edge.hidden for edge in drawn.edges) else []
-    legend = [line for text in (*LEGEND, *dashed, *drawn.notes) for line in wrap(text, room)]
+    legend = [line for text in (*_explained(drawn), *dashed, *drawn.notes) for line in wrap(text, room)]
     top = MARGIN + 2 * LINE
     height = top + layout.height + MARGIN + LINE * len(legend) + MARGIN
     shift = (width - layout.width) / 2
@@ -93,6 +99,11 @@ def render(derivation: Derivation, embedded: bool = False) -> str:
     return "\n".join(parts) + "\n"
 
 
+def _explained(drawn: Picture) -> Sequence[str]:
+    """What the shapes and the texts are."""
+    return TENSOR_LEGEND if any(edge.kind == VECTOR_JACOBIAN for edge in drawn.edges) else LEGEND
+
+
 def _opening(drawn: Picture, width: float, height: float, embedded: bool) -> Iterable[str]:
     if not embedded:
         yield '<?xml version="1.0" encoding="UTF-8"?>'
@@ -101,7 +112,7 @@ def _opening(drawn: Picture, width: float, height: float, embedded: bool) -> Ite
         f'width="{_n(width)}" height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}">'
     )
     yield f"<title>{_safe(drawn.heading)}</title>"
-    yield f"<desc>The computation graph: {len(drawn.nodes)} nodes. {_safe(' '.join((*LEGEND, *drawn.notes)))}</desc>"
+    yield f"<desc>The computation graph: {len(drawn.nodes)} nodes. {_safe(' '.join((*_explained(drawn), *drawn.notes)))}</desc>"
     yield f"<style>{style()}</style>"
     if not embedded:
         yield f'<rect class="ground" width="{_n(width)}" height="{_n(height)}"/>'
@@ -136,7 +147,8 @@ class _Box:
 def _edge_lines(edge: PictureEdge) -> list[Words]:
     if not edge.local:
         return []
-    lines = [Words((("local ", ""), (fitted(edge.local, 11, LONGEST * 0.8), "formula")), "caption")]
+    before = edge.label.removesuffix(edge.local)
+    lines = [Words(((before, ""), (fitted(edge.local, 11, LONGEST * 0.8), "formula")), "caption")]
     if product(edge):
         pieces = ((edge.upstream, "upstream"), (" · ", ""), (edge.local_value, "local"), (" = ", ""))
         lines.append(Words((*pieces, (edge.contribution, "contribution")), "backward"))
@@ -203,7 +215,7 @@ def _edge(drawn: Picture, boxes: Sequence[_Box], edge: PictureEdge, route: Route
         words = "".join(_line(middle, first + LINE * (k + 0.72), line) for k, line in enumerate(lines))
     source, target = drawn.nodes[edge.source].name, drawn.nodes[edge.target].name
     dashed = " hidden" if edge.hidden else ""
-    path_words = f"from {source} to {target}" + (f": local derivative {edge.local}" if edge.local else "")
+    path_words = f"from {source} to {target}" + (f": {edge.kind} {edge.local}" if edge.local else "")
     return (
         f'<g class="edge{dashed}" data-from="{escape(source)}" data-to="{escape(target)}">'
         f"<title>{_safe(path_words)}</title>"

@@ -8,7 +8,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from gradexplain.errors import columns
-from gradexplain.output import matrices
 from gradexplain.output.backward import backward
 from gradexplain.output.cells import KEPT_ROWS, MAX_ROWS, elided, more, table, text
 from gradexplain.output.formats import Look
@@ -31,16 +30,16 @@ def render(derivation: Derivation, width: int | None = None, color: bool = False
     """
     width = terminal_width() if width is None else width
     if derivation.has_tensors:
-        from gradexplain.output.tensor_table import parts as tensor_parts
+        from gradexplain.output import matrices, tensor_table
 
-        passes = tensor_parts(derivation, width)
+        passes, more_parts = tensor_table.parts(derivation, width), matrices.parts(derivation, width)
     else:
-        passes = [*_forward(derivation, width), *backward(derivation, width)]
+        passes, more_parts = [*_forward(derivation, width), *backward(derivation, width)], []
     parts: list[RenderableType] = [
         *_header(derivation, width),
         *passes,
         *_gradient(derivation, width),
-        *matrices.parts(derivation),
+        *more_parts,
         *_conclusion(derivation),
     ]
     return print_parts(parts, width, color)

@@ -1,51 +1,63 @@
-"""The forward and backward pass on tensors as tables: shapes, blocks of numbers, vector-Jacobian products."""
+"""The forward and backward pass of a formula on tensors as tables: shapes, blocks of numbers, vector-Jacobian products."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gradexplain.errors import columns
 from gradexplain.output.cells import KEPT_ROWS, elided, more, table, text, verdict_cell
-from gradexplain.output.numbers import block, sizes
-from gradexplain.records import BackwardRow, Contribution, Derivation
+from gradexplain.output.numbers import UNLIMITED, block, block_pair, show, sizes
+from gradexplain.output.tensor_lines import HEADINGS, layout, lines_of
+from gradexplain.records import BackwardRow, Derivation
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
-LAYOUT = "Each gradient has the shape of its variable; g is the upstream gradient, of the node on the chain's left."
-HEADINGS = ("partial", "shape", "chain rule", "rule", "vector-Jacobian product", "value", "autograd", "verdict")
-RIGHT = frozenset((5, 6))
-# One line of the backward pass: all columns but the last two, which only the row of the sum has.
-Line = tuple[str, ...]
+# A line as text, in the order of HEADINGS.
+Cells = tuple[str, ...]
+# The columns of numbers, each with its place among the others.
+VALUE, AUTOGRAD = 5, 6
+NARROWEST = 30
 
 
 def parts(derivation: Derivation, width: int) -> list[RenderableType]:
     """What stands between the formula and the gradients."""
-    return [*_inputs(derivation), *_forward(derivation), *_backward(derivation, width)]
+    # Numbers have the larger part of a narrow place, since they are not folded.
+    room = max(NARROWEST, width * 3 // 5)
+    return [*_inputs(derivation, room), *_forward(derivation, room), *_backward(derivation, width)]
 
 
-def _inputs(derivation: Derivation) -> list[RenderableType]:
+def _inputs(derivation: Derivation, room: int) -> list[RenderableType]:
     grid = table(("input", "left"), ("shape", "left"), ("value", "right"))
+    _keep_whole(grid, 2)
     for name, entry in derivation.inputs.items():
-        grid.add_row(text(name), text(sizes(entry.shape)), _numbers(block(entry.value)))
+        grid.add_row(text(name), text(sizes(entry.shape)), _numbers(block(entry.value, room=room)))
     return [text("Inputs", "bold"), grid, text("")]
 
 
-def _forward(derivation: Derivation) -> list[RenderableType]:
+def _forward(derivation: Derivation, room: int) -> list[RenderableType]:
     rows = derivation.nodes
     differs = any(block(row.value) != block(row.autograd) for row in rows if row.autograd is not None)
+    room = room // 2 if differs else room
     headings = [("node", "left"), ("is", "left"), ("shape", "left"), ("value", "right")]
     grid = table(*headings, *[("PyTorch has", "right")] * differs)
+    _keep_whole(grid, 2)
     first, last = elided(len(rows))
     for i in [*first, None, *last] if last else first:
         if i is None:
             grid.add_row(text("…"), text(more(len(rows) - 2 * KEPT_ROWS)))
             continue
         row = rows[i]
-        cells = [text(row.node), text(row.expression), text(sizes(row.shape)), _numbers(block(row.value))]
-        grid.add_row(*cells, *[_numbers(block(row.autograd))] * differs)
+        cells = [text(row.node), text(row.expression), text(sizes(row.shape)), _numbers(block(row.value, room=room))]
+        grid.add_row(*cells, *[_numbers(block(row.autograd, room=room))] * differs)
     return [text("Forward", "bold"), grid, text("")]
+
+
+def _keep_whole(grid: Table, first: int) -> None:
+    """Have columns from the `first` on as wide as they need to be, and others folded for that."""
+    for column in grid.columns[first:]:
+        column.no_wrap = True
 
 
 def _numbers(content: str) -> RenderableType:
@@ -60,87 +72,66 @@ def _backward(derivation: Derivation, width: int) -> list[RenderableType]:
     if not rows:
         return []
     first, last = elided(len(rows))
-    lines: list[tuple[Line, str]] = [line for i in first for line in _lines(derivation, rows[i])]
-    if last:
-        lines.append((("…", "", more(len(rows) - 2 * KEPT_ROWS), *[""] * 4), ""))
-        lines += [line for i in last for line in _lines(derivation, rows[i])]
+    gap = [("…", "", more(len(rows) - 2 * KEPT_ROWS), *[""] * 5)] if last else []
+
+    def cells(room: int) -> list[Cells]:
+        ends = [[cells for i in part for cells in _cells(derivation, rows[i], room)] for part in (first, last)]
+        return [*ends[0], *gap, *ends[1]]
+
+    lines = cells(UNLIMITED)
     objective = derivation.objective
-    title = text(f"Backward, from ∂{objective}/∂{objective} = {_upstream(derivation)}", "bold")
-    legend = text(LAYOUT, "dim")
-    everything = [HEADINGS[:-1], *[line for line, _ in lines]]
-    needs = [max(_width(line[k]) for line in everything) for k in range(len(HEADINGS) - 1)]
-    if sum(needs) + 12 + 2 * len(HEADINGS) <= width:
-        grid = table(*[(heading, "right" if k in RIGHT else "left") for k, heading in enumerate(HEADINGS)])
-        for line, verdict in lines:
-            grid.add_row(
-                *[_numbers(cell) if k in RIGHT else text(cell) for k, cell in enumerate(line)], verdict_cell(verdict)
-            )
+    title = text(f"Backward, from ∂{objective}/∂{objective} = {show(derivation.upstream)}", "bold")
+    legend = text(layout(derivation), "dim")
+    needs = [max(_width(line[k]) for line in (HEADINGS, *lines)) for k in range(len(HEADINGS))]
+    if sum(needs) + 2 * len(HEADINGS) <= width:
+        grid = table(*[(heading, "right" if k in (VALUE, AUTOGRAD) else "left") for k, heading in enumerate(HEADINGS)])
+        for line in lines:
+            *cells, verdict = line
+            numbers = [_numbers(cell) if k in (VALUE, AUTOGRAD) else text(cell) for k, cell in enumerate(cells)]
+            grid.add_row(*numbers, verdict_cell(verdict))
         return [title, legend, grid, text("")]
-    return [title, legend, *_stacked(lines), text("")]
+    return [title, legend, *_stacked(cells(width - 6), width), text("")]
 
 
-def _upstream(derivation: Derivation) -> str:
-    from gradexplain.output.numbers import show
-
-    return show(derivation.upstream)
+def _cells(derivation: Derivation, row: BackwardRow, room: int) -> list[Cells]:
+    found = []
+    for line in lines_of(derivation, row):
+        value, autograd = block_pair(line.value, line.autograd, line.verdict, room)
+        found.append((*line[:VALUE], value, autograd, line.verdict))
+    return found
 
 
 def _width(content: str) -> int:
     return max(map(columns, content.split("\n")))
 
 
-def _lines(derivation: Derivation, row: BackwardRow) -> list[tuple[Line, str]]:
-    """One line for a single contribution, else one for each and one for their sum."""
-    shape = sizes(_shape(derivation, row.node))
-    found: list[Line] = []
-    for contribution in row.contributions:
-        chain = f"∂{derivation.objective}/∂{contribution.through} · ∂{contribution.through}/∂{row.node}"
-        rule = contribution.title
-        product = contribution.local if is_product(contribution) else _times(contribution.local)
-        found.append(("", "", chain, rule, product, block(contribution.value), ""))
-    autograd = block(row.autograd)
-    if len(found) == 1:
-        return [((row.partial, shape, *found[0][2:6], autograd), row.verdict)]
-    total = (row.partial, shape, "", f"sum of {len(found)}", "", block(row.value), autograd)
-    return [*[(line, "") for line in found], (total, row.verdict)]
-
-
-def is_product(contribution: Contribution) -> bool:
-    """Whether `local` is a vector-Jacobian product as a whole, and no local derivative element by element."""
-    return contribution.local_value is None or contribution.local.startswith("sum(")
-
-
-def _times(local: str) -> str:
-    """The upstream gradient times a local derivative."""
-    if local in ("1", "-1"):
-        return local.replace("1", "g")
-    return f"g*({local})" if " + " in local or " - " in local or local.startswith("-") else f"g*{local}"
-
-
-def _shape(derivation: Derivation, node: str) -> Sequence[int]:
-    if node in derivation.inputs:
-        return derivation.inputs[node].shape
-    return next((row.shape for row in derivation.nodes if row.node == node), ())
-
-
-def _stacked(lines: list[tuple[Line, str]]) -> list[RenderableType]:
+def _stacked(lines: list[Cells], width: int) -> list[RenderableType]:
     """The same below each other, where the columns do not fit."""
     from rich.padding import Padding
 
     found: list[RenderableType] = []
-    for line, verdict in lines:
-        partial, shape, chain, rule, product, value, autograd = line
+    for partial, shape, chain, rule, product, value, autograd, verdict in lines:
         if partial:
             found.append(text(f"{partial}   {shape}".rstrip(), "bold"))
         how = "\n".join(part for part in (chain, f"{rule}: {product}" if product else rule) if part)
-        found.append(Padding(text(how), (0, 0, 0, 2)))
-        grid = table(("", "right"), ("", "right"), ("", "left"), head=False)
-        same = autograd == value and verdict == "agrees"
-        if verdict:
-            beside = text("and autograd too, " if same else "")
-            beside.append_text(verdict_cell(verdict))
-            grid.add_row(_numbers(value), _numbers("" if same else autograd), beside)
-        else:
-            grid.add_row(_numbers(value), text(""), text(""))
-        found.append(Padding(grid, (0, 0, 0, 4)))
+        found += [Padding(text(how), (0, 0, 0, 2)), Padding(compared(value, autograd, verdict, width - 5), (0, 0, 0, 4))]
     return found
+
+
+def compared(value: str, autograd: str, verdict: str, width: int) -> RenderableType:
+    """Two blocks of numbers and the verdict beside each other, or below where that is too wide; equal ones once."""
+    if not verdict:
+        return _numbers(value)
+    same = autograd == value and verdict == "agrees"
+    beside = text("and autograd too, " if same else "")
+    beside.append_text(verdict_cell(verdict))
+    wide = _width(value) + 4 + (0 if same else _width(autograd) + 2) + columns(beside.plain) <= width
+    if not wide:
+        below = table(("", "left"), head=False)
+        for cell in [_numbers(value)] if same else [_numbers(value), text("autograd has"), _numbers(autograd)]:
+            below.add_row(cell)
+        below.add_row(beside)
+        return below
+    grid = table(("", "right"), ("", "right"), ("", "left"), head=False)
+    grid.add_row(_numbers(value), _numbers("" if same else autograd), beside)
+    return grid

@@ -10,11 +10,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gradexplain.errors import GradexplainError
-from gradexplain.language.expression import ExpressionParser
-from gradexplain.language.graph import Graph
 from gradexplain.language.latex import LATEX, LATEX_LINES, is_spelled, latex_name, latex_number, latex_text
+from gradexplain.language.parse import parse_part
+from gradexplain.language.shapes import Shape
 from gradexplain.language.text import write
 
+# The names that a formula may use, of one on tensors with their shapes.
+Symbols = Collection[str] | Mapping[str, Shape]
 # A formula of more characters is broken into lines.
 LONGEST = 60
 PACKAGES = r"""\documentclass{article}
@@ -55,8 +57,10 @@ def twins(names: Iterable[str]) -> list[str]:
     return found
 
 
-def formula(text: str, names: Collection[str], lines: bool = False, typeset: Mapping[str, str] | None = None) -> str:
+def formula(text: str, names: Symbols, lines: bool = False, typeset: Mapping[str, str] | None = None) -> str:
     r"""A formula of the language, typeset; `names` are those that it may use, so that `e` can be a variable.
+
+    Where it is on tensors, they are a mapping to their shapes.
 
     With `lines` it can be broken into lines; `typeset` has names that are written in some other way. What is no formula
     stands as text.
@@ -64,11 +68,8 @@ def formula(text: str, names: Collection[str], lines: bool = False, typeset: Map
     >>> print(formula("-2*x*(y - y_pred)**2/3", ()))
     \frac{-2 \cdot x \cdot \left(y - y_{\text{pred}}\right)^{2}}{3}
     """
-    graph = Graph()
-    graph.is_template = True
     try:
-        parser = ExpressionParser(text, graph, names)
-        root = parser.expression("").node
+        graph, root = parse_part(text, names, names if isinstance(names, Mapping) else {})
     except GradexplainError:
         return rf"\text{{{latex_text(text)}}}"
     style = LATEX_LINES if lines else LATEX
@@ -77,7 +78,7 @@ def formula(text: str, names: Collection[str], lines: bool = False, typeset: Map
     return write(graph, root, {}, style)
 
 
-def statement(text: str, names: Collection[str], align: str = "") -> str:
+def statement(text: str, names: Symbols, align: str = "") -> str:
     """A statement `name = expression`, with `align` before the sign."""
     name, equals, expression = text.partition(" = ")
     if not equals:
@@ -85,7 +86,7 @@ def statement(text: str, names: Collection[str], align: str = "") -> str:
     return f"{latex_name(name)} {align}= {fitting(expression, names)}"
 
 
-def fitting(text: str, names: Collection[str]) -> str:
+def fitting(text: str, names: Symbols) -> str:
     """A formula for a display, in a box of several lines where it is long."""
     return box(formula(text, names, lines=True)) if len(text) > LONGEST else formula(text, names)
 

@@ -67,7 +67,7 @@ class ExactBuilder:
 
     def forward(self, graph: TensorGraph, given: Mapping[int, Array], last: int) -> list[Any]:
         """The value of every node up to `last`; those that nobody needs are None."""
-        needed = graph.ancestors([last])
+        needed = graph.ancestors([last, *[i for i in graph.names if i < last]])
         values: list[Any] = []
         for i, node in enumerate(graph.nodes[: last + 1]):
             if not needed[i] or isinstance(node.value, Setting):

@@ -77,8 +77,11 @@ class TorchBuilder:
         return function(self.torch, rule)(*arguments)
 
     def forward(self, graph: TensorGraph, given: Mapping[int, Any], last: int) -> list[Any]:
-        """The value of every node up to `last`; `given` has those of the inputs. Nodes that nobody needs are None."""
-        needed = graph.ancestors([last])
+        """The value of every node up to `last`; `given` has those of the inputs. Nodes that nobody needs are None.
+
+        What has a name is needed: closed forms are written over it.
+        """
+        needed = graph.ancestors([last, *[i for i in graph.names if i < last]])
         values: list[Any] = []
         for i, node in enumerate(graph.nodes[: last + 1]):
             if not needed[i] or isinstance(node.value, Setting):

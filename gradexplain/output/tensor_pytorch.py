@@ -1,0 +1,130 @@
+"""A derivation on tensors as a module for PyTorch: forward, and a backward of vector-Jacobian products."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from gradexplain.output.code import Line, code_of, module, tuple_of
+from gradexplain.output.numbers import bare
+from gradexplain.output.pytorch import IMPORTS, PYTORCH, check_sources
+from gradexplain.output.tensor_code import TensorListing
+from gradexplain.output.tensor_spelling import HELPERS, TensorSpeller
+from gradexplain.records import Derivation
+from gradexplain.tensor_values import Tensor
+
+# A larger tensor is drawn at random where the module checks itself.
+MAX_WRITTEN = 200
+RESERVED = PYTORCH.reserved | {"pi", "e", *HELPERS}
+_WORD = re.compile(r"[^\W\d]\w*")
+
+
+def render(derivation: Derivation) -> str:
+    """The module: class `Loss`, function `loss` of the inputs, and a check at the point when it is run.
+
+    Raises OptionError where a gradient is wanted by a node that is no input.
+    """
+    check_sources(derivation)
+    speller = TensorSpeller("grad_output")
+    listing = TensorListing(derivation, RESERVED, speller)
+    inputs = ", ".join(listing.inputs)
+    speller.like = listing.inputs[0]
+    forward = listing.forward()
+    speller.like = "grad_output"
+    passes = _passes(listing, forward, [_added(line) for line in listing.backward()])
+    words = _words(passes)
+    helpers = [name for name in HELPERS if name in words or (name == "prod_of_others" and "cofactor" in words)]
+    body = [
+        *[line for name in helpers for line in (*HELPERS[name].splitlines(), "", "")],
+        "class Loss(torch.autograd.Function):",
+        "    @staticmethod",
+        f"    def forward(ctx, {inputs}):",
+        *passes,
+        "",
+        "",
+        f"def loss({inputs}):",
+        f'    """The value, for tensors of the shapes {_shapes(derivation)}; backward() hands on the gradients."""',
+        f"    return Loss.apply({inputs})",
+        "",
+        "",
+        'if __name__ == "__main__":',
+        *[f"    {line}" for line in _check(derivation)],
+    ]
+    return module(derivation, body, IMPORTS)
+
+
+def _added(line: Line) -> Line:
+    """A contribution that is added, in a new tensor: the old one may be the gradient of another node as well."""
+    if line.operator == "=":
+        return line
+    code = f"({line.code})" if line.code.startswith("-") else line.code
+    return line._replace(operator="=", code=f"{line.name} + {code}")
+
+
+def _shapes(derivation: Derivation) -> str:
+    shapes = ((name, derivation.shapes[name]) for name in derivation.inputs)
+    return ", ".join(f"{name} {'x'.join(map(str, shape)) or 'single'}" for name, shape in shapes)
+
+
+def _words(lines: Iterable[str]) -> set[str]:
+    return {word for line in lines for word in _WORD.findall(line.split("  # ")[0])}
+
+
+def _passes(listing: TensorListing, forward: list[Line], backward: list[Line]) -> list[str]:
+    """What is in `forward` after its head, and the whole of `backward`."""
+    graph, names, gradients = listing.graph, listing.names, listing.gradients
+    indent = " " * 8
+    results = dict.fromkeys(graph.inputs, "None")
+    for i in listing.sources:
+        results[i] = gradients[i] if i in listing.walk.totals else f"torch.zeros_like({names[i]})"
+    read = _words([*(line.code for line in backward), *results.values()])
+    sizes = listing.sizes()
+    # The input that has a size is needed where the size is.
+    read |= {name for size, name, _ in sizes if size in read}
+    saved = [names[i] for i in sorted(names) if names[i] in read]
+    seed = Line(gradients[graph.objective], "=", "grad_output", graph.objective, "the gradient of the result itself")
+
+    def known(used: set[str]) -> list[str]:
+        return [f"{indent}{size} = {name}.shape[{axis}]" for size, name, axis in sizes if size in used]
+
+    unpacked = [f"{indent}{tuple_of(saved)} = ctx.saved_tensors"] if saved else []
+    return [
+        *known(_words(line.code for line in forward)),
+        *code_of(forward, indent),
+        f"{indent}ctx.save_for_backward({', '.join(saved)})",
+        f"{indent}return {names[graph.objective]}",
+        "",
+        "    @staticmethod",
+        "    @once_differentiable",
+        "    def backward(ctx, grad_output):",
+        *unpacked,
+        *known(read),
+        *code_of([seed, *backward], indent),
+        f"{indent}return {', '.join(results.values())}",
+    ]
+
+
+def _check(derivation: Derivation) -> list[str]:
+    """What the module does when it is run: the value, the gradients and `gradcheck` at the point."""
+    lines = ["torch.manual_seed(0)"] if any(_is_large(entry.value) for entry in derivation.inputs.values()) else []
+    lines.append("point = [")
+    for name, entry in derivation.inputs.items():
+        needs = ", requires_grad=True" if name in derivation.gradient else ""
+        if entry.value is None or _is_large(entry.value):
+            lines.append(f"    torch.randn({entry.shape}, dtype=torch.float64{needs}),  # {name}")
+        else:
+            lines.append(f"    torch.tensor({bare(entry.value)}, dtype=torch.float64{needs}),  # {name}")
+    lines += ["]", "value = loss(*point)"]
+    plain = derivation.upstream == 1
+    upstream = "" if plain else f"torch.tensor({bare(derivation.upstream)}, dtype=torch.float64)"
+    lines += [f"value.backward({upstream})", f'print("{derivation.objective} =", value.tolist())']
+    places = list(derivation.inputs)
+    for name in derivation.gradient:
+        lines.append(f'print("d{derivation.objective}/d{name} =", point[{places.index(name)}].grad.tolist())')
+    if derivation.verdict == "convention":
+        lines.append("# At a kink there is no derivative, and gradcheck says False.")
+    return [*lines, 'print("gradcheck:", torch.autograd.gradcheck(loss, point, raise_exception=False))']
+
+
+def _is_large(value: object) -> bool:
+    return isinstance(value, Tensor) and value.count > MAX_WRITTEN
