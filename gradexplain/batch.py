@@ -10,12 +10,13 @@ from functools import cache
 from typing import IO, Any, NamedTuple
 
 from gradexplain.errors import FormulaError, GradexplainError, LimitError, OptionError, PointError, nearest
-from gradexplain.records import FAILURES, SCHEMA, Derivation, Gradient, fields_of, plain
+from gradexplain.records import FAILURES, SCHEMA, Derivation, Gradient, MatrixDerivation, fields_of, plain
+from gradexplain.tensor_values import Tensor
 
 ERROR_SCHEMA = "gradexplain/error@1"
 # A longer line is passed over, so that an endless one does not fill the memory.
 MAX_LINE = 5_000_000
-KEYS = ("id", "expression", "at", "wrt", "upstream", "dtype")
+KEYS = ("id", "expression", "at", "wrt", "upstream", "dtype", "shape", "jacobian", "hessian")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ABSENT = object()
 
@@ -108,6 +109,7 @@ class Batch:
         from gradexplain.derive import derive
         from gradexplain.language.parse import parse
         from gradexplain.point import read_point
+        from gradexplain.tensor_point import read_shapes
 
         # What is null was not said.
         request = {key: value for key, value in request.items() if value is not None}
@@ -116,7 +118,9 @@ class Batch:
         point = read_point(request.get("at"))
         if self.point:
             # What holds for all lines is no mistake in one that has no such input.
-            graph = parse(expression, self.point.keys() | point.keys())
+            everything = self.point | point
+            shapes = {name: given.tensor.shape for name, given in everything.items() if given.tensor is not None}
+            graph = parse(expression, everything.keys(), {**shapes, **read_shapes(request.get("shape"))})
             inputs = {str(graph.nodes[i].value) for i in graph.inputs}
             point = {name: given for name, given in self.point.items() if name in inputs} | point
         return derive(
@@ -125,6 +129,9 @@ class Batch:
             wrt=request.get("wrt", settings.wrt),
             upstream=request.get("upstream", settings.upstream),
             dtype=request.get("dtype", settings.dtype),
+            shape=request.get("shape"),
+            jacobian=request.get("jacobian", False),
+            hessian=request.get("hessian", False),
         )
 
     def _whole(self, known: dict[str, Any], derivation: Derivation) -> str:
@@ -212,13 +219,22 @@ def _check(request: dict[str, Any]) -> None:
     wrt = request.get("wrt", "")
     if not isinstance(wrt, str) and not (isinstance(wrt, list) and all(isinstance(name, str) for name in wrt)):
         raise OptionError("wrt is not a list of names", hint='such as ["w", "b"]')
+    shape = request.get("shape", {})
+    sizes = shape.values() if isinstance(shape, dict) else ()
+    if not isinstance(shape, (dict, str)) or not all(isinstance(size, (int, str, list)) for size in sizes):
+        raise OptionError("shape is neither an object nor text", hint='such as {"X": [4, 3]} or "X=n x d"')
+    for key in ("jacobian", "hessian"):
+        if not isinstance(request.get(key, False), bool):
+            raise OptionError(f"{key} is neither true nor false")
 
 
 def _find(known: dict[str, Any], derivation: Derivation, parts: Sequence[str]) -> Any:
     """The part of a record that a path leads to, or _ABSENT."""
     value: Any = {"schema": SCHEMA, **known, **fields_of(derivation)}
     for part in parts:
-        if is_dataclass(value):
+        if isinstance(value, Tensor):
+            value = plain(value)
+        elif is_dataclass(value):
             value = fields_of(value)
         if isinstance(value, Sequence) and not isinstance(value, str):
             value = value[int(part)] if part.isdecimal() and int(part) < len(value) else _ABSENT
@@ -236,7 +252,7 @@ def _names(record: Any) -> tuple[str, ...]:
 
 def paths() -> list[str]:
     """The first parts of the paths that a record can have."""
-    return ["line", "id", "schema", *_names(Derivation)]
+    return ["line", "id", "schema", *_names(MatrixDerivation)]
 
 
 def check_path(path: str) -> None:
