@@ -183,7 +183,7 @@ REFUSED = [
     ('{"expression": "x"} x', "the line is not JSON: extra data", "a line is a formula or a JSON object"),
     ('{"id": ' * 100_000, "the line is not JSON that can be read: it is nested too deeply", None),
     ('{"expression": "\\ud800"}', "is not part of the language", None),
-    ("[1, 2]", "[ cannot stand here", "matrices and indices"),
+    ("[1, 2]", "the formula has no variable to differentiate by", "put a name where the number can change"),
     ("__import__('os')", "' cannot stand here", None),
 ]
 

@@ -247,3 +247,22 @@ def test_a_node_used_twice_shows_both_contributions():
     both = {"L": math.sin(2.25), "v1": 2.25 * math.cos(2.25)}
     assert {entry.through: entry.value for entry in row.contributions} == pytest.approx(both)
     assert row.value == pytest.approx(sum(both.values()))
+
+
+@pytest.mark.parametrize("name", [name for name in TENSOR_RULES if name not in tensor_rules.HELPERS])
+def test_every_rule_on_tensors_has_an_example_that_agrees(name: str) -> None:
+    rule = TENSOR_RULES[name]
+    formula, point = tensor_rules.example(rule)
+    assert formula
+    text, _ = tensor_rules.render_one(rule)
+    assert f'gradexplain derive "{formula}" --at "{point}"' in text
+    assert "disagrees" not in text
+    assert "agrees" in text
+
+
+def test_rules_on_tensors_are_listed() -> None:
+    text = rules_output.render_all()
+    assert text.index("on vectors and matrices") < text.index("inside of formulas only")
+    assert all(f"\n {name} " in text for name in TENSOR_RULES)
+    helper, _ = tensor_rules.render_one(TENSOR_RULES["kron_left"])
+    assert "A helper" in helper
