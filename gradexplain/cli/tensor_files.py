@@ -55,7 +55,9 @@ def read_tensor(path: Path) -> Tensor:
 def _delimited(delimiter: str) -> Callable[[Path], Tensor]:
     def read(path: Path) -> Tensor:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [(k, row) for k, row in enumerate(csv.reader(file, delimiter=delimiter), 1) if any(map(str.strip, row))]
+            rows = [
+                (k, row) for k, row in enumerate(csv.reader(file, delimiter=delimiter), 1) if any(map(str.strip, row))
+            ]
         if rows and not any(_is_number(cell) for cell in rows[0][1]):
             rows = rows[1:]
         if not rows:
@@ -84,7 +86,9 @@ def _is_number(cell: str) -> bool:
 
 def _finite(path: Path, tensor: Tensor) -> Tensor:
     if not math.isfinite(tensor.norm):
-        raise PointError(f"{path} has an element that is not finite", hint="a gradient can be taken at finite numbers only")
+        raise PointError(
+            f"{path} has an element that is not finite", hint="a gradient can be taken at finite numbers only"
+        )
     return tensor
 
 
@@ -108,7 +112,9 @@ def _numpy(path: Path) -> Tensor:
     try:
         import numpy
     except ImportError:
-        raise OptionError(f"{path} needs NumPy", hint="install it with pip install numpy, or write the file as .csv") from None
+        raise OptionError(
+            f"{path} needs NumPy", hint="install it with pip install numpy, or write the file as .csv"
+        ) from None
     try:
         found = numpy.load(path, allow_pickle=False)
     except ValueError as error:

@@ -68,9 +68,14 @@ def sections() -> list[tuple[Row, list[Row]]]:
     def row(rule: TensorRule) -> Row:
         return rule.name, call(rule), "; ".join(f"to {by}: {text}" for by, text in products(rule)) or "no gradient"
 
-    parts = [[row(rule) for name, rule in TENSOR_RULES.items() if (name in HELPERS) == helpers] for helpers in (False, True)]
+    parts = [
+        [row(rule) for name, rule in TENSOR_RULES.items() if (name in HELPERS) == helpers] for helpers in (False, True)
+    ]
     about = "vector-Jacobian products (g is the upstream gradient)"
-    return [(("rule", "on vectors and matrices", about), parts[0]), (("helper", "inside of formulas only", about), parts[1])]
+    return [
+        (("rule", "on vectors and matrices", about), parts[0]),
+        (("helper", "inside of formulas only", about), parts[1]),
+    ]
 
 
 def example(rule: TensorRule) -> tuple[str, str]:
@@ -123,8 +128,8 @@ def markdown() -> list[str]:
     """The part of the page `docs/rules.md` on vectors and matrices."""
     lines = [
         "", "## On vectors and matrices", "",
-        "What an elementwise derivative cannot say is a vector-Jacobian product: what flows back to an input, made of what "
-        f"arrives at the result. {WORDS}", "",
+        "What an elementwise derivative cannot say is a vector-Jacobian product: what flows back to an input, made of "
+        f"what arrives at the result. {WORDS}", "",
         "| rule | operation | vector-Jacobian products | at a kink |", "|---|---|---|---|",
     ]  # fmt: skip
     lines += [_row(rule) for name, rule in TENSOR_RULES.items() if name not in HELPERS]
