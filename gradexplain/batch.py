@@ -9,13 +9,12 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import IO, Any, NamedTuple
 
-from gradexplain.errors import FormulaError, GradexplainError, LimitError, OptionError, PointError, nearest
-from gradexplain.records import FAILURES, SCHEMA, Derivation, Gradient, fields_of, plain
+from gradexplain.batch_lines import MAX_LINE, check_request, request_of
+from gradexplain.errors import GradexplainError, OptionError, nearest
+from gradexplain.records import FAILURES, SCHEMA, Derivation, Gradient, MatrixDerivation, fields_of, plain
+from gradexplain.tensor_values import Tensor
 
 ERROR_SCHEMA = "gradexplain/error@1"
-# A longer line is passed over, so that an endless one does not fill the memory.
-MAX_LINE = 5_000_000
-KEYS = ("id", "expression", "at", "wrt", "upstream", "dtype")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ABSENT = object()
 
@@ -87,7 +86,7 @@ class Batch:
         """The answer to a line: a derivation, or an error; whatever goes wrong with one does not end the batch."""
         known: dict[str, Any] = {"line": number}
         try:
-            derivation = self._derive(_request(line, known))
+            derivation = self._derive(request_of(line, known))
         except GradexplainError as error:
             return self._error(known, error)
         except Exception as error:
@@ -108,15 +107,18 @@ class Batch:
         from gradexplain.derive import derive
         from gradexplain.language.parse import parse
         from gradexplain.point import read_point
+        from gradexplain.tensor_point import read_shapes
 
         # What is null was not said.
         request = {key: value for key, value in request.items() if value is not None}
-        _check(request)
+        check_request(request)
         expression, settings = request["expression"], self.settings
         point = read_point(request.get("at"))
         if self.point:
             # What holds for all lines is no mistake in one that has no such input.
-            graph = parse(expression, self.point.keys() | point.keys())
+            everything = self.point | point
+            shapes = {name: given.tensor.shape for name, given in everything.items() if given.tensor is not None}
+            graph = parse(expression, everything.keys(), {**shapes, **read_shapes(request.get("shape"))})
             inputs = {str(graph.nodes[i].value) for i in graph.inputs}
             point = {name: given for name, given in self.point.items() if name in inputs} | point
         return derive(
@@ -125,6 +127,9 @@ class Batch:
             wrt=request.get("wrt", settings.wrt),
             upstream=request.get("upstream", settings.upstream),
             dtype=request.get("dtype", settings.dtype),
+            shape=request.get("shape"),
+            jacobian=request.get("jacobian", False),
+            hessian=request.get("hessian", False),
         )
 
     def _whole(self, known: dict[str, Any], derivation: Derivation) -> str:
@@ -159,66 +164,13 @@ def answers(lines: Iterable[tuple[int, bytes | None]], settings: Settings) -> It
             first = False
 
 
-def _request(line: bytes | None, known: dict[str, Any]) -> dict[str, Any]:
-    """What a line asks for: the object that it is, or the formula. Its id joins what is known of the line."""
-    if line is None:
-        raise LimitError(f"the line has more than {MAX_LINE:,} bytes", hint="gradexplain derive reads longer formulas")
-    try:
-        text = line.decode()
-    except UnicodeDecodeError as error:
-        byte = f"byte 0x{line[error.start]:02x} at offset {error.start:,}"
-        raise FormulaError(f"the line is not UTF-8: {byte}", hint="convert it, for example with iconv") from None
-    if not text.startswith("{"):
-        return {"expression": text}
-    twice: list[str] = []
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice.extend(name for name in found if names.count(name) > 1)
-        return found
-
-    try:
-        found = json.loads(text, object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        message = f"the line is not JSON: {error.msg[0].lower()}{error.msg[1:]}"
-        raise FormulaError(message, text, error.pos, error.pos + 1, "a line is a formula or a JSON object") from None
-    except RecursionError:
-        raise FormulaError("the line is not JSON that can be read: it is nested too deeply") from None
-    except ValueError:
-        raise FormulaError("the line is not JSON that can be read: a number has too many digits") from None
-    assert isinstance(found, dict)
-    if "id" in found:
-        known["id"] = plain(found["id"])
-    if twice:
-        raise PointError(f"{twice[0]} is given twice", hint="keep one of the values")
-    return found
-
-
-def _check(request: dict[str, Any]) -> None:
-    """Raise OptionError or PointError for keys that are unknown, and values of the wrong kind."""
-    for key in request:
-        if key not in KEYS:
-            hint = nearest(key, KEYS) or "the keys are " + ", ".join(KEYS)
-            raise OptionError(f"the object has an unknown key {key}", hint=hint)
-    if "expression" not in request:
-        raise OptionError("the object has no expression", hint='such as {"expression": "w*x", "at": {"w": 1, "x": 2}}')
-    if not isinstance(request.get("at", {}), (dict, str)):
-        raise PointError("at is neither an object nor text", hint='such as {"w": 1, "b": "1/3"} or "w=1,b=1/3"')
-    for key in ("expression", "dtype"):
-        if not isinstance(request.get(key, ""), str):
-            raise OptionError(f"{key} is not text")
-    wrt = request.get("wrt", "")
-    if not isinstance(wrt, str) and not (isinstance(wrt, list) and all(isinstance(name, str) for name in wrt)):
-        raise OptionError("wrt is not a list of names", hint='such as ["w", "b"]')
-
-
 def _find(known: dict[str, Any], derivation: Derivation, parts: Sequence[str]) -> Any:
     """The part of a record that a path leads to, or _ABSENT."""
     value: Any = {"schema": SCHEMA, **known, **fields_of(derivation)}
     for part in parts:
-        if is_dataclass(value):
+        if isinstance(value, Tensor):
+            value = plain(value)
+        elif is_dataclass(value):
             value = fields_of(value)
         if isinstance(value, Sequence) and not isinstance(value, str):
             value = value[int(part)] if part.isdecimal() and int(part) < len(value) else _ABSENT
@@ -236,7 +188,7 @@ def _names(record: Any) -> tuple[str, ...]:
 
 def paths() -> list[str]:
     """The first parts of the paths that a record can have."""
-    return ["line", "id", "schema", *_names(Derivation)]
+    return ["line", "id", "schema", *_names(MatrixDerivation)]
 
 
 def check_path(path: str) -> None:

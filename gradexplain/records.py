@@ -251,8 +251,7 @@ def _plain_tensor(value: Tensor) -> Any:
     """Nested lists, or of a large tensor a summary."""
     if value.numbers is not None:
         return plain(value.nested())
-    names = ("shape", "norm", "low", "high", "corner_shape", "corner")
-    return {name: plain(getattr(value, name)) for name in names}
+    return {name: plain(getattr(value, name)) for name in ("shape", "norm", "low", "high", "corner_shape", "corner")}
 
 
 def fields_of(record: Any) -> dict[str, Any]:

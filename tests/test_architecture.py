@@ -17,6 +17,7 @@ LAYERS = (
     "cli",
     "batch_jobs",
     "batch",
+    "batch_lines",
     "output",
     "train",
     "training",

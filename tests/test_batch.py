@@ -97,6 +97,56 @@ def test_a_record_is_that_of_derive() -> None:
         assert record == gradexplain.derive(case.formula, case.point).to_dict()
 
 
+MATRICES = [
+    {"expression": "mean((X @ W.T + b - Y)**2)",
+     "at": {"X": [[1, 2], [3, 4]], "Y": [[3], [7]], "W": [[0.5, -0.5]], "b": [0]}},
+    {"expression": "y_pred = X @ w; mse_loss(y_pred, y)", "shape": {"X": "n x d", "w": ["d"], "y": "n"}, "wrt": "w"},
+    {"expression": "A @ x", "at": {"A": [[2, 1], [0, 3]], "x": [1, 2]}, "jacobian": True},
+    {"expression": "x @ A @ x", "at": {"A": [[2, 1], [0, 3]], "x": [1, 2]}, "wrt": ["x"], "hessian": True},
+    {"expression": "2*x", "at": {"x": [1, 2, 3]}, "upstream": [1, 0, 2]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", MATRICES, ids=lambda line: line["expression"])
+def test_a_line_may_have_vectors_and_matrices(line: dict[str, Any]) -> None:
+    found = asked(json.dumps(line))
+    assert valid(found)
+    assert found["verdict"] == "agrees"
+    options = {key: value for key, value in line.items() if key not in ("expression", "at")}
+    own = gradexplain.derive(line["expression"], line.get("at"), **options).to_dict()
+    assert found == {**json.loads(json.dumps(own)), "line": 1}
+
+
+def test_parts_of_tensors_are_selected() -> None:
+    line = json.dumps(MATRICES[0])
+    assert asked(line, select=["gradient.W.value.0"]) == [-26, -37]
+    assert asked(line, select=["gradient.W.value", "gradient.b.symbolic"]) == {
+        "gradient.W.value": [[-26, -37]], "gradient.b.symbolic": "sum(X @ W.T + b - Y, dim=0)",
+    }  # fmt: skip
+    assert asked(json.dumps(MATRICES[2]), select=["jacobian.x.value"]) == [[2, 1], [0, 3]]
+
+
+def test_a_matrix_that_holds_for_all_lines() -> None:
+    found = asked("sum(A @ x)", at=["A=[[2,1],[0,3]],x=[1,2],unused=[1]"])
+    assert (found["gradient"]["x"]["value"], found["notes"]) == ([2, 4], [])
+
+
+@pytest.mark.parametrize(("extra", "message"), [
+    ({"at": {"X": [[1, 2], [3]]}}, "different lengths"),
+    ({"shape": {"X": None}}, "shape is neither"),
+    ({"shape": ["X"]}, "shape is neither"),
+    ({"shape": {"X": "2x-1"}}, "is no size"),
+    ({"at": {"X": [[1, 2]]}, "jacobian": 1}, "jacobian is neither"),
+    ({"at": {"X": [[1, 2]]}, "jacobian": True, "hessian": True}, "two questions"),
+    ({"at": {"X": [[1, 2]]}, "upstream": [1]}, "upstream has the shape"),
+    ({"at": {"X": [[1, 2]]}}, "grad can be implicitly created only for scalar outputs"),
+])  # fmt: skip
+def test_what_is_wrong_with_a_tensor_is_an_error(extra: dict[str, Any], message: str) -> None:
+    found = asked(json.dumps({"expression": "X*2", **extra}))
+    assert valid(found)
+    assert message in found["error"]["message"]
+
+
 def test_options_hold_for_lines_that_say_nothing_else() -> None:
     settings = {"at": ["x=2,unused=1", {"w": "1/4"}], "wrt": "x", "upstream": "3", "dtype": "float32"}
     assert asked("w*x", **settings)["gradient"]["x"]["autograd"] == 0.75
@@ -120,7 +170,7 @@ REFUSED = [
     ('{"expression": "x", "at": {"x": -Infinity}}', "the value of x is -inf, and a", None),
     ('{"expression": "x", "at": {"x": 1e999}}', "the value of x is inf, and a", None),
     ('{"expression": "x", "at": {"x": true}}', "the value of x is a bool, not a number", None),
-    ('{"expression": "x", "at": {"x": [1]}}', "the value of x is a list, not a number", None),
+    ('{"expression": "x", "at": {"x": [1]}}', "grad can be implicitly created only for scalar outputs", None),
     ('{"expression": "x", "at": {"x": "one"}}', "the value of x is not a number", "write a number"),
     ('{"expression": "x", "at": {"x": 1, "x": 2}}', "x is given twice", "keep one"),
     ('{"expression": "x", "at": {"x": 1' + "0" * 400 + "}}", "the value of x is too large for float64", None),
@@ -133,7 +183,7 @@ REFUSED = [
     ('{"expression": "x"} x', "the line is not JSON: extra data", "a line is a formula or a JSON object"),
     ('{"id": ' * 100_000, "the line is not JSON that can be read: it is nested too deeply", None),
     ('{"expression": "\\ud800"}', "is not part of the language", None),
-    ("[1, 2]", "[ cannot stand here", "matrices and indices"),
+    ("[1, 2]", "the formula has no variable to differentiate by", "put a name where the number can change"),
     ("__import__('os')", "' cannot stand here", None),
 ]
 

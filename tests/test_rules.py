@@ -19,6 +19,9 @@ import torch.nn.functional as F
 from gradexplain import RULES, derive
 from gradexplain.language.graph import Graph
 from gradexplain.language.templates import template
+from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.output import rules as rules_output
+from gradexplain.output import tensor_rules
 from gradexplain.readings import arithmetic, compiled
 from gradexplain.readings.symbols import to_sympy
 
@@ -247,3 +250,22 @@ def test_a_node_used_twice_shows_both_contributions():
     both = {"L": math.sin(2.25), "v1": 2.25 * math.cos(2.25)}
     assert {entry.through: entry.value for entry in row.contributions} == pytest.approx(both)
     assert row.value == pytest.approx(sum(both.values()))
+
+
+@pytest.mark.parametrize("name", [name for name in TENSOR_RULES if name not in tensor_rules.HELPERS])
+def test_every_rule_on_tensors_has_an_example_that_agrees(name: str) -> None:
+    rule = TENSOR_RULES[name]
+    formula, point = tensor_rules.example(rule)
+    assert formula
+    text, _ = tensor_rules.render_one(rule)
+    assert f'gradexplain derive "{formula}" --at "{point}"' in text
+    assert "disagrees" not in text
+    assert "agrees" in text
+
+
+def test_rules_on_tensors_are_listed() -> None:
+    text = rules_output.render_all()
+    assert text.index("on vectors and matrices") < text.index("inside of formulas only")
+    assert all(f"\n {name} " in text for name in TENSOR_RULES)
+    helper, _ = tensor_rules.render_one(TENSOR_RULES["kron_left"])
+    assert "A helper" in helper

@@ -72,7 +72,9 @@ def test_the_module_for_pytorch_passes_gradcheck(load: Callable[[str], Any], for
 
 
 @pytest.mark.parametrize(("formula", "options"), MORE, ids=lambda text: str(text))
-def test_names_sizes_and_numbers_in_modules(load: Callable[[str], Any], formula: str, options: dict[str, object]) -> None:
+def test_names_sizes_and_numbers_in_modules(
+    load: Callable[[str], Any], formula: str, options: dict[str, object]
+) -> None:
     checked(load, gradexplain.derive(formula, **options))  # type: ignore[arg-type]
 
 

@@ -68,7 +68,8 @@ def command(
 ) -> int:
     """Derive many formulas: a line of JSON for each line of input, in order, written as soon as it is done.
 
-    A line is a formula, or an object with the keys id, expression, at, wrt, upstream and dtype. A bad line is
+    A line is a formula, or an object with the keys id, expression, at, wrt, upstream, dtype, shape, jacobian and
+    hessian. A bad line is
     answered with an error.
 
     Exit status: 0 if no line failed, 1 if one did (an error, or autograd lost precision, gave nan or inf, or

@@ -25,7 +25,8 @@ def command(
     at: Annotated[
         list[str] | None,
         typer.Option(
-            "--at", metavar="NAME=VALUE,…",
+            "--at",
+            metavar="NAME=VALUE,…",
             help="Values of the inputs, such as w=1,b=1/3 or X=[[1,2],[3,4]] or X=@X.csv, or @FILE (JSON); repeatable.",
         ),
     ] = None,
@@ -38,8 +39,10 @@ def command(
     shape: Annotated[
         list[str] | None,
         typer.Option(
-            "--shape", metavar="NAME=SIZES,…",
-            help="Shapes of vectors and matrices, such as X=4x3 or X=n x d; random values check what has none.",
+            "--shape",
+            metavar="NAME=SIZES,…",
+            help="Shapes of vectors and matrices, such as X=4x3 or X=n x d; without values, random ones check the "
+            "result.",
         ),
     ] = None,
     jacobian: Annotated[
@@ -83,9 +86,15 @@ def command(
 
     formula = read_formula(expression)
     finish = begin(
-        formula, read_points(at), wrt=wrt, upstream=upstream, dtype=dtype.value, shape=shape, jacobian=jacobian,
+        formula,
+        read_points(at),
+        wrt=wrt,
+        upstream=upstream,
+        dtype=dtype.value,
+        shape=shape,
+        jacobian=jacobian,
         hessian=hessian,
-    )  # fmt: skip
+    )
     # What the output needs loads while PyTorch does.
     preload(DERIVATION[chosen])
     derivation = finish()

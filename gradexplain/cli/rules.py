@@ -10,10 +10,15 @@ from gradexplain.cli.streams import write_note, write_result
 from gradexplain.errors import OptionError, nearest
 from gradexplain.language.functions import function_names, rule_of
 from gradexplain.language.rules import RULES
+from gradexplain.language.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
+
+
+def _known() -> list[str]:
+    return [*dict.fromkeys([*function_names(), *TENSOR_RULES, *TENSOR_ALIASES])]
 
 
 def _complete(incomplete: str) -> list[str]:
-    return [name for name in function_names() if name.startswith(incomplete)]
+    return [name for name in _known() if name.startswith(incomplete)]
 
 
 def command(
@@ -29,10 +34,17 @@ def command(
         write_result(rules.render_all())
         return 0
     rule = rule_of(name)
-    if rule is None:
-        hint = nearest(name, function_names()) or "gradexplain rules lists all of them"
+    tensor_rule = TENSOR_RULES.get(TENSOR_ALIASES.get(name, name))
+    if rule is None and tensor_rule is None:
+        hint = nearest(name, _known()) or "gradexplain rules lists all of them"
         raise OptionError(f"there is no rule {name}", hint=hint)
-    text, notes = rules.render_one(RULES[rule.name])
+    if rule is not None:
+        text, notes = rules.render_one(RULES[rule.name])
+    else:
+        from gradexplain.output import tensor_rules
+
+        assert tensor_rule is not None
+        text, notes = tensor_rules.render_one(tensor_rule)
     write_result(text)
     for note in notes:
         write_note(note)

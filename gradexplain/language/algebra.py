@@ -112,7 +112,7 @@ class Algebra(Products):
         return joined[frozenset()] if not any(value for key, value in joined.items() if key) else None
 
     def _power(self, base: int, exponent: int) -> int:
-        power, value = self.number(exponent), self.number(base)
+        power, value = self.exponent(exponent), self.number(base)
         if power is None or (value == 0 and power <= 0):
             return base if value == 1 else self._checked("pow", base, exponent)
         if value is not None and power.denominator == 1 and abs(power) <= MAX_NUMBER_POWER:

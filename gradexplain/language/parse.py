@@ -19,17 +19,20 @@ from gradexplain.language.tokens import END, LINE_END, MAX_CHARACTERS, NAME, SYM
 # Functions that only a formula on tensors calls, and what it has besides.
 _FUNCTIONS = frozenset((*TENSOR_RULES, *TENSOR_ALIASES, *TENSOR_FUNCTIONS)) - {"max", "min"}
 _NAME_AT_END = re.compile(r"[^\W\d]\w*\s*\Z")
-_MARKS = ("@", "[", "]", ".T", ".mT", ".H", "nn.")
+_MARKS = re.compile(r"[@\[\]]|\.m?[TH]\b|\bnn\.[A-Z]")
+_COMMENT = re.compile(r"#[^\r\n]*")
 _LONGEST = 60
 
 
 def may_be_tensors(text: str) -> bool:
     """Whether a formula has an operation on tensors; a quick look, since most formulas have none.
 
-    >>> may_be_tensors("x @ w"), may_be_tensors("sum(x)"), may_be_tensors("summand*(x)")
+    >>> may_be_tensors("x @ w"), may_be_tensors("sum(x)"), may_be_tensors("summand*(x)  # @")
     (True, True, False)
     """
-    if any(mark in text for mark in _MARKS):
+    if "#" in text:
+        text = _COMMENT.sub("", text)
+    if _MARKS.search(text):
         return True
     ends = {piece[-_LONGEST:] for piece in text.split("(")[:-1]}
     return any((found := _NAME_AT_END.search(end)) is not None and found.group().strip() in _FUNCTIONS for end in ends)
@@ -88,7 +91,9 @@ def _parser(text: str, given: Collection[str], shapes: Mapping[str, Shape], tens
     return ExpressionParser(text, Graph(), given)
 
 
-def parse_part(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = MappingProxyType({})) -> tuple[Graph, int]:
+def parse_part(
+    text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = MappingProxyType({})
+) -> tuple[Graph, int]:
     """An expression on its own, such as a closed form or a local derivative, as a graph and its node in it.
 
     >>> graph, root = parse_part("2*X.T", ["X"], {"X": (2, 3)})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import operator
+from collections.abc import Callable, Collection
 from fractions import Fraction
 
 from gradexplain.language.graph import INPUT, Graph
@@ -16,6 +17,10 @@ MAX_POWER = 10_000
 MAX_NUMBER_POWER = 64
 ONE = Fraction(1)
 HALF = Fraction(1, 2)
+_ARITHMETIC: dict[str, Callable[..., object]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "neg": operator.neg,
+    "pow": operator.pow,
+}  # fmt: skip
 # The exponent of each base; whole ones are ints, which are faster.
 Exponent = Fraction | int
 Factors = dict[int, Exponent]
@@ -45,6 +50,29 @@ class Products:
             if isinstance(above, Fraction) and isinstance(below, Fraction) and below:
                 return above / below
         return value if isinstance(value, Fraction) else None
+
+    def exponent(self, node: int) -> Fraction | None:
+        """The value of a node that is a number, be it written as `2**2` or `1 - 1/3`; else None."""
+        graph = self.graph
+        if node in self.atoms or not graph.is_constant[node]:
+            return self.number(node)
+        found: dict[int, Fraction] = {}
+        for i in graph.inputs_first(node):
+            rule, inputs, value = graph.nodes[i]
+            call = _ARITHMETIC.get(rule)
+            if isinstance(value, Fraction):
+                found[i] = value
+            elif call is None or any(abs(found[j]) > MAX_NUMBER_POWER for j in inputs):
+                return None
+            else:
+                try:
+                    result = call(*[found[j] for j in inputs])
+                except ZeroDivisionError:
+                    return None
+                if not isinstance(result, Fraction):
+                    return None
+                found[i] = result
+        return found[node]
 
     def size(self, node: int) -> int:
         """How many operations and leaves the text of `node` has; raises TooLarge above the limit."""
@@ -103,7 +131,7 @@ class Products:
             return [(inputs[0], 1)]
         if rule == "sqrt":
             return [(inputs[0], HALF)]
-        if rule == "pow" and (power := self.number(inputs[1])) is not None and -MAX_POWER <= power <= MAX_POWER:
+        if rule == "pow" and (power := self.exponent(inputs[1])) is not None and -MAX_POWER <= power <= MAX_POWER:
             value = self.number(inputs[0])
             if value is None or (
                 value != 0 and power.denominator == 1 and -MAX_NUMBER_POWER <= power <= MAX_NUMBER_POWER

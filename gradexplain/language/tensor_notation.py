@@ -82,7 +82,9 @@ class Notation:
 def _setting(name: str, value: Any) -> str:
     if name == "shape" and isinstance(value, tuple):
         return "×".join(map(str, value))
-    return tensor_text.shown(value, bare=True) if name in tensor_text.POSITIONAL else f"{name}={tensor_text.shown(value)}"
+    return (
+        tensor_text.shown(value, bare=True) if name in tensor_text.POSITIONAL else f"{name}={tensor_text.shown(value)}"
+    )
 
 
 @cache

@@ -139,9 +139,7 @@ def _aligned(grid: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in grid]
 
 
-def block_pair(
-    first: Value | Tensor, second: Value | Tensor, verdict: str, room: int = UNLIMITED
-) -> tuple[str, str]:
+def block_pair(first: Value | Tensor, second: Value | Tensor, verdict: str, room: int = UNLIMITED) -> tuple[str, str]:
     """Two blocks, with as many digits as it takes to tell them apart where the verdict says that they differ.
 
     >>> block_pair(Tensor.of([1.00000001]), Tensor.of([1]), "precision")

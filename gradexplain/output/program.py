@@ -31,9 +31,7 @@ def render(derivation: Derivation) -> str:
         listing = TensorListing(derivation)
     else:
         listing = Listing(derivation)
-    lines = [
-        (_input(name, entry.value), "") for name, entry in derivation.inputs.items()
-    ]
+    lines = [(_input(name, entry.value), "") for name, entry in derivation.inputs.items()]
     lines.append(("", ""))
     lines += [(f"{row.node} = {row.expression}", show(row.value)) for row in derivation.nodes]
     lines.append(("", ""))

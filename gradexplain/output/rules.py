@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 
 from gradexplain.errors import columns
 from gradexplain.language.rules import RULES, Rule
 
 LETTERS = "abcdefgh"
+Row = tuple[str, str, str]
 
 
 def call(rule: Rule) -> str:
@@ -32,18 +34,27 @@ def derivatives(rule: Rule) -> list[tuple[str, str]]:
 
 
 def render_all() -> str:
-    """All rules, a line each: id, how it is written, and the local derivative by each input."""
+    """All rules, a line each: id, how it is written, and the derivatives; those on tensors in a part of their own."""
+    from gradexplain.output import tensor_rules
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    sections = [_scalar_rules(), *tensor_rules.sections()]
+    lines = [line for heading, rows in sections for line in ("", *aligned(heading, rows, width))][1:]
+    return "\n".join(lines) + "\n\n gradexplain rules NAME explains one of them.\n"
+
+
+def _scalar_rules() -> tuple[Row, list[Row]]:
     rows = [(rule.name, call(rule), "; ".join(f"∂/∂{by} = {text}" for by, text in derivatives(rule)) or "no gradient")
             for rule in RULES.values()]  # fmt: skip
-    widths = [max(columns(row[k]) for row in rows) for k in range(2)]
-    lines = [f" {'rule'.ljust(widths[0])}  {'operation'.ljust(widths[1])}  local derivatives (out is the result)"]
-    lines += [f" {row[0].ljust(widths[0])}  {row[1].ljust(widths[1])}  {row[2]}" for row in rows]
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return ("rule", "operation", "local derivatives (out is the result)"), rows
+
+
+def aligned(heading: Row, rows: Sequence[Row], width: int | None) -> list[str]:
+    """Rows below a heading, the last column folded where a line is wider than `width`."""
+    widths = [max(columns(row[k]) for row in (heading, *rows)) for k in range(2)]
     indent = " " * (widths[0] + widths[1] + 5)
-    return (
-        "\n".join(_folded(line, indent, width) for line in lines)
-        + "\n\n gradexplain rules NAME explains one of them.\n"
-    )
+    lines = [f" {row[0].ljust(widths[0])}  {row[1].ljust(widths[1])}  {row[2]}" for row in (heading, *rows)]
+    return [_folded(line, indent, width) for line in lines]
 
 
 def _folded(line: str, indent: str, width: int | None) -> str:
@@ -101,14 +112,17 @@ def render_one(rule: Rule) -> tuple[str, tuple[str, ...]]:
     from gradexplain.derive import derive
     from gradexplain.output.table import render
 
-    known = facts(rule)
-    width = max(len(heading) for heading, _ in known)
-    lines = [f" {rule.name}: {rule.title.replace(' / ', ', ')}", ""]
-    lines += [f" {heading.ljust(width)}  {text}" for heading, text in known]
     formula, point = example(rule)
     derivation = derive(formula, point)
-    lines += ["", f' Example: gradexplain derive "{formula}" --at {point}', ""]
+    lines = told(rule.name, rule.title.replace(" / ", ", "), facts(rule))
+    lines += [f' Example: gradexplain derive "{formula}" --at {point}', ""]
     return "\n".join(lines) + "\n" + render(derivation), derivation.notes
+
+
+def told(name: str, title: str, known: Sequence[tuple[str, str]]) -> list[str]:
+    """What there is to say about a rule, in lines."""
+    width = max(len(heading) for heading, _ in known)
+    return [f" {name}: {title}", "", *[f" {heading.ljust(width)}  {text}" for heading, text in known], ""]
 
 
 def render_markdown() -> str:
@@ -127,4 +141,6 @@ def render_markdown() -> str:
         names = f"`{rule.name}`" + "".join(f", `{alias}`" for alias in rule.aliases)
         kink = f"`{rule.kink} == 0`: {rule.at_kink}" if rule.kink and rule.at_kink else ""
         rows.append(f"| {names}<br>{rule.title.replace(' / ', ', ')} | `{call(rule)}` | {partials} | {kink} |")
-    return "\n".join([*head, *rows]).replace("|a|", "\\|a\\|") + "\n"
+    from gradexplain.output import tensor_rules
+
+    return "\n".join([*head, *rows, *tensor_rules.markdown()]).replace("|a|", "\\|a\\|") + "\n"

@@ -43,8 +43,8 @@ LEGEND = (
 )
 TENSOR_LEGEND = (
     *LEGEND[:2],
-    "On an edge: the vector-Jacobian product that flows back along it; g is the upstream gradient, that of the node where "
-    "the edge ends.",
+    "On an edge: the vector-Jacobian product that flows back along it; g is the upstream gradient, that of the node "
+    "where the edge ends.",
 )
 
 
@@ -112,7 +112,8 @@ def _opening(drawn: Picture, width: float, height: float, embedded: bool) -> Ite
         f'width="{_n(width)}" height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}">'
     )
     yield f"<title>{_safe(drawn.heading)}</title>"
-    yield f"<desc>The computation graph: {len(drawn.nodes)} nodes. {_safe(' '.join((*_explained(drawn), *drawn.notes)))}</desc>"
+    about = " ".join((*_explained(drawn), *drawn.notes))
+    yield f"<desc>The computation graph: {len(drawn.nodes)} nodes. {_safe(about)}</desc>"
     yield f"<style>{style()}</style>"
     if not embedded:
         yield f'<rect class="ground" width="{_n(width)}" height="{_n(height)}"/>'

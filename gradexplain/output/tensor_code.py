@@ -72,7 +72,7 @@ class TensorListing:
 
     def sizes(self) -> list[tuple[str, str, int]]:
         """Each size that has a name, with the input and the axis that has it."""
-        found = {}
+        found: dict[str, tuple[str, str, int]] = {}
         for i in self.graph.inputs:
             for axis, size in enumerate(self.graph.shapes[i]):
                 if isinstance(size, str):
@@ -124,8 +124,8 @@ class TensorListing:
             if isinstance(value, Setting):
                 made[i] = scratch.setting(value.value)
             elif i not in made:
-                whole = value is not None
-                made[i] = scratch.constant(value) if whole else scratch.apply(rule, *[made[j] for j in inputs])
+                parts = [made[j] for j in inputs]
+                made[i] = scratch.apply(rule, *parts) if value is None else scratch.constant(value)
         return made[root]
 
     def _text(self, graph: TensorGraph, i: int, names: dict[int, str]) -> str:

@@ -47,7 +47,8 @@ def _inputs(derivation: Derivation) -> Iterable[str]:
 
     def row(k: int) -> str:
         name, entry = inputs[k]
-        return f'<tr data-of="{escape(name)}"><td>{code(name)}</td><td>{sizes(entry.shape)}</td>{_cell(block(entry.value))}</tr>'
+        cells = f"<td>{code(name)}</td><td>{sizes(entry.shape)}</td>{_cell(block(entry.value))}"
+        return f'<tr data-of="{escape(name)}">{cells}</tr>'
 
     yield "<h2>Inputs</h2>"
     yield table("Inputs", ("input", "shape", "value:"), rows(len(inputs), 3, row))
@@ -86,7 +87,7 @@ def _line(node: str, line: Line) -> str:
         for text in (code(line.partial), line.shape, code(line.chain), escape(line.rule), code(line.product))
     )
     kind = ' class="sum"' if line.partial and not line.product else ""
-    cells = f'{formulas}{_cell(value, "gradient")}{_cell(autograd)}<td>{escape(line.verdict)}</td>'
+    cells = f"{formulas}{_cell(value, 'gradient')}{_cell(autograd)}<td>{escape(line.verdict)}</td>"
     return f'<tr{kind} data-of="{escape(node)}">{cells}</tr>'
 
 

@@ -9,7 +9,7 @@ from gradexplain.language.shapes import Shape
 from gradexplain.output import tex
 from gradexplain.output.cells import KEPT_ROWS, elided, more
 from gradexplain.output.latex import aligned, display
-from gradexplain.output.numbers import DIGITS, MAX_COLUMNS, MAX_IN_BLOCK, MAX_ROWS, block_pair, show, sizes
+from gradexplain.output.numbers import DIGITS, MAX_COLUMNS, MAX_IN_BLOCK, MAX_ROWS, block_pair, show
 from gradexplain.output.tensor_lines import Line, layout, lines_of, sections, upstream_name
 from gradexplain.output.words import conclusion
 from gradexplain.records import BackwardRow, Derivation, Gradient, Value
@@ -95,7 +95,10 @@ def _backward(derivation: Derivation) -> list[str]:
         cells.append([rf"\multicolumn{{{len(HEADS)}}}{{@{{}}l}}{{{note}}}"])
         cells += [line for i in last for line in _lines(derivation, rows[i])]
     columns = f"l{tex.wide(CHAIN)}{tex.wide(PRODUCT)}rrl"
-    return [f"{latex_text(layout(derivation))}\\par\n", f"{{\\setlength{{\\arraycolsep}}{{2pt}}\n{tex.table(HEADS, columns, cells)}}}"]
+    return [
+        f"{latex_text(layout(derivation))}\\par\n",
+        f"{{\\setlength{{\\arraycolsep}}{{2pt}}\n{tex.table(HEADS, columns, cells)}}}",
+    ]
 
 
 def _lines(derivation: Derivation, row: BackwardRow) -> Iterable[Sequence[str]]:

@@ -72,7 +72,8 @@ def upstream_name(derivation: Derivation) -> str:
 def layout(derivation: Derivation) -> str:
     """How the lines of the backward pass are to be read."""
     name = upstream_name(derivation)
-    return f"Each gradient has the shape of its variable; {name} is the upstream gradient, that of the node on the left of the chain."
+    upstream = f"{name} is the upstream gradient, that of the node on the left of the chain"
+    return f"Each gradient has the shape of its variable; {upstream}."
 
 
 def product(derivation: Derivation, entry: Contribution) -> str:
@@ -85,6 +86,8 @@ def product(derivation: Derivation, entry: Contribution) -> str:
         return local
     if local in ("1", "-1"):
         return local.replace("1", name)
+    if local.startswith("1/"):
+        return name + local[1:]
     return f"{name}*({local})" if " + " in local or " - " in local or local.startswith("-") else f"{name}*{local}"
 
 

@@ -25,9 +25,7 @@ def render(derivation: Derivation) -> str:
 
 
 def _inputs(derivation: Derivation) -> list[str]:
-    rows = [
-        (code_cell(name), sizes(entry.shape), show(entry.value)) for name, entry in derivation.inputs.items()
-    ]
+    rows = [(code_cell(name), sizes(entry.shape), show(entry.value)) for name, entry in derivation.inputs.items()]
     return table(("input", "shape", "value"), "llr", rows)
 
 
@@ -46,7 +44,7 @@ def _backward(derivation: Derivation) -> list[str]:
         return []
 
     def row(i: int) -> list[Sequence[str]]:
-        found = []
+        found: list[Sequence[str]] = []
         for line in lines_of(derivation, derivation.backward[i]):
             numbers = show_pair(line.value, line.autograd, line.verdict)
             formulas = (code_cell(line.partial), line.shape, code_cell(line.chain), line.rule, code_cell(line.product))
@@ -55,7 +53,14 @@ def _backward(derivation: Derivation) -> list[str]:
 
     seed = f"∂{derivation.objective}/∂{derivation.objective} = {show(derivation.upstream)}"
     rows = with_gap(len(derivation.backward), row, len(HEADINGS))
-    return [f"### Backward, from {code(seed)}", "", escaped(layout(derivation)), "", *table(HEADINGS, "lllllrrl", rows), ""]
+    return [
+        f"### Backward, from {code(seed)}",
+        "",
+        escaped(layout(derivation)),
+        "",
+        *table(HEADINGS, "lllllrrl", rows),
+        "",
+    ]
 
 
 def _sections(derivation: Derivation) -> list[str]:

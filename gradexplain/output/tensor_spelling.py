@@ -1,4 +1,4 @@
-"""Operations on tensors as PyTorch code: a pattern for each rule whose call is not its name with all of its settings."""
+"""Operations on tensors as PyTorch code: a pattern for each rule whose call is not its name with its settings."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class TensorSpeller:
     def _setting(rule: str, name: str, value: object, settings: Mapping[str, object]) -> str:
         """A setting by its name; empty for one that has PyTorch's default."""
         needed = name == "dim" and settings.get("keepdim") and rule in ("sum", "mean", "var", "std")
-        if value in (None, False) and not isinstance(value, int) and not needed or value is False:
+        if (value in (None, False) and not isinstance(value, int) and not needed) or value is False:
             return ""
         if value == "mean" and name == "reduction":
             return ""

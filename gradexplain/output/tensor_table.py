@@ -1,4 +1,4 @@
-"""The forward and backward pass of a formula on tensors as tables: shapes, blocks of numbers, vector-Jacobian products."""
+"""The passes of a formula on tensors as tables: shapes, blocks of numbers, vector-Jacobian products."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ def _backward(derivation: Derivation, width: int) -> list[RenderableType]:
     first, last = elided(len(rows))
     gap = [("…", "", more(len(rows) - 2 * KEPT_ROWS), *[""] * 5)] if last else []
 
-    def cells(room: int) -> list[Cells]:
+    def lines_in(room: int) -> list[Cells]:
         ends = [[cells for i in part for cells in _cells(derivation, rows[i], room)] for part in (first, last)]
         return [*ends[0], *gap, *ends[1]]
 
-    lines = cells(UNLIMITED)
+    lines = lines_in(UNLIMITED)
     objective = derivation.objective
     title = text(f"Backward, from ∂{objective}/∂{objective} = {show(derivation.upstream)}", "bold")
     legend = text(layout(derivation), "dim")
@@ -90,14 +90,14 @@ def _backward(derivation: Derivation, width: int) -> list[RenderableType]:
             numbers = [_numbers(cell) if k in (VALUE, AUTOGRAD) else text(cell) for k, cell in enumerate(cells)]
             grid.add_row(*numbers, verdict_cell(verdict))
         return [title, legend, grid, text("")]
-    return [title, legend, *_stacked(cells(width - 6), width), text("")]
+    return [title, legend, *_stacked(lines_in(width - 6), width), text("")]
 
 
 def _cells(derivation: Derivation, row: BackwardRow, room: int) -> list[Cells]:
-    found = []
+    found: list[Cells] = []
     for line in lines_of(derivation, row):
-        value, autograd = block_pair(line.value, line.autograd, line.verdict, room)
-        found.append((*line[:VALUE], value, autograd, line.verdict))
+        numbers = block_pair(line.value, line.autograd, line.verdict, room)
+        found.append((line.partial, line.shape, line.chain, line.rule, line.product, *numbers, line.verdict))
     return found
 
 
@@ -114,7 +114,10 @@ def _stacked(lines: list[Cells], width: int) -> list[RenderableType]:
         if partial:
             found.append(text(f"{partial}   {shape}".rstrip(), "bold"))
         how = "\n".join(part for part in (chain, f"{rule}: {product}" if product else rule) if part)
-        found += [Padding(text(how), (0, 0, 0, 2)), Padding(compared(value, autograd, verdict, width - 5), (0, 0, 0, 4))]
+        found += [
+            Padding(text(how), (0, 0, 0, 2)),
+            Padding(compared(value, autograd, verdict, width - 5), (0, 0, 0, 4)),
+        ]
     return found
 
 
