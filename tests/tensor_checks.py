@@ -16,7 +16,8 @@ from gradexplain.language.parse import parse
 from gradexplain.language.shapes import Shape
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.text import write
-from gradexplain.readings.torch_builder import TensorReading, TorchBuilder
+from gradexplain.readings.tensor_reading import TensorReading
+from gradexplain.readings.torch_builder import TorchBuilder
 
 BUILDER = TorchBuilder(torch, torch.float64, {})
 POINTS = 3

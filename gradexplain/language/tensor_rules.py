@@ -139,7 +139,7 @@ _ROWS = (
                (("dim", REQUIRED), ("keepdim", False)), torch="custom", written="min", kink="ties",
                at_kink="PyTorch takes the first of the ties", example="sum(min(A, dim=1)**2)"),
     TensorRule("first_largest", "1 at the first largest element along an axis", ("",), shapes.same,
-               (("dim", REQUIRED),), torch="custom"),
+               (("dim", REQUIRED),), torch="custom", example="sum(first_largest(A, dim=1)*A)"),
     TensorRule("logsumexp", "log of a sum of exponentials", ("restored(g)*exp(a - restored(out))",), shapes.reduced,
                REDUCE, torch="custom", example="logsumexp(x, dim=0)"),
     TensorRule("softmax", "softmax", ("out*(g - sum(g*out, dim, True))",), shapes.same, ALONG,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from gradexplain.language.backward import reverse
 from gradexplain.language.parse import parse
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.readings.torch_builder import TensorReading, TorchBuilder
+from gradexplain.readings.tensor_reading import TensorReading
+from gradexplain.readings.torch_builder import TorchBuilder
 
 if TYPE_CHECKING:
     from gradexplain.readings.tensor_witness import TensorRun

@@ -12,15 +12,14 @@ from typing import Any, NamedTuple
 
 from gradexplain.language.backward import Walk, reverse
 from gradexplain.language.parse import parse
-from gradexplain.language.pullbacks import Pullback
-from gradexplain.language.rules import RULES
 from gradexplain.language.shapes import Shape
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.tensor_compare import compare, equal, is_finite, random_tensor
+from gradexplain.readings.tensor_kinks import kinks
+from gradexplain.readings.tensor_reading import TensorReading
 from gradexplain.readings.tensor_second import hessians, jacobians
-from gradexplain.readings.torch_builder import Refused, TensorReading, TorchBuilder
+from gradexplain.readings.torch_builder import Refused, TorchBuilder
 
 TRIALS = 6
 
@@ -154,7 +153,7 @@ class TensorRun:
         values, walk = numbers.values, numbers.walk
         with self.torch.no_grad():
             holds = {j: self.holds(j, texts, values, walk) for j, texts in self.asked.forms.items()}
-            found = {**self._packed(numbers, self.kinks(values, walk)), "holds": holds}
+            found = {**self._packed(numbers, kinks(self, values, walk)), "holds": holds}
             second = {"jacobian": jacobians, "hessian": hessians}.get(self.asked.want)
             if second is None:
                 return found
@@ -188,33 +187,6 @@ class TensorRun:
             objective, [witness[j] for j in wanted], None if plain else seed.to(objective.dtype), allow_unused=True
         )
         return {j: value for j, value in zip(wanted, found, strict=True) if value is not None}
-
-    def kinks(self, values: Sequence[Any], walk: Walk[Any]) -> dict[int, int]:
-        """By node, how many of its elements are just where the derivative may not exist and something flows."""
-        found: dict[int, int] = {}
-        through = {step.through for steps in walk.steps.values() for step in steps}
-        for i in sorted(through):
-            node = self.graph.nodes[i]
-            judged = self.graph.nodes[node.inputs[0]] if node.rule == "where" else node
-            rule = TENSOR_RULES.get(judged.rule) or RULES.get(judged.rule)
-            if rule is None or not rule.kink:
-                continue
-            inputs = [self.exact.table.tensor(values[j]) for j in self.graph.tensors(judged)]
-            if rule.kink == "ties":
-                pullback = Pullback(self.exact, self.graph, node, 0, inputs, values[i], values[i])
-                dim = self.graph.settings(node)["dim"]
-                ties = (inputs[0] == pullback.restored(values[i])).sum() if dim is None else (
-                    (inputs[0] == pullback.restored(values[i])).sum(dim).max())  # fmt: skip
-                count = int(ties) - 1
-            elif rule.kink in ("out", "restored(out)"):
-                count = int((self.exact.table.tensor(values[i]) == 0).sum())
-            else:
-                distance = self.exact.table.expression(rule.kink, inputs)
-                count = int((self.exact.table.tensor(distance) == 0).sum())
-            upstream = walk.totals.get(i)
-            if count > 0 and upstream is not None and bool((self.exact.table.tensor(upstream) != 0).any()):
-                found[i] = count
-        return found
 
     def _packed(self, numbers: Numbers, kinks: Mapping[int, int]) -> dict[str, Any]:
         pack, walk, values = self.exact.pack, numbers.walk, numbers.values

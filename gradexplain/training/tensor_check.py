@@ -7,7 +7,9 @@ from typing import Any
 
 from gradexplain.language.backward import Edges, Walk, reverse
 from gradexplain.readings.dtypes import DTYPES
-from gradexplain.readings.torch_builder import TensorReading, TorchBuilder
+from gradexplain.readings.tensor_kinks import kinks as kinks_of
+from gradexplain.readings.tensor_reading import TensorReading
+from gradexplain.readings.torch_builder import TorchBuilder
 from gradexplain.records import VERDICTS
 from gradexplain.training.tensor_inputs import Inputs
 
@@ -83,7 +85,7 @@ class Checker:
             values = known if known is not None and float64 else self._exact(parameters, rows)
             plain = [value.detach() if hasattr(value, "detach") else value for value in values]
             walk = self._walk(plain, self.run.exact)
-            kinks |= self.run.kinks(plain, walk)
+            kinks |= kinks_of(self.run, plain, walk)
             walks.append((rows, plain, walk))
             totals = _added(totals, [walk.totals.get(node) for node in nodes], weight)
         compared = []
