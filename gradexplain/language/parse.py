@@ -21,6 +21,7 @@ _FUNCTIONS = frozenset((*TENSOR_RULES, *TENSOR_ALIASES, *TENSOR_FUNCTIONS)) - {"
 _NAME_AT_END = re.compile(r"[^\W\d]\w*\s*\Z")
 _MARKS = ("@", "[", ".T", ".mT", ".H", "nn.")
 _LONGEST = 60
+_COMMENT = re.compile("#[^\\n]*")
 
 
 def may_be_tensors(text: str) -> bool:
@@ -29,6 +30,7 @@ def may_be_tensors(text: str) -> bool:
     >>> may_be_tensors("x @ w"), may_be_tensors("sum(x)"), may_be_tensors("summand*(x)")
     (True, True, False)
     """
+    text = _COMMENT.sub("", text) if "#" in text else text
     if any(mark in text for mark in _MARKS):
         return True
     ends = {piece[-_LONGEST:] for piece in text.split("(")[:-1]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from gradexplain.language.shapes import write_shape
 from gradexplain.output.code import Line, code_of, module, tuple_of
 from gradexplain.output.numbers import bare
 from gradexplain.output.pytorch import IMPORTS, PYTORCH, check_sources
@@ -63,7 +64,7 @@ def _added(line: Line) -> Line:
 
 def _shapes(derivation: Derivation) -> str:
     shapes = ((name, derivation.shapes[name]) for name in derivation.inputs)
-    return ", ".join(f"{name} {'x'.join(map(str, shape)) or 'single'}" for name, shape in shapes)
+    return ", ".join(f"{name} {write_shape(shape) if shape else '()'}" for name, shape in shapes)
 
 
 def _words(lines: Iterable[str]) -> set[str]:
@@ -80,12 +81,12 @@ def _passes(listing: TensorListing, forward: list[Line], backward: list[Line]) -
     read = _words([*(line.code for line in backward), *results.values()])
     sizes = listing.sizes()
     # The input that has a size is needed where the size is.
-    read |= {name for size, name, _ in sizes if size in read}
+    read |= {name for size, name, _, _ in sizes if size in read}
     saved = [names[i] for i in sorted(names) if names[i] in read]
     seed = Line(gradients[graph.objective], "=", "grad_output", graph.objective, "the gradient of the result itself")
 
     def known(used: set[str]) -> list[str]:
-        return [f"{indent}{size} = {name}.shape[{axis}]" for size, name, axis in sizes if size in used]
+        return [f"{indent}{size} = {name}.shape[{axis}]" for size, name, axis, _ in sizes if size in used]
 
     unpacked = [f"{indent}{tuple_of(saved)} = ctx.saved_tensors"] if saved else []
     return [
