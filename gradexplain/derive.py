@@ -36,13 +36,17 @@ def derive(
     jacobian: bool = False,
     hessian: bool = False,
 ) -> Derivation:
-    """Differentiate a scalar formula by the chain rule and compare every step with PyTorch's autograd.
+    """Differentiate a formula by the chain rule and compare every step with PyTorch's autograd.
 
     `expression` is a formula of the language: statements `name = expression` separated by `;` or line ends, of which
     the last one is the objective. `at` has the values of the inputs: a mapping from names to numbers, or text such as
     `"w=1,b=1/3"`. `wrt` are the inputs or named nodes whose gradients are wanted (all inputs where it is left out), as
     names or as text separated by commas. `upstream` is the gradient of the objective with respect to itself, PyTorch's
-    `gradient=`. `dtype` is `float64`, `float32`, `bfloat16` or `float16`. All values are scalars.
+    `gradient=`. `dtype` is `float64`, `float32`, `bfloat16` or `float16`.
+
+    A value may be a vector or a matrix: a nested list, an array or a tensor. `shape` has the shapes of inputs without
+    a value, such as `"X=4x3"` or `{"X": ("n", "d")}`, where random numbers check the formulas. `jacobian` asks for the
+    derivatives of all elements of the objective, `hessian` for the second derivatives of a single number.
 
     Returns the record of all rows. Without PyTorch, or without a value for every input, its symbolic half is complete
     and the verdict is `unverified`. Raises FormulaError, PointError or OptionError, each a GradexplainError and a
@@ -51,6 +55,8 @@ def derive(
     >>> derivation = derive("(y - (w*x+b))**2", at={"w": 1, "b": 0, "x": 2, "y": 4})
     >>> derivation.gradient["w"].symbolic, derivation.gradient["w"].autograd, derivation.verdict
     ('-2*x*(y - (w*x + b))', -8.0, 'agrees')
+    >>> derive("sum((A @ x)**2)", shape="A=n x n,x=n").gradient["x"].symbolic
+    '2 * A.T @ A @ x'
     """
     return begin(
         expression, at, wrt=wrt, upstream=upstream, dtype=dtype, shape=shape, jacobian=jacobian, hessian=hessian

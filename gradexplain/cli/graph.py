@@ -26,6 +26,10 @@ def command(
     wrt: Annotated[
         str | None, typer.Option(metavar="NAME,…", help="The inputs to differentiate by (all, without this option).")
     ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option("--shape", metavar="NAME=SIZES,…", help="Shapes of vectors and matrices, such as X=n x d."),
+    ] = None,
     dtype: Annotated[
         DTypeName, typer.Option(help="The floating-point format that PyTorch computes in.")
     ] = DTypeName.float64,
@@ -54,7 +58,7 @@ def command(
     gc.disable()
     from gradexplain.derive import begin
 
-    finish = begin(read_formula(expression), read_points(at), wrt=wrt, dtype=dtype.value)
+    finish = begin(read_formula(expression), read_points(at), wrt=wrt, dtype=dtype.value, shape=shape)
     preload(GRAPH[chosen])
     derivation = finish()
     text = writer(GRAPH[chosen])(derivation, look_for(chosen, output, "never"))

@@ -81,13 +81,13 @@ def _nested(entry: Any, write: Callable[[float], str]) -> str:
     return f"[{', '.join(_nested(part, write) for part in entry)}]" if isinstance(entry, list) else write(entry)
 
 
-def sizes(shape: Sequence[int]) -> str:
-    """A shape in a table; empty for a single number.
+def sizes(shape: Sequence[int | str]) -> str:
+    """A shape in a table; empty for a single number. A size may have a name.
 
-    >>> sizes((2, 1)), sizes((3,)), sizes(())
-    ('2x1', '3', '')
+    >>> sizes((2, 1)), sizes((3,)), sizes(()), sizes(("n", 2))
+    ('2x1', '3', '', 'n x 2')
     """
-    return "x".join(map(str, shape))
+    return (" x " if any(isinstance(size, str) for size in shape) else "x").join(map(str, shape))
 
 
 def block(value: Value | Tensor, digits: int = DIGITS, room: int = UNLIMITED) -> str:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gradexplain.output.code import Listing, with_comments
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import bare, show
+from gradexplain.output.tensor_code import TensorListing
 from gradexplain.records import Derivation, Value
 from gradexplain.tensor_values import Tensor
-
-if TYPE_CHECKING:
-    from gradexplain.output.tensor_code import TensorListing
-
 
 MAX_WRITTEN = 60
 
@@ -24,14 +19,10 @@ def write(derivation: Derivation, look: Look) -> str:
 
 def render(derivation: Derivation) -> str:
     """A line for each input, each operation and each contribution, the numbers in comments."""
-    listing: Listing | TensorListing
-    if derivation.has_tensors:
-        from gradexplain.output.tensor_code import TensorListing
-
-        listing = TensorListing(derivation)
-    else:
-        listing = Listing(derivation)
+    listing = TensorListing(derivation) if derivation.has_tensors else Listing(derivation)
     lines = [(_input(name, entry.value), "") for name, entry in derivation.inputs.items()]
+    if isinstance(listing, TensorListing):
+        lines += [(f"{size} = {name}.shape[{axis}]", str(number)) for size, name, axis, number in listing.sizes()]
     lines.append(("", ""))
     lines += [(f"{row.node} = {row.expression}", show(row.value)) for row in derivation.nodes]
     lines.append(("", ""))

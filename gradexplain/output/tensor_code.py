@@ -48,7 +48,7 @@ class TensorListing:
     ) -> None:
         graph = parse(derivation.source, list(derivation.inputs), given_shapes(derivation), tensors=True)
         self.graph = cast(TensorGraph, graph)
-        self.speller = speller
+        self.speller, self.derivation = speller, derivation
         self.shown = TensorNames(self.graph).of
         taken = {*self.shown.values(), *reserved, *self.graph.sizes}
         self.names = dict(self.shown)
@@ -70,13 +70,14 @@ class TensorListing:
         """The names of the inputs in the code, in the order of the formula."""
         return [self.names[i] for i in self.graph.inputs]
 
-    def sizes(self) -> list[tuple[str, str, int]]:
-        """Each size that has a name, with the input and the axis that has it."""
-        found: dict[str, tuple[str, str, int]] = {}
+    def sizes(self) -> list[tuple[str, str, int, int]]:
+        """Each size that has a name, with the input and the axis that has it, and its number in the derivation."""
+        found: dict[str, tuple[str, str, int, int]] = {}
         for i in self.graph.inputs:
+            shape = self.derivation.inputs[self.shown[i]].shape
             for axis, size in enumerate(self.graph.shapes[i]):
                 if isinstance(size, str):
-                    found.setdefault(size, (size, self.names[i], axis))
+                    found.setdefault(size, (size, self.names[i], axis, shape[axis]))
         return list(found.values())
 
     def forward(self) -> list[Line]:

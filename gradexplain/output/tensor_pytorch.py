@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from gradexplain.output.code import Line, code_of, module, tuple_of
-from gradexplain.output.numbers import bare
+from gradexplain.output.numbers import bare, sizes
 from gradexplain.output.pytorch import IMPORTS, PYTORCH, check_sources
 from gradexplain.output.tensor_code import TensorListing
 from gradexplain.output.tensor_spelling import HELPERS, TensorSpeller
@@ -63,7 +63,7 @@ def _added(line: Line) -> Line:
 
 def _shapes(derivation: Derivation) -> str:
     shapes = ((name, derivation.shapes[name]) for name in derivation.inputs)
-    return ", ".join(f"{name} {'x'.join(map(str, shape)) or 'single'}" for name, shape in shapes)
+    return ", ".join(f"{name} {sizes(shape) or '()'}" for name, shape in shapes)
 
 
 def _words(lines: Iterable[str]) -> set[str]:
@@ -78,14 +78,14 @@ def _passes(listing: TensorListing, forward: list[Line], backward: list[Line]) -
     for i in listing.sources:
         results[i] = gradients[i] if i in listing.walk.totals else f"torch.zeros_like({names[i]})"
     read = _words([*(line.code for line in backward), *results.values()])
-    sizes = listing.sizes()
+    named = listing.sizes()
     # The input that has a size is needed where the size is.
-    read |= {name for size, name, _ in sizes if size in read}
+    read |= {name for size, name, _, _ in named if size in read}
     saved = [names[i] for i in sorted(names) if names[i] in read]
     seed = Line(gradients[graph.objective], "=", "grad_output", graph.objective, "the gradient of the result itself")
 
     def known(used: set[str]) -> list[str]:
-        return [f"{indent}{size} = {name}.shape[{axis}]" for size, name, axis in sizes if size in used]
+        return [f"{indent}{size} = {name}.shape[{axis}]" for size, name, axis, _ in named if size in used]
 
     unpacked = [f"{indent}{tuple_of(saved)} = ctx.saved_tensors"] if saved else []
     return [

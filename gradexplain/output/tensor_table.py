@@ -19,6 +19,7 @@ Cells = tuple[str, ...]
 # The columns of numbers, each with its place among the others.
 VALUE, AUTOGRAD = 5, 6
 NARROWEST = 30
+OTHER = "autograd has"
 
 
 def parts(derivation: Derivation, width: int) -> list[RenderableType]:
@@ -125,16 +126,17 @@ def compared(value: str, autograd: str, verdict: str, width: int) -> RenderableT
     """Two blocks of numbers and the verdict beside each other, or below where that is too wide; equal ones once."""
     if not verdict:
         return _numbers(value)
-    same = autograd == value and verdict == "agrees"
-    beside = text("and autograd too, " if same else "")
+    same = autograd == value or not autograd
+    beside = text("and autograd too, " if same and autograd else "")
     beside.append_text(verdict_cell(verdict))
-    wide = _width(value) + 4 + (0 if same else _width(autograd) + 2) + columns(beside.plain) <= width
+    wide = _width(value) + 2 + (0 if same else _width(autograd) + len(OTHER) + 4) + columns(beside.plain) <= width
     if not wide:
         below = table(("", "left"), head=False)
-        for cell in [_numbers(value)] if same else [_numbers(value), text("autograd has"), _numbers(autograd)]:
+        for cell in [_numbers(value)] if same else [_numbers(value), text(OTHER), _numbers(autograd)]:
             below.add_row(cell)
         below.add_row(beside)
         return below
-    grid = table(("", "right"), ("", "right"), ("", "left"), head=False)
-    grid.add_row(_numbers(value), _numbers("" if same else autograd), beside)
+    parts = [_numbers(value)] if same else [_numbers(value), text(OTHER), _numbers(autograd)]
+    grid = table(*[("", "right")] * len(parts), ("", "left"), head=False)
+    grid.add_row(*parts, beside)
     return grid
