@@ -181,6 +181,9 @@ def _tensor_problem(
         raise OptionError(
             "a Hessian is that of a single number", hint="name sum(…) or mean(…) of it, or ask for --jacobian"
         )
+    if want == "hessian" and any(node.rule == "cholesky" for node in graph.nodes):
+        raise OptionError("the Hessian of cholesky is not explained",
+                          hint="PyTorch differentiates a symmetric matrix in a way of its own twice")  # fmt: skip
     if want and (computed := [names.of[j] for j in problem.sources if graph.nodes[j].rule != INPUT]):
         raise OptionError(f"the {want.title()} is taken by inputs, and {computed[0]} is computed")
     return problem

@@ -143,8 +143,8 @@ class Derivation:
 
     @property
     def has_tensors(self) -> bool:
-        """Whether some input or node is a vector, a matrix or more."""
-        return any(entry.shape for entry in self.inputs.values()) or any(row.shape for row in self.nodes)
+        """Whether some input or part of the formula is a vector, a matrix or more."""
+        return any(self._shapes.values())
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of `docs/output.md`, with `nan` and infinities as strings."""

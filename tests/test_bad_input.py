@@ -144,6 +144,8 @@ ROWS = [
     Row("axis", at("sum(x, dim=1)", "x=[1,2]"), "there is no axis 1", "sum(x, dim=1)"),
     Row("setting", at("sum(x, dim=x)", "x=[1,2]"), "must be a number, not a variable", "x"),
     Row("keyword-of-sum", at("sum(x, dmi=1)", "x=[1,2]"), "sum has no argument dmi", "dmi"),
+    Row("sum-of-comparison", at("sum(x > 0)", "x=[1,2]"), "this comparison is used as a number", "x > 0"),
+    Row("hessian-of-cholesky", [*at("sum(cholesky(A))", "A=[[2,1],[1,2]]"), "--hessian"], "is not explained"),
     Row("ragged", at("sum(x)", "x=[[1,2],[3]]"), "cannot be stacked", "[[1,2],[3]]"),
     Row("nan-element", at("sum(x)", "x=[1,nan]"), "nan is not a number that a gradient can be taken at", "nan"),
     Row("infinite-element", at("sum(x)", "x=[1/0]"), "an element of x is not a finite number", "[1/0]"),

@@ -148,7 +148,8 @@ class Build:
             nodes=tuple(self.forward(i) for i in range(problem.size) if i in names.of and graph.nodes[i].rule != INPUT),
             backward=backward,
             gradient=gradient,
-            _shapes={name: graph.shapes[i] for i, name in names.of.items()},
+            # Parts without a name as well: by them a formula may be on tensors although no input is one.
+            _shapes={names.of.get(i, f"#{i}"): graph.shapes[i] for i in range(problem.size)},
         )
         return made
 

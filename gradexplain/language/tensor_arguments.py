@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from gradexplain.errors import FormulaError, nearest
-from gradexplain.language.functions import Call, Value
+from gradexplain.language.functions import Call, Value, is_boolean
 from gradexplain.language.tensor_graph import Setting
 from gradexplain.language.tensor_rules import REQUIRED, TENSOR_ALIASES, TENSOR_RULES
 
@@ -53,6 +53,9 @@ class Arguments:
         if value is None:
             return None
         node = self.parser.solid(value)
+        if is_boolean(self.graph, node):
+            hint = "write where(condition, 1, 0) for a number"
+            raise self.error("this comparison is used as a number", hint, value)
         if isinstance(self.graph.nodes[node].value, Setting):
             if self.graph.nodes[node].value.value is None:  # type: ignore[union-attr]
                 return None

@@ -43,7 +43,7 @@ from gradexplain.readings.exact_parts import (
 
 
 def _largest(values: list[Any]) -> Any:
-    return NAN if any(value != value for value in values) else max(values)
+    return NAN if not values or any(value != value for value in values) else max(values)
 
 
 def _first_largest(values: list[Any]) -> list[Any]:
@@ -56,7 +56,13 @@ def _reduction(call: Callable[[list[Any]], Any]) -> Callable[..., Array]:
 
 
 def _log_of_sum(values: list[Any]) -> Any:
-    return function("log")(total(function("exp")(value) for value in values))
+    most = _largest(values)
+    return most + function("log")(total(function("exp")(value - most) for value in values))
+
+
+def _log_softmax(values: list[Any]) -> list[Any]:
+    whole = _log_of_sum(values)
+    return [value - whole for value in values]
 
 
 def _norm(p: float) -> Callable[[list[Any]], Any]:
@@ -75,7 +81,9 @@ def _variance(correction: int) -> Callable[[list[Any]], Any]:
 
 
 def _softmax(values: list[Any]) -> list[Any]:
-    terms = [function("exp")(value) for value in values]
+    # Taking the largest off changes nothing, and keeps the terms within reach.
+    most = _largest(values)
+    terms = [function("exp")(value - most) for value in values]
     whole = total(terms)
     return [function("div")(term, whole) for term in terms]
 
@@ -171,9 +179,7 @@ def _nll(scores: Array, b: Array) -> Array:
 
 
 def _cross_entropy(a: Array, b: Array) -> Array:
-    return _nll(
-        along(a, (1 if len(a.shape) > 1 else 0,), lambda values: [function("log")(v) for v in _softmax(values)]), b
-    )
+    return _nll(along(a, (1 if len(a.shape) > 1 else 0,), _log_softmax), b)
 
 
 def _others(values: list[Any]) -> list[Any]:
@@ -229,9 +235,7 @@ CALLS: dict[str, Callable[..., Array]] = {
     "first_largest": lambda a, dim: along(a, dims_of(a, dim), _first_largest),
     "logsumexp": _reduction(_log_of_sum),
     "softmax": lambda a, dim: along(a, dims_of(a, dim), _softmax),
-    "log_softmax": lambda a, dim: along(
-        a, dims_of(a, dim), lambda values: [function("log")(v) for v in _softmax(values)]
-    ),
+    "log_softmax": lambda a, dim: along(a, dims_of(a, dim), _log_softmax),
     "norm": _reduction(_norm(2)),
     "norm_of_order": lambda a, p, dim, keepdim: reduce(a, dims_of(a, dim), keepdim, _norm(p)),
     "var": lambda a, dim, correction, keepdim: reduce(a, dims_of(a, dim), keepdim, _variance(correction)),
