@@ -36,6 +36,8 @@ _ROWS = {
     "zeros": "⟨like⟩.new_zeros(⟨shape⟩)", "slice_scatter": "torch.slice_scatter(⟨0⟩, ⟨1⟩⟨settings⟩)",
     "kron_left": "kron_left(⟨inputs⟩)", "kron_right": "kron_right(⟨inputs⟩)", "cofactor": "cofactor(⟨0⟩)",
     "prod_of_others": "prod_of_others(⟨0⟩, ⟨dim⟩)",
+    "max_along": "torch.max(⟨0⟩⟨settings⟩).values", "min_along": "torch.min(⟨0⟩⟨settings⟩).values",
+    "first_largest": "torch.zeros_like(⟨0⟩).scatter(⟨dim⟩, (⟨0⟩).max(⟨dim⟩, keepdim=True).indices, 1.0)",
 }  # fmt: skip
 _NAMES = {"p": "ord"}
 _KEPT = frozenset(("dim", "dims", "start_dim", "end_dim", "correction"))
