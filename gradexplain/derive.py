@@ -10,7 +10,7 @@ from gradexplain.explain.names import Names
 from gradexplain.language.backward import influenced
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
-from gradexplain.language.shapes import Shape, write_shape
+from gradexplain.language.shapes import Shape, times, write_shape
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.point import Given, Point, held_constants, held_value, read_point, read_tensor_upstream, read_upstream
 from gradexplain.readings.alone import ALONE
@@ -175,7 +175,7 @@ def _tensor_problem(
         expression, graph, names, point, values, {name: shapes.get(name, ()) for name in inputs},
         sources, seed, dtype, [name for name in inputs if name not in point], notes, len(graph.nodes), want,
     )  # fmt: skip
-    if top and seed is None and want != "jacobian":
+    if times(top) != 1 and seed is None and want != "jacobian":
         raise not_a_scalar(problem)
     if top and want == "hessian":
         raise OptionError(

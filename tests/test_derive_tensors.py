@@ -48,6 +48,12 @@ def test_sizes_with_names_stand_in_the_formulas() -> None:
     assert any("random numbers stand in" in note for note in derivation.notes)
 
 
+def test_classes_without_values_are_drawn_from_those_that_there_are() -> None:
+    derivation = gradexplain.derive("cross_entropy(X @ W.T, y)", shape="X=n x d,W=k x d,y=n", wrt="W")
+    assert derivation.verdict == "agrees"
+    assert derivation.gradient["W"].symbolic == "(softmax(X @ W.T, dim=1) - one_hot(y, k)).T @ X/n"
+
+
 class Case(NamedTuple):
     """A formula at a special point: the verdict, and where it began (empty where it did not)."""
 
@@ -75,6 +81,9 @@ CASES = [
     Case("sum((1 - cos(x))/x**2)", "x=[1e-8,1]", "precision"),
     Case("sum(sqrt(x*x))", "x=[0,1]", "undefined"),
     Case("prod(x)", "x=[0,1,0]", "agrees"),
+    Case("sum(softmax(x))", "x=[1,2,3]", "agrees"),
+    Case("sum(layer_norm(x, 3))", "x=[1,2,4]", "agrees"),
+    Case("A @ x", "A=[[1,2]],x=[1,2]", "agrees"),
     Case("softmax(x)[0]", "x=[1e308,-1e308]", "agrees"),
     Case("cross_entropy(x, y)", "x=[[1000,-1000]],y=[0]", "agrees"),
 ]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradexplain.explain.tensor_problem import TensorProblem
-from gradexplain.readings.arithmetic import finite
+from gradexplain.readings.arithmetic import finite, mp
 from gradexplain.readings.dtypes import DTYPES, round_to
 from gradexplain.readings.exact_arrays import Array
 from gradexplain.readings.exact_tensors import MAX_WORK, ExactTensors, array_of, floats, run, work
@@ -17,6 +17,8 @@ from gradexplain.tensor_values import Tensor
 
 # Sums of many terms are rounded many times: so many spacings of the largest element are no loss of digits.
 SPACINGS = 1_000
+# With 80 digits, no more than this part of the terms is left where they cancel.
+ROUNDING = 1e-70
 
 
 def exactly(problem: TensorProblem) -> ExactTensors | None:
@@ -51,7 +53,11 @@ def with_exact(found: Mapping[str, Any], exact: ExactTensors | None, dtype: str)
             (step.through, step.slot, value_of(step.upstream), value_of(step.local), value_of(step.value))
             for step in exact.walk.steps[j]
         ]
-        error, verdict = compare(total, unpacked(row[1]), dtype, row[3])
+        terms = max((_size(step.upstream) * _size(step.local) for step in exact.walk.steps[j]), default=0.0)
+        if _size(total) <= ROUNDING * terms:
+            # All terms cancel; what is left is rounding of the exact numbers themselves.
+            total = total.map(lambda _: mp.zero)
+        error, verdict = compare(total, unpacked(row[1]), dtype, row[3], terms)
         rows[j] = (value_of(total), row[1], error, verdict, steps)
     witness = found["witness"]
     shown = [i for i, value in enumerate(exact.values) if value is not None and i in witness]
@@ -92,16 +98,24 @@ def _differs(value: Array, found: Value | Tensor, dtype: str) -> bool:
     return False
 
 
-def compare(exact: Array, autograd: Value | Tensor, dtype: str, floating: str) -> tuple[float, str]:
+def _size(value: Array | None) -> float:
+    """The largest finite absolute value; 1 where there is no array."""
+    return 1.0 if value is None else max((abs(x) for x in floats(value) if math.isfinite(x)), default=0.0)
+
+
+def compare(
+    exact: Array, autograd: Value | Tensor, dtype: str, floating: str, terms: float = 0.0
+) -> tuple[float, str]:
     """The largest |autograd - value| / max(1, |value|) of all elements, and the worst verdict of all.
 
     `floating` is the verdict on the same chain rule in floating point: where that agrees with autograd, what is left
-    is a loss of digits.
+    is a loss of digits. `terms` is the size of what a gradient of 0 was added up from.
     """
     row = DTYPES[dtype]
     values = floats(exact)
     found = _numbers(autograd, len(values))
     scale = max((abs(x) for x in values if math.isfinite(x)), default=0.0)
+    scale = scale or terms
     error, worst = 0.0, "agrees"
     for x, y in zip(values, found, strict=True):
         if math.isfinite(x) and math.isfinite(y):

@@ -10,6 +10,7 @@ from gradexplain.language.rules import OPERATORS
 from gradexplain.language.tokens import END, LINE_END, WORDS, Token
 
 TENSORS = "an index is written x[0], x[:, 1] or x[1:3], a list [1, 2], and a matrix product A @ B"
+CLOSING = {"(": ")", "[": "]"}
 NOT_HERE = {
     "^": "powers are written x**2",
     "//": "write floor(a/b)",

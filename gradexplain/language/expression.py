@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from gradexplain.errors import FormulaError, LimitError
-from gradexplain.language.complaints import TENSORS, foreign, missing_operator, nothing_here, refuse_name
+from gradexplain.language.complaints import CLOSING, TENSORS, foreign, missing_operator, nothing_here, refuse_name
 from gradexplain.language.functions import COMPARISONS, MODULES, Call, Value, is_number, resolve_call
 from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.numerals import read_number
@@ -76,7 +76,7 @@ class ExpressionParser:
             self.position += 1
         if self.depth:
             opened = next(pending for pending in self.stack if not pending.rule)
-            raise self.error("this bracket is never closed", opened.token, "add a )")
+            raise self.error("this bracket is never closed", opened.token, f"add a {CLOSING[opened.token.text]}")
         if want_value:
             raise nothing_here(self.text, self.tokens, self.position)
         self._reduce(1)

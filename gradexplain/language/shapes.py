@@ -25,19 +25,11 @@ def write_shape(shape: Shape) -> str:
     """A shape as a person writes it.
 
     >>> write_shape((2, "n")), write_shape((3,)), write_shape(())
-    ('2x n', '3', 'a single number')
+    ('2 x n', '3', 'a single number')
     """
     if not shape:
         return "a single number"
-    text = ""
-    for size in shape:
-        text += (
-            ("x " if isinstance(size, str) or text.endswith(tuple("abcdefghijklmnopqrstuvwxyz")) else "x")
-            if text
-            else ""
-        )
-        text += str(size)
-    return text
+    return ("x" if all(isinstance(size, int) for size in shape) else " x ").join(map(str, shape))
 
 
 def times(sizes: Iterable[Size]) -> Size:

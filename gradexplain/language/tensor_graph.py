@@ -8,7 +8,7 @@ from typing import Any
 
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.language.rules import RULES
-from gradexplain.language.shapes import Shape, broadcast
+from gradexplain.language.shapes import Shape, Size, broadcast
 from gradexplain.language.tensor_rules import TENSOR_RULES
 
 
@@ -99,6 +99,22 @@ class TensorGraph(Graph):
             # Classes are no numbers that could be moved a little.
             return (True, False, *rule.partials[2:])
         return rule.partials
+
+    def classes(self) -> dict[int, Size]:
+        """The inputs whose numbers are classes and nothing else, each with how many classes there are."""
+        counts: dict[int, Size] = {}
+        others: set[int] = set()
+        for node in self.nodes:
+            *rest, last = self.tensors(node) or (-1,)
+            scores = self.shapes[rest[0]] if rest else ()
+            picks = node.rule in ("cross_entropy", "nll_loss") and scores != self.shapes[last]
+            if picks or node.rule == "one_hot":
+                count = self.settings(node)["num_classes"] if not picks else scores[1 if len(scores) > 1 else 0]
+                counts[last] = count
+                others.update(rest)
+            else:
+                others.update(self.tensors(node))
+        return {i: count for i, count in counts.items() if i in self.inputs and i not in others}
 
     def name(self, node: int, name: str, before: int = 0) -> int:
         """As for single numbers."""

@@ -58,6 +58,7 @@ class ExactBuilder:
     def apply(self, rule: str, inputs: Sequence[Array], settings: tuple[Any, ...] = ()) -> Array:
         """The result of a rule of either table."""
         if rule in TENSOR_RULES:
+            settings = tuple(_length(s, self.sizes) if isinstance(s, str) and s in self.sizes else s for s in settings)
             plain = [
                 tuple(_length(s, self.sizes) for s in value) if isinstance(value, tuple) else value
                 for value in settings

@@ -91,6 +91,7 @@ class TensorRun:
         self.graph, self.dtype = graph, getattr(torch, asked.dtype)
         self.exact = TorchBuilder(torch, torch.float64, graph.sizes)
         self.builder = self.exact if self.dtype == torch.float64 else TorchBuilder(torch, self.dtype, graph.sizes)
+        self.classes = {i: int(self.exact.size(count)) for i, count in graph.classes().items()}
         self.names = {i: str(graph.nodes[i].value) for i in graph.inputs}
         self.tolerance = DTYPES[asked.dtype].tolerance
 
@@ -103,7 +104,9 @@ class TensorRun:
         generator = torch.Generator().manual_seed(trial)
         for i, name in self.names.items():
             data, shape = self.asked.values.get(name), self._shape(name)
-            if data is None:
+            if data is None and i in self.classes:
+                value = torch.randint(self.classes[i], shape, generator=generator).to(torch.float64)
+            elif data is None:
                 value = random_tensor(torch, shape, generator, trial)
             else:
                 value = (

@@ -56,6 +56,7 @@ class TorchBuilder:
         """The result of a rule of either table."""
         if rule in TENSOR_RULES:
             row = TENSOR_RULES[rule]
+            settings = tuple(self.sizes[s] if isinstance(s, str) and s in self.sizes else s for s in settings)
             tensors = [self.table.tensor(value) for value in inputs]
             call = self.calls.get(rule)
             if call is not None:
