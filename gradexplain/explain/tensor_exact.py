@@ -54,7 +54,7 @@ def with_exact(found: Mapping[str, Any], exact: ExactTensors | None, dtype: str)
             for step in exact.walk.steps[j]
         ]
         terms = max((_size(step.upstream) * _size(step.local) for step in exact.walk.steps[j]), default=0.0)
-        if _size(total) <= ROUNDING * terms:
+        if all(map(finite, total.data)) and _size(total) <= ROUNDING * terms:
             # All terms cancel; what is left is rounding of the exact numbers themselves.
             total = total.map(lambda _: mp.zero)
         error, verdict = compare(total, unpacked(row[1]), dtype, row[3], terms)
