@@ -125,9 +125,8 @@ def _fillable(pattern: str, places: int) -> str:
 def copy_constant(source: Graph, root: int, target: Graph) -> int:
     """The constant node `root` of one graph, made again in another."""
     made: dict[int, int] = {}
-    for i, node in enumerate(source.nodes[: root + 1]):
-        if node.rule == CONSTANT:
-            made[i] = target.constant(node.value)  # type: ignore[arg-type]
-        elif source.is_constant[i] and all(j in made for j in node.inputs):
-            made[i] = target.apply(node.rule, *[made[j] for j in node.inputs])
+    for i in source.inputs_first(root):
+        rule, inputs, value = source.nodes[i]
+        leaf = rule == CONSTANT
+        made[i] = target.constant(value) if leaf else target.apply(rule, *[made[j] for j in inputs])  # type: ignore[arg-type]
     return made[root]
