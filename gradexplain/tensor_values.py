@@ -105,3 +105,8 @@ def _corner(shape: Sequence[int], own: Sequence[int], numbers: Sequence[float]) 
             place, index = divmod(place, part)
             offset, stride = offset + index * stride, stride * size
         yield numbers[offset]
+
+
+def unpacked(plain: Any) -> Any:
+    """What another process sent, as a Tensor where it is one; a single number, True, False or None as it is."""
+    return Tensor.packed(plain) if isinstance(plain, tuple) else plain

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gradexplain.records import Began, plain
-from gradexplain.tensor_values import Tensor
+from gradexplain.tensor_values import Tensor, unpacked
 
 SCHEMA = "gradexplain/training@1"
 
@@ -227,11 +227,6 @@ def ended(tensors: Mapping[str, Parameter], packed: Mapping[str, Any] | None = N
     """The parameters with their final numbers, from what the loop sent."""
     found = packed or {}
     return {name: replace(entry, final=unpacked(found.get(name))) for name, entry in tensors.items()}
-
-
-def unpacked(value: Any) -> Tensor | float | None:
-    """A tensor or a number, from what the loop sent."""
-    return Tensor.packed(value) if isinstance(value, tuple) else value
 
 
 NORM = "‖"

@@ -10,10 +10,10 @@ from typing import Any
 from gradexplain.explain.chains import Chains
 from gradexplain.explain.notes import closed_form_source
 from gradexplain.explain.second_order import SecondForms
-from gradexplain.explain.tensor_matrices import Second, value_of
+from gradexplain.explain.tensor_matrices import Second
 from gradexplain.explain.tensor_notes import tensor_notes
 from gradexplain.explain.tensor_problem import TensorProblem, Texts
-from gradexplain.language.backward import Walk, reverse
+from gradexplain.language.backward import NoNumbers, Walk, reverse
 from gradexplain.language.graph import INPUT
 from gradexplain.language.rules import RULES, title_for
 from gradexplain.language.tensor_rules import TENSOR_RULES
@@ -31,22 +31,9 @@ from gradexplain.records import (
     MatrixDerivation,
     Value,
 )
-from gradexplain.tensor_values import Tensor
+from gradexplain.tensor_values import Tensor, unpacked
 
 MAX_TYPESET = 400
-
-
-class _NoNumbers:
-    """The reverse walk without numbers: which contributions there are."""
-
-    def seed(self) -> None:
-        return None
-
-    def contribution(self, node: int, slot: int, upstream: None) -> tuple[None, None]:
-        return None, None
-
-    def add(self, first: None, second: None) -> None:
-        return None
 
 
 def build(problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]) -> Derivation:
@@ -65,9 +52,14 @@ class Build:
         self.found = {} if self.refused else found
         self.rows: Mapping[int, Any] = self.found.get("rows", {})
         self.kinks: Mapping[int, int] = self.found.get("kinks", {})
-        self.walk: Walk[Any] = reverse(self.graph, problem.sources, _NoNumbers())
+        self.walk: Walk[Any] = reverse(self.graph, problem.sources, NoNumbers())
         self.began: dict[int, Began | None] = {}
-        self.verdicts = {j: self._verdict(j) for j in self.walk.order}
+        self.verdicts: dict[int, str] = {}
+        for j in self.walk.order:
+            # What comes later looks at what stands above it.
+            self.verdicts[j] = self._verdict(j)
+        visible = set(self.graph.names) if problem.named else set(self.names.of)
+        self.chains = Chains(self.walk, self.names.of, visible, problem.sources, self.graph.objective)
 
     def _verdict(self, j: int) -> str:
         """The verdict on node `j`, and where it began: the node nearest to the objective that has the same failure."""
@@ -81,20 +73,13 @@ class Build:
         verdict = str(self.rows[j][3])
         at_kink = [s.through for s in self.walk.steps[j] if s.through in self.kinks]
         above = [s.through for s in self.walk.steps[j] if self.began.get(s.through) is not None]
-        if verdict == "agrees" and (at_kink or any(self.verdicts_so_far.get(i) == "convention" for i in above)):
+        if verdict == "agrees" and (at_kink or any(self.verdicts.get(i) == "convention" for i in above)):
             verdict = "convention"
         self.began[j] = None
         if verdict != "agrees":
             inherited = next((self.began[i] for i in above), None)
             self.began[j] = inherited or self._origin(j, verdict, at_kink)
-        self.verdicts_so_far[j] = verdict
         return verdict
-
-    @property
-    def verdicts_so_far(self) -> dict[int, str]:
-        if not hasattr(self, "_so_far"):
-            self._so_far: dict[int, str] = {}
-        return self._so_far
 
     def _origin(self, j: int, verdict: str, at_kink: list[int]) -> Began:
         """Where a questionable verdict on node `j` began, and why."""
@@ -142,7 +127,7 @@ class Build:
             upstream=self.upstream(),
             verdict=max(verdicts, key=VERDICTS.index),
             notes=(*problem.notes, *tensor_notes(self)),
-            inputs={names.of[i]: Input(value_of(values.get(i)), self.shape(i)) for i in graph.inputs},  # type: ignore[arg-type]
+            inputs={names.of[i]: Input(unpacked(values.get(i)), self.graph.lengths(i)) for i in graph.inputs},
             missing=tuple(problem.missing),
             point={name: given.text for name, given in problem.point.items() if name in problem.shapes},
             nodes=tuple(self.forward(i) for i in range(problem.size) if i in names.of and graph.nodes[i].rule != INPUT),
@@ -166,25 +151,15 @@ class Build:
 
     def upstream(self) -> Value | Tensor:
         if self.problem.upstream is None:
-            shape = self.shape(self.graph.objective)
+            shape = self.graph.lengths(self.graph.objective)
             return Tensor.flat(shape, array("d", [1.0]) * math.prod(shape)) if shape else 1.0
         return self.problem.upstream
-
-    def shape(self, i: int) -> tuple[int, ...]:
-        """The shape of a node in numbers."""
-        sizes = self.graph.sizes
-        return tuple(
-            size
-            if isinstance(size, int)
-            else math.prod(int(part) if part.isdigit() else sizes[part] for part in size.split("*"))
-            for size in self.graph.shapes[i]
-        )
 
     def forward(self, i: int) -> ForwardRow:
         values, witness = self.found.get("values", {}), self.found.get("witness", {})
         return ForwardRow(
-            self.names.of[i], self.names.expression(i), self.graph.nodes[i].rule, self.names.inputs(i), self.shape(i),
-            value_of(values.get(i)), value_of(witness.get(i)),  # type: ignore[arg-type]
+            self.names.of[i], self.names.expression(i), self.graph.nodes[i].rule, self.names.inputs(i),
+            self.graph.lengths(i), unpacked(values.get(i)), unpacked(witness.get(i)),
         )  # fmt: skip
 
     def backward(self, j: int) -> BackwardRow:
@@ -197,12 +172,12 @@ class Build:
             title = TENSOR_RULES[rule].title if rule in TENSOR_RULES else title_for(rule, step.slot)
             found.append(
                 Contribution(
-                    self.names.of[step.through], rule, title, value_of(upstream),  # type: ignore[arg-type]
-                    self.names.local(step.through, step.slot), value_of(local), value_of(value),  # type: ignore[arg-type]
+                    self.names.of[step.through], rule, title, unpacked(upstream),
+                    self.names.local(step.through, step.slot), unpacked(local), unpacked(value),
                 )
             )  # fmt: skip
         return BackwardRow(
-            self.names.of[j], self.problem.partial(j), tuple(found), value_of(total), value_of(autograd), error,  # type: ignore[arg-type]
+            self.names.of[j], self.problem.partial(j), tuple(found), unpacked(total), unpacked(autograd), error,
             self.verdicts[j], self.began[j],
         )  # fmt: skip
 
@@ -216,20 +191,17 @@ class Build:
         """The entry of source `j`; what nothing flows to has a gradient of 0."""
         problem, graph = self.problem, self.graph
         root, text = self.form(j)
-        named_on_the_way = bool(problem.named)
-        visible = set(graph.names) if named_on_the_way else set(problem.names.of)
-        chains = Chains(self.walk, self.names.of, visible, problem.sources, graph.objective)
         total, autograd, error, _, _ = self.rows.get(j, (None, None, None, "", ()))
         verdict = self.verdicts.get(
             j, "agrees" if self.rows else "undefined" if self.refused_at is not None else "unverified"
         )
         if j not in self.rows and self.rows:
-            zeros = Tensor.of(_zeros(self.shape(j))) if self.shape(j) else 0.0
+            zeros = Tensor.of(_zeros(self.graph.lengths(j))) if self.graph.lengths(j) else 0.0
             total, autograd, error = zeros, zeros, 0.0
         small = text is not None and len(text) <= MAX_TYPESET
         return Gradient(
-            problem.partial(j), chains.text(j), (), text, None, None,
-            value_of(total), value_of(autograd), error, verdict,  # type: ignore[arg-type]
+            problem.partial(j), self.chains.text(j), (), text, None, None,
+            unpacked(total), unpacked(autograd), error, verdict,
             None, self.began.get(j), write(graph, root, problem.named, MATHML) if small and root is not None else None,
         )  # fmt: skip
 

@@ -13,7 +13,7 @@ from gradexplain.readings.dtypes import DTYPES, round_to
 from gradexplain.readings.exact_arrays import Array
 from gradexplain.readings.exact_tensors import MAX_WORK, ExactTensors, array_of, floats, run, work
 from gradexplain.records import VERDICTS, Value
-from gradexplain.tensor_values import Tensor
+from gradexplain.tensor_values import Tensor, unpacked
 
 # Sums of many terms are rounded many times: so many spacings of the largest element are no loss of digits.
 SPACINGS = 1_000
@@ -24,7 +24,7 @@ ROUNDING = 1e-70
 def exactly(problem: TensorProblem) -> ExactTensors | None:
     """The exact walk of a small problem all of whose inputs have values; None for any other."""
     graph = problem.graph
-    if problem.missing or work(graph) > MAX_WORK:
+    if problem.missing or work(graph, problem.size) > MAX_WORK:
         return None
     given = {}
     for i in graph.inputs:
@@ -32,7 +32,7 @@ def exactly(problem: TensorProblem) -> ExactTensors | None:
         held = [round_to(number, problem.dtype) for number in _numbers(value, 1)]
         given[i] = array_of(value.shape if isinstance(value, Tensor) else (), held)
     upstream = problem.upstream
-    shape = tuple(size if isinstance(size, int) else graph.sizes[size] for size in graph.shapes[graph.objective])
+    shape = graph.lengths(graph.objective)
     numbers = [1.0] * math.prod(shape) if upstream is None else list(_numbers(upstream, 1))
     seed = array_of(shape, [round_to(number, problem.dtype) for number in numbers])
     return run(graph, problem.sources, given, seed)
@@ -72,11 +72,6 @@ def value_of(value: Array | None) -> Value | Tensor:
     if not value.shape:
         return value.data[0] if type(value.data[0]) is bool else floats(value)[0]
     return Tensor.flat(value.shape, array("d", floats(value)))
-
-
-def unpacked(plain: Any) -> Value | Tensor:
-    """What the other process sent."""
-    return Tensor.packed(plain) if isinstance(plain, tuple) else plain
 
 
 def _numbers(value: Value | Tensor, count: int) -> Sequence[float]:

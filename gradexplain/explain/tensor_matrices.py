@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradexplain.explain.second_order import SecondForms
 from gradexplain.explain.tensor_problem import TensorProblem
-from gradexplain.records import Hessian, Jacobian, Value
-from gradexplain.tensor_values import Tensor
+from gradexplain.records import Hessian, Jacobian
+from gradexplain.tensor_values import Tensor, unpacked
 
 # Below this part of the largest, an eigenvalue or a gradient counts as 0.
 NEGLIGIBLE = 1e-9
@@ -25,15 +24,6 @@ class Second:
         self.matrices = {key: text for key, text in formulas.matrices.items() if confirmed.get(key, not found)}
         self.products = formulas.products
 
-    def _size(self, i: int) -> tuple[int, ...]:
-        sizes = self.problem.graph.sizes
-        return tuple(
-            size
-            if isinstance(size, int)
-            else math.prod(int(part) if part.isdigit() else sizes[part] for part in size.split("*"))
-            for size in self.problem.graph.shapes[i]
-        )
-
     def jacobians(self) -> dict[str, Jacobian]:
         """One Jacobian for each source, by name."""
         problem, graph = self.problem, self.problem.graph
@@ -43,11 +33,11 @@ class Second:
             name = problem.names.of[j]
             found[name] = Jacobian(
                 partial=problem.partial(j),
-                shape=self._size(graph.objective) + self._size(j),
+                shape=graph.lengths(graph.objective) + graph.lengths(j),
                 symbolic=self.matrices.get(name),
                 product=self.products.get(name),
-                value=value_of(own),
-                autograd=value_of(other),
+                value=unpacked(own),
+                autograd=unpacked(other),
                 error=error,
                 verdict=verdict,
             )
@@ -57,11 +47,12 @@ class Second:
         """The Hessian over all sources together."""
         problem = self.problem
         own, other, error, verdict, eigenvalues = self.found.get("hessian", (None, None, None, "unverified", ()))
+        shapes = {problem.names.of[j]: problem.graph.lengths(j) for j in problem.sources}
         return Hessian(
-            elements=tuple(label for j in problem.sources for label in labels(problem.names.of[j], self._size(j))),
+            elements=tuple(label for name, shape in shapes.items() for label in labels(name, shape)),
             symbolic=self.matrices,
-            value=value_of(own),
-            autograd=value_of(other),
+            value=unpacked(own),
+            autograd=unpacked(other),
             error=error,
             verdict=verdict,
             eigenvalues=tuple(eigenvalues),
@@ -74,7 +65,7 @@ class Second:
         sizes = [0.0]
         for j in self.problem.sources:
             plain = rows[j][0] if j in rows else 0.0
-            total = value_of(plain)
+            total = unpacked(plain)
             ends = (total.low, total.high) if isinstance(total, Tensor) else (float(total or 0.0),)
             sizes.append(max(map(abs, ends)))
         return max(sizes)
@@ -120,8 +111,3 @@ def meaning(eigenvalues: Sequence[float], gradient: float) -> str:
             f"a {extreme}, unless higher derivatives say otherwise" if zero else f"a {extreme}"
         )
     return f"{which}: the function curves {way} in " + ("all other directions" if zero else "every direction")
-
-
-def value_of(plain: Any) -> Value | Tensor:
-    """What the other process sent, as it goes into a record."""
-    return Tensor.packed(plain) if isinstance(plain, tuple) else plain

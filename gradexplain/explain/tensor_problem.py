@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Any
 from gradexplain.errors import FormulaError, GradexplainError, PointError
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.explain.tensor_names import TensorNames
-from gradexplain.language.graph import INPUT
 from gradexplain.language.shapes import Shape, write_shape
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.text import write
@@ -82,35 +82,21 @@ def check_size(graph: TensorGraph) -> None:
     """Raises FormulaError where the tensors of the formula would not fit into memory."""
     total = 0
     for i, shape in enumerate(graph.shapes):
-        count = 1
-        for size in shape:
-            count *= size if isinstance(size, int) else max(1, graph.sizes.get(size, 1))
-        total += count
+        total += math.prod(graph.lengths(i))
         if total > MAX_MEMORY:
-            start, end = graph.places.get(i, (0, 0))
             raise FormulaError(
                 f"the tensors of this formula have more than {MAX_MEMORY:,} elements",
-                hint=f"the first that is too much has the shape {write_shape(shape)}" if end >= start else "",
+                hint=f"the first that is too much has the shape {write_shape(shape)}",
             )
 
 
 def check_classes(graph: TensorGraph, names: TensorNames, values: Mapping[str, Tensor]) -> list[str]:
     """The inputs whose numbers are classes, and nothing else. Raises PointError where one is no class that there is."""
-    found: dict[int, bool] = {}
     for node in graph.nodes:
-        for slot, j in enumerate(graph.tensors(node)):
-            classes = node.rule in ("cross_entropy", "nll_loss", "one_hot") and slot == len(graph.tensors(node)) - 1
-            classes = classes and (node.rule == "one_hot" or graph.shapes[node.inputs[0]] != graph.shapes[j])
-            found[j] = found.get(j, True) and classes
-            if classes and graph.nodes[j].rule == INPUT and names.of[j] in values:
-                scores = graph.shapes[node.inputs[0]]
-                count = (
-                    graph.settings(node)["num_classes"]
-                    if node.rule == "one_hot"
-                    else scores[1 if len(scores) > 1 else 0]
-                )
-                _check_classes(names.of[j], values[names.of[j]], count)
-    return [names.of[j] for j in graph.inputs if found.get(j)]
+        picked = graph.picked(node)
+        if picked is not None and (tensor := values.get(names.of.get(picked[0], ""))) is not None:
+            _check_classes(names.of[picked[0]], tensor, picked[1])
+    return [names.of[j] for j in graph.classes()]
 
 
 def _check_classes(name: str, tensor: Tensor, count: int | str) -> None:

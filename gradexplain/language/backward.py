@@ -23,6 +23,17 @@ class Reading(Protocol[T]):
     def add(self, first: T, second: T) -> T: ...
 
 
+class NoNumbers:
+    """A reading that computes nothing, for the edges of the walk alone."""
+
+    def seed(self) -> None: ...
+
+    def contribution(self, node: int, slot: int, upstream: None) -> tuple[None, None]:
+        return None, None
+
+    def add(self, first: None, second: None) -> None: ...
+
+
 class Step(NamedTuple, Generic[T]):
     """One contribution: upstream gradient of `through`, times its local derivative with respect to input `slot`."""
 

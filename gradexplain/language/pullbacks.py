@@ -14,7 +14,7 @@ from gradexplain.language.rules import RULES
 from gradexplain.language.shapes import Shape, axes, times
 from gradexplain.language.templates import Template, partial
 from gradexplain.language.tensor_graph import Setting, TensorGraph
-from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.language.tensor_rules import TENSOR_RULES, product_rule
 
 T = TypeVar("T")
 _CLASSES = frozenset(("cross_entropy", "nll_loss"))
@@ -27,6 +27,37 @@ class Builder(Protocol[T]):
     def apply(self, rule: str, inputs: Sequence[T], settings: tuple[Any, ...] = ()) -> T: ...
     def shape(self, value: T) -> Shape: ...
     def size(self, size: int | str) -> T: ...
+
+
+class Refused(RuntimeError):
+    """A node could not be computed: which one, and what the builder says."""
+
+    def __init__(self, node: int, message: str) -> None:
+        super().__init__(message)
+        self.node = node
+
+
+def forward(builder: Builder[T], graph: TensorGraph, given: Mapping[int, T], last: int) -> list[Any]:
+    """The value of every node up to `last`; `given` has those of the inputs. Nodes that nobody needs are None.
+
+    What has a name is needed: closed forms are written over it. Raises Refused where a node cannot be computed.
+    """
+    needed = graph.ancestors([last, *[i for i in graph.names if i < last]])
+    values: list[Any] = []
+    for i, node in enumerate(graph.nodes[: last + 1]):
+        if not needed[i] or isinstance(node.value, Setting):
+            values.append(None)
+        elif node.rule == INPUT:
+            values.append(given[i])
+        elif node.rule == CONSTANT:
+            values.append(builder.number(node.value))
+        else:
+            settings = tuple(graph.settings(node).values())
+            try:
+                values.append(builder.apply(node.rule, [values[j] for j in graph.tensors(node)], settings))
+            except RuntimeError as error:
+                raise Refused(i, str(error).splitlines()[0]) from None
+    return values
 
 
 class Pullback(Generic[T]):
@@ -258,8 +289,7 @@ def _axes(found: Sequence[int]) -> Any:
 
 def matmul(builder: Builder[T], one: T, other: T) -> T:
     """The product of vectors or matrices, by the rule for their numbers of axes."""
-    ranks = len(builder.shape(one)), len(builder.shape(other))
-    return builder.apply({(1, 1): "dot", (2, 1): "matvec", (1, 2): "vecmat"}.get(ranks, "matmul"), (one, other))
+    return builder.apply(product_rule(len(builder.shape(one)), len(builder.shape(other))), (one, other))
 
 
 def swapped(builder: Builder[T], value: T) -> T:

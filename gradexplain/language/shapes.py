@@ -5,6 +5,7 @@ A size is a whole number, or the name of one that stands for any number, such as
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -52,6 +53,28 @@ def times(sizes: Iterable[Size]) -> Size:
     if not names:
         return number
     return "*".join(([str(number)] if number != 1 else []) + sorted(names))
+
+
+def length(size: Size, sizes: Mapping[str, int]) -> int:
+    """A size as a number, where `sizes` has those that have names. Raises KeyError for a name that it lacks.
+
+    >>> length(4, {}), length("2*d*n", {"n": 4, "d": 3})
+    (4, 24)
+    """
+    if isinstance(size, int):
+        return size
+    return math.prod(int(part) if part.isdigit() else sizes[part] for part in size.split("*"))
+
+
+def resolved(setting: Any, sizes: Mapping[str, int]) -> Any:
+    """A setting with the number for every size with a name: alone, or one of several.
+
+    >>> resolved(("n", -1), {"n": 4}), resolved("mean", {"n": 4})
+    ((4, -1), 'mean')
+    """
+    if isinstance(setting, tuple):
+        return tuple(length(part, sizes) if isinstance(part, str) else part for part in setting)
+    return sizes[setting] if isinstance(setting, str) and setting in sizes else setting
 
 
 def broadcast(shapes: Sequence[Shape]) -> Shape:

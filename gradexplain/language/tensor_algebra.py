@@ -19,7 +19,7 @@ from gradexplain.language.shapes import Shape, broadcast
 from gradexplain.language.tensor_calls import size_node
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.tensor_parts import loosened, without_ones
-from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.language.tensor_rules import TENSOR_RULES, product_rule
 
 # Linear in each tensor that goes in: a single number may stand in front as well.
 LINEAR = PRODUCTS | {
@@ -203,8 +203,7 @@ class TensorAlgebra(Algebra):
 
     def product_of(self, one: int, other: int) -> int:
         """The product of vectors or matrices."""
-        ranks = len(self.shape(one)), len(self.shape(other))
-        return self.make({(1, 1): "dot", (2, 1): "matvec", (1, 2): "vecmat"}.get(ranks, "matmul"), (one, other))
+        return self.make(product_rule(len(self.shape(one)), len(self.shape(other))), (one, other))
 
     def scaled(self, node: int, number: Fraction) -> int:
         """A node times a number."""

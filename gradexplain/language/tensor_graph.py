@@ -8,7 +8,7 @@ from typing import Any
 
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.language.rules import RULES
-from gradexplain.language.shapes import Shape, Size, broadcast
+from gradexplain.language.shapes import Shape, Size, broadcast, length
 from gradexplain.language.tensor_rules import TENSOR_RULES
 
 
@@ -43,7 +43,7 @@ class TensorGraph(Graph):
         super().__init__()
         self.given = given
         self.shapes: list[Shape] = []
-        # The nodes that `mean` and the like divide by, where a size has a name.
+        # The number of every size with a name.
         self.sizes: dict[str, int] = {}
 
     def _add(self, node: Node, constant: bool) -> int:
@@ -87,6 +87,10 @@ class TensorGraph(Graph):
         rule = TENSOR_RULES.get(node.rule)
         return node.inputs if rule is None else node.inputs[: len(node.inputs) - len(rule.settings)]
 
+    def lengths(self, i: int) -> tuple[int, ...]:
+        """The shape of a node in numbers."""
+        return tuple(length(size, self.sizes) for size in self.shapes[i])
+
     def flows(self, node: Node) -> Sequence[object]:
         """For each input whether a gradient can flow to it, as something true or false."""
         rule = TENSOR_RULES.get(node.rule)
@@ -95,26 +99,32 @@ class TensorGraph(Graph):
         if rule.any_number:
             count = len(node.inputs) - len(rule.settings)
             return (True,) * count + (False,) * len(rule.settings)
-        if node.rule == "cross_entropy" and self.shapes[node.inputs[0]] != self.shapes[node.inputs[1]]:
-            # Classes are no numbers that could be moved a little.
-            return (True, False, *rule.partials[2:])
-        return rule.partials
+        picked = self.picked(node)
+        if picked is None:
+            return rule.partials
+        # Classes are no numbers that could be moved a little.
+        return [flows and j != picked[0] for j, flows in zip(node.inputs, rule.partials, strict=True)]
+
+    def picked(self, node: Node) -> tuple[int, Size] | None:
+        """The input of a node that holds classes, and how many classes there are; None where none does."""
+        if node.rule == "one_hot":
+            return node.inputs[0], self.settings(node)["num_classes"]
+        if node.rule in ("cross_entropy", "nll_loss"):
+            scores = self.shapes[node.inputs[0]]
+            if scores != self.shapes[node.inputs[1]]:
+                return node.inputs[1], scores[1 if len(scores) > 1 else 0]
+        return None
 
     def classes(self) -> dict[int, Size]:
         """The inputs whose numbers are classes and nothing else, each with how many classes there are."""
         counts: dict[int, Size] = {}
         others: set[int] = set()
         for node in self.nodes:
-            *rest, last = self.tensors(node) or (-1,)
-            scores = self.shapes[rest[0]] if rest else ()
-            picks = node.rule in ("cross_entropy", "nll_loss") and scores != self.shapes[last]
-            if picks or node.rule == "one_hot":
-                count = self.settings(node)["num_classes"] if not picks else scores[1 if len(scores) > 1 else 0]
-                counts[last] = count
-                others.update(rest)
-            else:
-                others.update(self.tensors(node))
-        return {i: count for i, count in counts.items() if i in self.inputs and i not in others}
+            picked = self.picked(node)
+            if picked is not None:
+                counts[picked[0]] = picked[1]
+            others.update(j for j in self.tensors(node) if picked is None or j != picked[0])
+        return {i: counts[i] for i in self.inputs if i in counts and i not in others}
 
     def name(self, node: int, name: str, before: int = 0) -> int:
         """As for single numbers."""

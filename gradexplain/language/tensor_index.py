@@ -11,6 +11,7 @@ from gradexplain.language.shapes import ShapeProblem, axis
 from gradexplain.language.tensor_calls import size_node
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.tensor_layers import LayerParser
+from gradexplain.language.tensor_rules import product_rule
 from gradexplain.language.tensor_text import write_part
 from gradexplain.language.tokens import END, LINE_END, NUMBER, Token
 
@@ -58,8 +59,8 @@ class IndexParser(LayerParser):
     def _apply(self, rule: str, inputs: Iterable[int], start: int, end: int) -> int:
         inputs = list(inputs)
         if rule == "matmul":
-            ranks = [len(self.graph.shapes[i]) for i in inputs]
-            rule = {(1, 1): "dot", (2, 1): "matvec", (1, 2): "vecmat"}.get((ranks[0], ranks[1]), rule)
+            one, other = (len(self.graph.shapes[i]) for i in inputs)
+            rule = product_rule(one, other)
         try:
             return super()._apply(rule, inputs, start, end)
         except ShapeProblem as problem:

@@ -56,6 +56,7 @@ class TensorRule:
         return ()
 
 
+_PRODUCTS = {(1, 1): "dot", (2, 1): "matvec", (1, 2): "vecmat"}
 REDUCE = (("dim", None), ("keepdim", False))
 ALONG = (("dim", -1),)
 LOSS = (("reduction", "mean"),)
@@ -220,3 +221,12 @@ _ROWS = (
 
 TENSOR_RULES: dict[str, TensorRule] = {rule.name: rule for rule in _ROWS}
 TENSOR_ALIASES: dict[str, str] = {alias: rule.name for rule in _ROWS for alias in rule.aliases}
+
+
+def product_rule(one: int, other: int) -> str:
+    """The rule for the product of two tensors with so many axes.
+
+    >>> product_rule(2, 1), product_rule(3, 2)
+    ('matvec', 'matmul')
+    """
+    return _PRODUCTS.get((one, other), "matmul")

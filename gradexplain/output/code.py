@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gradexplain.errors import columns
 from gradexplain.explain.names import Names, copy_constant
 from gradexplain.language.algebra import Algebra
-from gradexplain.language.backward import reverse
+from gradexplain.language.backward import NoNumbers, reverse
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.language.rules import title_for
@@ -80,7 +80,7 @@ class Listing:
                 taken.add(self.names[i])
         by_name = {name: i for i, name in self.shown.items()}
         self.sources = [by_name[name] for name in derivation.gradient]
-        self.walk = reverse(self.graph, self.sources, _Edges())
+        self.walk = reverse(self.graph, self.sources, NoNumbers())
         self.gradients: dict[int, str] = {}
         for i in (self.graph.objective, *self.walk.order, *self.sources):
             if i not in self.gradients:
@@ -145,17 +145,6 @@ class Listing:
         marked = {_FIRST_MARK + k: j for k, j in enumerate((*inputs, i)) if chr(_FIRST_MARK + k) in pattern}
         self.reads.update(marked.values())
         return pattern.translate({mark: self.names[j] for mark, j in marked.items()})
-
-
-class _Edges:
-    """A reading of the reverse walk that computes nothing, for its edges alone."""
-
-    def seed(self) -> None: ...
-
-    def contribution(self, node: int, slot: int, upstream: None) -> tuple[None, None]:
-        return None, None
-
-    def add(self, first: None, second: None) -> None: ...
 
 
 def code_of(lines: Iterable[Line], indent: str) -> list[str]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from gradexplain.explain.names import Names
-from gradexplain.language.backward import reverse
+from gradexplain.language.backward import NoNumbers, reverse
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.language.rules import RULES
@@ -68,7 +68,7 @@ class Live:
 
     def _backward(self, place: dict[int, int]) -> list[dict[str, Any]]:
         """The sums in the order of the backward pass, each with its contributions."""
-        walk = reverse(self.graph, [self.by_name[name] for name in self.derivation.gradient], _Edges())
+        walk = reverse(self.graph, [self.by_name[name] for name in self.derivation.gradient], NoNumbers())
         rows = []
         for j in walk.order:
             steps = []
@@ -92,17 +92,6 @@ class Live:
     def _either(self, exact: Value, autograd: Value) -> list[Any]:
         found = [exact, autograd] if self.derivation.dtype == "float64" and autograd is not None else [exact]
         return list(plain(found))
-
-
-class _Edges:
-    """A reading of the reverse walk that computes nothing, for its edges alone."""
-
-    def seed(self) -> None: ...
-
-    def contribution(self, node: int, slot: int, upstream: None) -> tuple[None, None]:
-        return None, None
-
-    def add(self, first: None, second: None) -> None: ...
 
 
 def _has_kink(rule: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from gradexplain.errors import LimitError
 from gradexplain.explain.tensor_names import TensorNames
 from gradexplain.language.algebra import TooLarge
-from gradexplain.language.backward import reverse
+from gradexplain.language.backward import NoNumbers, reverse
 from gradexplain.language.graph import INPUT
 from gradexplain.language.parse import parse
 from gradexplain.language.pullbacks import Pullback
@@ -23,17 +23,6 @@ from gradexplain.records import Derivation
 
 if TYPE_CHECKING:
     from gradexplain.output.tensor_spelling import TensorSpeller
-
-
-class _Edges:
-    """A reading of the reverse walk that computes nothing, for its edges alone."""
-
-    def seed(self) -> None: ...
-
-    def contribution(self, node: int, slot: int, upstream: None) -> tuple[None, None]:
-        return None, None
-
-    def add(self, first: None, second: None) -> None: ...
 
 
 class TensorListing:
@@ -58,7 +47,7 @@ class TensorListing:
                 taken.add(self.names[i])
         by_name = {name: i for i, name in self.shown.items()}
         self.sources = [by_name[name] for name in derivation.gradient]
-        self.walk = reverse(self.graph, self.sources, _Edges())
+        self.walk = reverse(self.graph, self.sources, NoNumbers())
         self.gradients: dict[int, str] = {}
         for i in (self.graph.objective, *self.walk.order, *self.sources):
             if i not in self.gradients:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradexplain.language.backward import Walk, reverse
-from gradexplain.language.graph import CONSTANT, INPUT
-from gradexplain.language.pullbacks import Pullback
+from gradexplain.language.pullbacks import Pullback, forward
 from gradexplain.language.rules import RULES
-from gradexplain.language.tensor_graph import Setting, TensorGraph
+from gradexplain.language.shapes import length, resolved
+from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.readings.arithmetic import NAN, constant, exactly, finite, mp, to_float
 from gradexplain.readings.compiled import function
@@ -24,14 +24,12 @@ MAX_WORK = 20_000
 _WITH_KINK = frozenset(rule.name for rule in RULES.values() if rule.kink) | {"where"}
 
 
-def work(graph: TensorGraph) -> float:
-    """About how many numbers the forward and backward pass compute."""
-    result = 0.0
-    for i, node in enumerate(graph.nodes):
-        shape = graph.shapes[i]
-        inner = [graph.shapes[j][-1] for j in node.inputs[:1] if graph.shapes[j]] if TENSOR_RULES.get(node.rule) else []
-        sizes = [size if isinstance(size, int) else graph.sizes.get(size, 1) for size in (*shape, *inner)]
-        result += math.prod(sizes)
+def work(graph: TensorGraph, count: int) -> int:
+    """About how many numbers the forward and backward pass of the first `count` nodes compute."""
+    result = 0
+    for i, node in enumerate(graph.nodes[:count]):
+        inner = graph.lengths(node.inputs[0])[-1:] if node.rule in TENSOR_RULES and node.inputs else ()
+        result += math.prod((*graph.lengths(i), *inner))
     return result
 
 
@@ -49,7 +47,7 @@ class ExactBuilder:
 
     def size(self, size: int | str) -> Array:
         """The number of a size."""
-        return self.number(_length(size, self.sizes))
+        return self.number(length(size, self.sizes))
 
     def shape(self, value: Array) -> tuple[int, ...]:
         """The shape of an array."""
@@ -58,38 +56,8 @@ class ExactBuilder:
     def apply(self, rule: str, inputs: Sequence[Array], settings: tuple[Any, ...] = ()) -> Array:
         """The result of a rule of either table."""
         if rule in TENSOR_RULES:
-            settings = tuple(_length(s, self.sizes) if isinstance(s, str) and s in self.sizes else s for s in settings)
-            plain = [
-                tuple(_length(s, self.sizes) for s in value) if isinstance(value, tuple) else value
-                for value in settings
-            ]
-            return CALLS[rule](*inputs, *plain)
+            return CALLS[rule](*inputs, *[resolved(setting, self.sizes) for setting in settings])
         return elementwise(function(rule), *inputs)
-
-    def forward(self, graph: TensorGraph, given: Mapping[int, Array], last: int) -> list[Any]:
-        """The value of every node up to `last`; those that nobody needs are None."""
-        needed = graph.ancestors([last, *[i for i in graph.names if i < last]])
-        values: list[Any] = []
-        for i, node in enumerate(graph.nodes[: last + 1]):
-            if not needed[i] or isinstance(node.value, Setting):
-                values.append(None)
-            elif node.rule == INPUT:
-                values.append(given[i])
-            elif node.rule == CONSTANT:
-                values.append(self.number(node.value))
-            else:
-                values.append(
-                    self.apply(
-                        node.rule, [values[j] for j in graph.tensors(node)], tuple(graph.settings(node).values())
-                    )
-                )
-        return values
-
-
-def _length(size: Any, sizes: Mapping[str, int]) -> Any:
-    if not isinstance(size, str):
-        return size
-    return math.prod(int(part) if part.isdigit() else sizes[part] for part in size.split("*"))
 
 
 class _Reading:
@@ -148,7 +116,7 @@ def run(graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Array], 
     """The exact values and contributions, at DIGITS digits. `given` has the inputs, `seed` is the upstream gradient."""
     mp.dps = DIGITS
     builder = ExactBuilder(graph.sizes)
-    values = builder.forward(graph, given, graph.objective)
+    values = forward(builder, graph, given, graph.objective)
     return ExactTensors(values, reverse(graph, sources, _Reading(builder, graph, values, seed)))
 
 

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 from gradexplain.language.backward import Walk, reverse
 from gradexplain.language.parse import parse
-from gradexplain.language.shapes import Shape
+from gradexplain.language.pullbacks import Refused
+from gradexplain.language.shapes import Shape, length
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.tensor_compare import compare, equal, is_finite, random_tensor
 from gradexplain.readings.tensor_kinks import kinks
 from gradexplain.readings.tensor_reading import TensorReading
 from gradexplain.readings.tensor_second import hessians, jacobians
-from gradexplain.readings.torch_builder import Refused, TorchBuilder
+from gradexplain.readings.torch_builder import TorchBuilder, from_bytes
 
 TRIALS = 6
 
@@ -41,7 +41,7 @@ class Asked(NamedTuple):
     sizes: dict[str, int]
     values: dict[str, bytes | None]
     sources: list[int]
-    upstream: tuple[Shape, bytes] | None
+    upstream: tuple[tuple[int, ...], bytes] | None
     dtype: str
     forms: dict[int, list[str]]
     want: str = ""
@@ -91,30 +91,20 @@ class TensorRun:
         self.graph, self.dtype = graph, getattr(torch, asked.dtype)
         self.exact = TorchBuilder(torch, torch.float64, graph.sizes)
         self.builder = self.exact if self.dtype == torch.float64 else TorchBuilder(torch, self.dtype, graph.sizes)
-        self.classes = {i: int(self.exact.size(count)) for i, count in graph.classes().items()}
         self.names = {i: str(graph.nodes[i].value) for i in graph.inputs}
-        self.tolerance = DTYPES[asked.dtype].tolerance
-
-    def _shape(self, name: str) -> tuple[int, ...]:
-        return tuple(int(self.exact.size(size)) for size in self.asked.shapes.get(name, ()))
 
     def inputs(self, trial: int) -> dict[int, Any]:
         """The values of all inputs in float64, as the dtype holds them; random ones where there are none."""
         torch, found = self.torch, {}
-        generator = torch.Generator().manual_seed(trial)
+        generator, classes = torch.Generator().manual_seed(trial), self.graph.classes()
         for i, name in self.names.items():
-            data, shape = self.asked.values.get(name), self._shape(name)
-            if data is None and i in self.classes:
-                value = torch.randint(self.classes[i], shape, generator=generator).to(torch.float64)
-            elif data is None:
-                value = random_tensor(torch, shape, generator, trial)
+            data, shape = self.asked.values.get(name), self.graph.lengths(i)
+            if data is not None:
+                value = from_bytes(torch, data, shape)
+            elif i in classes:
+                value = torch.randint(length(classes[i], self.graph.sizes), shape, generator=generator)
             else:
-                value = (
-                    torch.frombuffer(bytearray(data), dtype=torch.float64).clone()
-                    if data
-                    else torch.zeros(0, dtype=torch.float64)
-                )
-                value = value.reshape(shape)
+                value = random_tensor(torch, shape, generator, trial)
             found[i] = value.to(self.dtype).to(torch.float64)
         return found
 
@@ -172,13 +162,7 @@ class TensorRun:
         if self.asked.upstream is None:
             return torch.ones_like(self.exact.table.tensor(objective))
         shape, data = self.asked.upstream
-        return (
-            torch.frombuffer(bytearray(data), dtype=torch.float64)
-            .clone()
-            .reshape(shape)
-            .to(self.dtype)
-            .to(torch.float64)
-        )
+        return from_bytes(torch, data, shape).to(self.dtype).to(torch.float64)
 
     def _autograd(self, witness: Sequence[Any], wanted: Sequence[int], seed: Any) -> dict[int, Any]:
         objective = witness[self.graph.objective]
@@ -192,7 +176,15 @@ class TensorRun:
         return {j: value for j, value in zip(wanted, found, strict=True) if value is not None}
 
     def _packed(self, numbers: Numbers, kinks: Mapping[int, int]) -> dict[str, Any]:
-        pack, walk, values = self.exact.pack, numbers.walk, numbers.values
+        walk, values = numbers.walk, numbers.values
+        known: dict[int, Any] = {}
+
+        def pack(value: Any) -> Any:
+            # Most tensors stand in several rows: as a gradient, and as the upstream gradient of others.
+            if id(value) not in known:
+                known[id(value)] = self.exact.pack(value)
+            return known[id(value)]
+
         rows = {}
         for j in walk.order:
             steps = [

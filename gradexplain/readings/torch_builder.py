@@ -6,22 +6,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gradexplain.language.graph import CONSTANT, INPUT
+from gradexplain.language.pullbacks import forward
 from gradexplain.language.rules import RULES
-from gradexplain.language.tensor_graph import Setting, TensorGraph
+from gradexplain.language.shapes import length, resolved
+from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.readings.tensors import OPERATORS, Elementwise, function
 from gradexplain.tensor_values import CORNER, MAX_ELEMENTS
 
 _CONSTANTS = {"pi": math.pi, "e": math.e}
-
-
-class Refused(RuntimeError):
-    """PyTorch could not compute a node: which one, and what it says."""
-
-    def __init__(self, node: int, message: str) -> None:
-        super().__init__(message)
-        self.node = node
 
 
 class TorchBuilder:
@@ -40,23 +33,17 @@ class TorchBuilder:
 
     def size(self, size: int | str) -> float:
         """The number of a size."""
-        if isinstance(size, int):
-            return float(size)
-        return math.prod(float(part) if part.isdigit() else float(self.sizes[part]) for part in size.split("*"))
+        return float(length(size, self.sizes))
 
     def shape(self, value: Any) -> tuple[int, ...]:
         """The shape of a tensor; () for a number."""
         return tuple(value.shape) if hasattr(value, "shape") else ()
 
-    def length(self, size: Any) -> Any:
-        """A size in a setting as a number."""
-        return int(self.size(size)) if isinstance(size, str) else size
-
     def apply(self, rule: str, inputs: Sequence[Any], settings: tuple[Any, ...] = ()) -> Any:
         """The result of a rule of either table."""
         if rule in TENSOR_RULES:
             row = TENSOR_RULES[rule]
-            settings = tuple(self.sizes[s] if isinstance(s, str) and s in self.sizes else s for s in settings)
+            settings = tuple(resolved(setting, self.sizes) for setting in settings)
             tensors = [self.table.tensor(value) for value in inputs]
             call = self.calls.get(rule)
             if call is not None:
@@ -75,29 +62,8 @@ class TorchBuilder:
         return function(self.torch, rule)(*arguments)
 
     def forward(self, graph: TensorGraph, given: Mapping[int, Any], last: int) -> list[Any]:
-        """The value of every node up to `last`; `given` has those of the inputs. Nodes that nobody needs are None.
-
-        What has a name is needed: closed forms are written over it.
-        """
-        needed = graph.ancestors([last, *[i for i in graph.names if i < last]])
-        values: list[Any] = []
-        for i, node in enumerate(graph.nodes[: last + 1]):
-            if not needed[i] or isinstance(node.value, Setting):
-                values.append(None)
-            elif node.rule == INPUT:
-                values.append(given[i])
-            elif node.rule == CONSTANT:
-                values.append(self.number(node.value))
-            else:
-                settings = tuple(self._setting(value) for value in graph.settings(node).values())
-                try:
-                    values.append(self.apply(node.rule, [values[j] for j in graph.tensors(node)], settings))
-                except RuntimeError as error:
-                    raise Refused(i, str(error).splitlines()[0]) from None
-        return values
-
-    def _setting(self, value: Any) -> Any:
-        return tuple(map(self.length, value)) if isinstance(value, tuple) else value
+        """As in `pullbacks.forward`. Raises Refused where PyTorch does."""
+        return forward(self, graph, given, last)
 
     def pack(self, value: Any) -> Any:
         """A tensor as plain data that can go to another process; a single number as such."""
@@ -115,6 +81,12 @@ class TorchBuilder:
         norm = self.torch.linalg.vector_norm(flat).item() if flat.numel() else 0.0
         data = _bytes(self.torch, flat) if known else None
         return tuple(value.shape), data, norm, low, high, tuple(corner.shape), tuple(corner.flatten().tolist())
+
+
+def from_bytes(torch: Any, data: bytes, shape: Sequence[int]) -> Any:
+    """The float64 tensor of a shape whose numbers came as bytes."""
+    flat = torch.frombuffer(bytearray(data), dtype=torch.float64) if data else torch.zeros(0, dtype=torch.float64)
+    return flat.reshape(tuple(shape))
 
 
 def _bytes(torch: Any, flat: Any) -> bytes:
