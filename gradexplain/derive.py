@@ -12,7 +12,16 @@ from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.language.shapes import Shape, times, write_shape
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.point import Given, Point, held_constants, held_value, read_point, read_tensor_upstream, read_upstream
+from gradexplain.point import (
+    Given,
+    Point,
+    held_constants,
+    held_numbers,
+    held_value,
+    read_point,
+    read_tensor_upstream,
+    read_upstream,
+)
 from gradexplain.readings.alone import ALONE
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.numbers import program
@@ -152,14 +161,14 @@ def _tensor_problem(
     notes = check_point(graph, point)
     inputs = [names.of[i] for i in graph.inputs]
     values: dict[str, Tensor | float] = {
-        name: point[name].tensor or held_value(name, point[name], dtype) for name in inputs if name in point
+        name: held_numbers(name, point[name], dtype) for name in inputs if name in point
     }
     top = graph.shapes[graph.objective]
     seed: Tensor | float | None = None
-    if upstream not in (1.0, "1"):
+    if not (isinstance(upstream, (int, float, str)) and upstream in (1, "1")):
         seed = read_tensor_upstream(upstream, dtype)
         own = seed.shape if isinstance(seed, Tensor) else ()
-        if own != top:
+        if own != graph.lengths(graph.objective):
             what = names.of[graph.objective]
             raise OptionError(f"upstream has the shape {write_shape(own)}, and {what} {write_shape(top)}",
                               hint="both must have the same shape")  # fmt: skip

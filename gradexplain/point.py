@@ -134,6 +134,15 @@ def held_value(name: str, given: Given, dtype: str) -> float:
     return _held(float(number) if fits else _exact(given), name, dtype, given)  # type: ignore[arg-type]
 
 
+def held_numbers(name: str, given: Given, dtype: str) -> Tensor | float:
+    """The numbers of a value, a single one as the dtype holds it. Raises PointError where one is too large."""
+    if given.tensor is None:
+        return held_value(name, given, dtype)
+    if max(abs(given.tensor.low), abs(given.tensor.high)) > DTYPES[dtype].largest:
+        raise PointError(f"an element of {name} is too large for {dtype}, which ends at {DTYPES[dtype].largest:.6g}")
+    return given.tensor
+
+
 def _fits(fraction: Fraction) -> bool:
     return abs(fraction.numerator) <= _LARGEST * fraction.denominator
 
@@ -232,6 +241,6 @@ def read_tensor_upstream(upstream: Any, dtype: str) -> Tensor | float:
     """The upstream gradient of an objective that may be a vector or a matrix. Raises OptionError."""
     try:
         given = _from_python("upstream", upstream)
-        return given.tensor or held_value("upstream", given, dtype)
+        return held_numbers("upstream", given, dtype)
     except PointError as error:
         raise OptionError(error.message, error.text, error.start, error.end, error.hint) from None

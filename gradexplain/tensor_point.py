@@ -20,7 +20,7 @@ from gradexplain.tensor_values import Tensor
 # A tensor with more elements is shown by its shape.
 MAX_SHOWN = 24
 # A comma that is in no bracket.
-_OUTSIDE = re.compile(r"[,;](?![^(\[]*[)\]])")
+OUTSIDE = re.compile(r"[,;](?![^(\[]*[)\]])")
 _LARGEST = int(DTYPES["float64"].largest)
 # The numbers that stand for sizes with names, in the order in which the names come.
 NUMBERS = (4, 3, 5, 2, 6, 7, 8, 9)
@@ -106,21 +106,32 @@ def read_shapes(shape: str | Sequence[str] | Mapping[str, Any] | None) -> dict[s
     >>> read_shapes("X=4x3, y=n x 1")
     {'X': (4, 3), 'y': ('n', 1)}
     """
-    found: dict[str, Shape] = {}
-    pairs: list[tuple[str, Any]] = []
-    if isinstance(shape, Mapping):
-        pairs = list(shape.items())
-    else:
-        for text in [shape] if isinstance(shape, str) else shape or ():
-            for part in filter(None, (piece.strip() for piece in _OUTSIDE.split(text))):
-                name, equals, sizes = part.partition("=")
-                if not equals:
-                    raise OptionError(f"a shape is written name=sizes, not {part}", hint="such as X=4x3 or X=n x d")
-                pairs.append((name.strip(), sizes))
-    for name, sizes in pairs:
-        if name in found:
-            raise OptionError(f"the shape of {name} is given twice", hint="keep one of them")
-        found[name] = _sizes(name, sizes)
+    hint = "such as X=4x3 or X=n x d"
+    pairs = read_named(shape, OUTSIDE, "a shape is written name=sizes", "the shape of {} is", hint)
+    return {name: _sizes(name, sizes) for name, sizes in pairs.items()}
+
+
+def read_named(
+    given: str | Sequence[str] | Mapping[str, Any] | None, between: re.Pattern[str], written: str, twice: str, hint: str
+) -> dict[str, Any]:
+    """What is given by name, as a mapping or as text `name=value` with what `between` finds in between.
+
+    `written` says how it is written, `twice` what is given, with `{}` for the name. Raises OptionError.
+
+    >>> read_named("a=1, b=(2, 3)", OUTSIDE, "", "", "")
+    {'a': '1', 'b': '(2, 3)'}
+    """
+    if isinstance(given, Mapping):
+        return {str(name): value for name, value in given.items()}
+    found: dict[str, Any] = {}
+    for text in [given] if isinstance(given, str) else given or ():
+        for part in filter(None, (piece.strip() for piece in between.split(text))):
+            name, equals, value = (piece.strip() for piece in part.partition("="))
+            if not equals or not name.isidentifier():
+                raise OptionError(f"{written}, not {part}", hint=hint)
+            if name in found:
+                raise OptionError(f"{twice.format(name)} given twice", hint="keep one of them")
+            found[name] = value
     return found
 
 

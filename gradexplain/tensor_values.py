@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from array import array
 from collections.abc import Iterator, Sequence
@@ -110,3 +111,23 @@ def _corner(shape: Sequence[int], own: Sequence[int], numbers: Sequence[float]) 
 def unpacked(plain: Any) -> Any:
     """What another process sent, as a Tensor where it is one; a single number, True, False or None as it is."""
     return Tensor.packed(plain) if isinstance(plain, tuple) else plain
+
+
+def elements(name: str, shape: Sequence[int]) -> list[str]:
+    """The elements of an input, as one writes them; a single number by its own name.
+
+    >>> elements("W", (1, 2)), elements("w", ())
+    (['W[0, 0]', 'W[0, 1]'], ['w'])
+    """
+    if not shape:
+        return [name]
+    return [f"{name}[{', '.join(map(str, index))}]" for index in itertools.product(*map(range, shape))]
+
+
+def bytes_of(value: Tensor | float) -> bytes:
+    """The numbers of a value as bytes of float64, in order, for another process.
+
+    >>> len(bytes_of(1.0)), len(bytes_of(Tensor.of([1, 2])))
+    (8, 16)
+    """
+    return ((value.numbers or array("d")) if isinstance(value, Tensor) else array("d", [value])).tobytes()

@@ -107,8 +107,21 @@ def test_what_is_no_single_number_is_refused_with_ways_out() -> None:
     assert "grad can be implicitly created only for scalar outputs: L has the shape 2" in text
     assert "sum(L) instead: ∂sum(L)/∂x = sum(A, dim=0)" in text
     assert "mean(L) instead" in text and "--upstream" in text and "--jacobian" in text
-    derivation = gradexplain.derive("A @ x", {"A": [[1, 2], [3, 4]], "x": [1, 1]}, upstream=[1, 0.5])
-    assert nested(derivation.gradient["x"].autograd) == [2.5, 4.0]
+    for upstream in ([1, 0.5], "[1, 1/2]", torch.tensor([1, 0.5])):
+        derivation = gradexplain.derive("A @ x", {"A": [[1, 2], [3, 4]], "x": [1, 1]}, upstream=upstream)
+        assert nested(derivation.gradient["x"].autograd) == [2.5, 4.0]
+
+
+def test_products_of_sizes_with_names_are_numbers() -> None:
+    at, shape = {"X": [[1, 2], [3, 4], [5, 6]]}, "X=n x d"
+    derivation = gradexplain.derive("u = flatten(X); u*2", at, shape=shape, upstream=[1, 0, 0, 0, 0, 2])
+    assert nested(derivation.gradient["X"].autograd) == [[2, 0], [0, 0], [0, 4]] and derivation.verdict == "agrees"
+    assert gradexplain.derive("mean(flatten(X)**2)", at, shape=shape).gradient["X"].symbolic == "2*X/(d*n)"
+
+
+def test_an_element_that_the_dtype_cannot_hold_is_refused() -> None:
+    with pytest.raises(gradexplain.PointError, match="an element of x is too large for float16"):
+        gradexplain.derive("sum(x)", {"x": [1, 1e6]}, dtype="float16")
 
 
 FUNCTIONS = [

@@ -15,14 +15,14 @@ from gradexplain.language.templates import partial
 MAX_FACTORED = 16
 
 
-class _SymbolicReading:
-    """Formulas for the reverse walk; None stands for one that has grown too large."""
+class FormulaReading:
+    """Formulas for the reverse walk, from the node of the upstream gradient; None stands for one that is too large."""
 
-    def __init__(self, algebra: Algebra, upstream: Fraction) -> None:
-        self.algebra, self.upstream = algebra, upstream
+    def __init__(self, algebra: Algebra, seed: int) -> None:
+        self.algebra, self._seed = algebra, seed
 
     def seed(self) -> int | None:
-        return self.algebra.graph.constant(self.upstream)
+        return self._seed
 
     def contribution(self, i: int, slot: int, upstream: int | None) -> tuple[int | None, int | None]:
         if upstream is None:
@@ -56,7 +56,7 @@ def closed_forms(
     """
     atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
     algebra = Algebra(graph, atoms, generic)
-    walk = reverse(graph, sources, _SymbolicReading(algebra, upstream), edges=edges, keep=False)
+    walk = reverse(graph, sources, FormulaReading(algebra, graph.constant(upstream)), edges=edges, keep=False)
     zero = graph.constant(0)
     return algebra, {j: walk.totals.get(j, zero) for j in sources}
 
@@ -71,7 +71,7 @@ def factors(graph: Graph, path: Sequence[int], known: dict[tuple[int, int], int 
     for upper, lower in links:
         if (upper, lower) not in known:
             stop = (atoms | set(path)) - {upper}
-            reading = _SymbolicReading(Algebra(graph, atoms), Fraction(1))
+            reading = FormulaReading(Algebra(graph, atoms), graph.constant(1))
             known[upper, lower] = reverse(graph, [lower], reading, upper, stop, keep=False).totals.get(lower)
     found = [known[link] for link in links]
     return tuple([node for node in found if node is not None]) if None not in found else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gradexplain.language.algebra import Algebra
-from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.templates import partial
 from gradexplain.language.text import write
 
@@ -124,9 +124,4 @@ def _fillable(pattern: str, places: int) -> str:
 
 def copy_constant(source: Graph, root: int, target: Graph) -> int:
     """The constant node `root` of one graph, made again in another."""
-    made: dict[int, int] = {}
-    for i in source.inputs_first(root):
-        rule, inputs, value = source.nodes[i]
-        leaf = rule == CONSTANT
-        made[i] = target.constant(value) if leaf else target.apply(rule, *[made[j] for j in inputs])  # type: ignore[arg-type]
-    return made[root]
+    return source.rebuilt(root, {}, target.constant, target.apply)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from gradexplain.language.algebra import Algebra, TooLarge
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
@@ -52,25 +52,19 @@ def _shorter(algebra: TensorAlgebra, root: int) -> int:
     graph = algebra.graph
     leaves = set(_leaves(algebra, root))
     plain = Graph()
-    made: dict[int, int] = {}
     inside = list(graph.inputs_first(root, leaves))
     uses = Counter(j for i in inside for j in graph.nodes[i].inputs if j in leaves)
     if len(inside) < MIN_OPERATIONS or max(uses.values(), default=0) < 2:
         return root
     back = {plain.input(f"x{j}"): j for j in sorted(leaves)}
-    made = {j: i for i, j in back.items()}
-    for i in inside:
-        rule, inputs, value = graph.nodes[i]
-        if rule == CONSTANT:
-            made[i] = plain.constant(value)  # type: ignore[arg-type]
-        else:
-            made[i] = plain.apply(rule, *[made[j] for j in inputs])
+    start = graph.rebuilt(root, {j: i for i, j in back.items()}, plain.constant, plain.apply)
     from gradexplain.readings.symbols import shorter
 
-    candidate = shorter(Algebra(plain, plain.inputs), made[root])
-    if candidate is None or not _same(plain, candidate, made[root]):
+    candidate = shorter(Algebra(plain, plain.inputs), start)
+    if candidate is None or not _same(plain, candidate, start):
         return root
-    return algebra.spread(_copied(algebra, plain, candidate, back), algebra.shape(root))
+    found = plain.rebuilt(candidate, back, graph.constant, algebra.apply)
+    return algebra.spread(found, algebra.shape(root))
 
 
 def _leaves(algebra: TensorAlgebra, root: int) -> Iterator[int]:
@@ -82,15 +76,6 @@ def _leaves(algebra: TensorAlgebra, root: int) -> Iterator[int]:
             yield i
         elif not isinstance(value, Setting):
             stack.extend(inputs)
-
-
-def _copied(algebra: TensorAlgebra, plain: Graph, root: int, back: Mapping[int, int]) -> int:
-    made = dict(back)
-    for i in plain.inputs_first(root, back):
-        rule, inputs, value = plain.nodes[i]
-        leaf = rule == CONSTANT
-        made[i] = algebra.graph.constant(value) if leaf else algebra.apply(rule, *[made[j] for j in inputs])  # type: ignore[arg-type]
-    return made[root]
 
 
 def _same(graph: Graph, candidate: int, root: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from gradexplain.explain.closed_forms import FormulaReading
 from gradexplain.explain.tensor_factors import factored
 from gradexplain.language.algebra import TooLarge
 from gradexplain.language.backward import Edges, reverse
@@ -15,14 +16,10 @@ from gradexplain.language.tensor_parts import REDUCTIONS
 _FILLED = {"ones": "ones_like", "zeros": "zeros_like"}
 
 
-class _FormulaReading:
-    """Formulas for the reverse walk; None stands for one that has grown too large."""
+class _TensorReading(FormulaReading):
+    """Formulas on tensors: vector-Jacobian products in place of products with local derivatives."""
 
-    def __init__(self, algebra: TensorAlgebra, seed: int) -> None:
-        self.algebra, self.builder, self._seed = algebra, Formulas(algebra), seed
-
-    def seed(self) -> int | None:
-        return self._seed
+    algebra: TensorAlgebra
 
     def contribution(self, i: int, slot: int, upstream: int | None) -> tuple[int | None, int | None]:
         if upstream is None:
@@ -30,17 +27,9 @@ class _FormulaReading:
         graph = self.algebra.graph
         node = graph.nodes[i]
         try:
-            return None, Pullback(self.builder, graph, node, slot, node.inputs, i, upstream).value()
+            return None, Pullback(Formulas(self.algebra), graph, node, slot, node.inputs, i, upstream).value()
         except TooLarge:
             return None, None
-
-    def add(self, first: int | None, second: int | None) -> int | None:
-        if first is None or second is None:
-            return None
-        try:
-            return self.algebra.sum(second, first)
-        except TooLarge:
-            return None
 
 
 def tensor_forms(
@@ -60,7 +49,7 @@ def tensor_forms(
     count = len(graph.nodes)
     atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
     algebra = TensorAlgebra(graph, atoms, generic)
-    walk = reverse(graph, sources, _FormulaReading(algebra, seed), edges=edges, keep=False)
+    walk = reverse(graph, sources, _TensorReading(algebra, seed), edges=edges, keep=False)
     found: dict[int, int | None] = {}
     for j in sources:
         root = walk.totals.get(j, graph.constant(0))

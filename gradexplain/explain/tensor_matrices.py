@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradexplain.explain.second_order import SecondForms
 from gradexplain.explain.tensor_problem import TensorProblem
 from gradexplain.records import Hessian, Jacobian
-from gradexplain.tensor_values import Tensor, unpacked
+from gradexplain.tensor_values import Tensor, elements, unpacked
 
 # Below this part of the largest, an eigenvalue or a gradient counts as 0.
 NEGLIGIBLE = 1e-9
@@ -49,7 +48,7 @@ class Second:
         own, other, error, verdict, eigenvalues = self.found.get("hessian", (None, None, None, "unverified", ()))
         shapes = {problem.names.of[j]: problem.graph.lengths(j) for j in problem.sources}
         return Hessian(
-            elements=tuple(label for name, shape in shapes.items() for label in labels(name, shape)),
+            elements=tuple(part for name, shape in shapes.items() for part in elements(name, shape)),
             symbolic=self.matrices,
             value=unpacked(own),
             autograd=unpacked(other),
@@ -69,17 +68,6 @@ class Second:
             ends = (total.low, total.high) if isinstance(total, Tensor) else (float(total or 0.0),)
             sizes.append(max(map(abs, ends)))
         return max(sizes)
-
-
-def labels(name: str, shape: Sequence[int]) -> list[str]:
-    """The elements of an input, as one writes them.
-
-    >>> labels("W", (1, 2)), labels("w", ())
-    (['W[0, 0]', 'W[0, 1]'], ['w'])
-    """
-    if not shape:
-        return [name]
-    return [f"{name}[{', '.join(map(str, index))}]" for index in itertools.product(*map(range, shape))]
 
 
 def meaning(eigenvalues: Sequence[float], gradient: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.text import write
 from gradexplain.point import Given
 from gradexplain.readings.worker import TORCH, Asked
-from gradexplain.tensor_values import Tensor
+from gradexplain.tensor_values import Tensor, bytes_of
 
 # So many elements, in all inputs and nodes together, are taken on.
 MAX_MEMORY = 2**31
@@ -189,19 +188,12 @@ def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:
 
 
 def _ask(problem: TensorProblem, texts: Texts, statements: str, matrices: Mapping[str, str]) -> Asked:
-    values = {name: _data(problem.values.get(name)) for name in problem.shapes}
+    values = {name: bytes_of(problem.values[name]) if name in problem.values else None for name in problem.shapes}
     upstream = problem.upstream
     shape = upstream.shape if isinstance(upstream, Tensor) else ()
     payload = (
         problem.source, list(problem.point), dict(problem.shapes), dict(problem.graph.sizes), values,
-        list(problem.sources), None if upstream is None else (shape, _data(upstream)), problem.dtype,
+        list(problem.sources), None if upstream is None else (shape, bytes_of(upstream)), problem.dtype,
         {j: found for j, found in texts.texts.items() if found}, problem.want, statements, dict(matrices),
     )  # fmt: skip
     return TORCH.ask(TASK, payload, alone=True)
-
-
-def _data(value: Tensor | float | None) -> bytes | None:
-    if value is None:
-        return None
-    numbers: Sequence[float] | array[float] = (value.numbers or ()) if isinstance(value, Tensor) else [value]
-    return array("d", numbers).tobytes()

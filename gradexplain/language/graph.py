@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gradexplain.language.rules import RULES
 
@@ -116,6 +116,19 @@ class Graph:
                 stack.pop()
                 seen.add(i)
                 yield i
+
+    def rebuilt(
+        self, root: int, known: Mapping[int, int], constant: Callable[[Any], int], apply: Callable[..., int]
+    ) -> int:
+        """The node `root` made again elsewhere, by what makes a constant of a value and applies a rule to nodes.
+
+        `known` has what stands for some nodes there already; inputs must be among them.
+        """
+        made = dict(known)
+        for i in self.inputs_first(root, known):
+            rule, inputs, value = self.nodes[i]
+            made[i] = constant(value) if rule == CONSTANT else apply(rule, *[made[j] for j in inputs])
+        return made[root]
 
     def needed(self) -> list[bool]:
         """For every node, whether the objective depends on it. It is found once, until the graph has grown."""

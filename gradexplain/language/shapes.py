@@ -66,6 +66,11 @@ def length(size: Size, sizes: Mapping[str, int]) -> int:
     return math.prod(int(part) if part.isdigit() else sizes[part] for part in size.split("*"))
 
 
+def lengths(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """A shape in numbers; terms as in `length`."""
+    return tuple(length(size, sizes) for size in shape)
+
+
 def resolved(setting: Any, sizes: Mapping[str, int]) -> Any:
     """A setting with the number for every size with a name: alone, or one of several.
 

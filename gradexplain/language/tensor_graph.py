@@ -8,7 +8,7 @@ from typing import Any
 
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.language.rules import RULES
-from gradexplain.language.shapes import Shape, Size, broadcast, length
+from gradexplain.language.shapes import Shape, Size, broadcast, lengths
 from gradexplain.language.tensor_rules import TENSOR_RULES
 
 
@@ -89,7 +89,7 @@ class TensorGraph(Graph):
 
     def lengths(self, i: int) -> tuple[int, ...]:
         """The shape of a node in numbers."""
-        return tuple(length(size, self.sizes) for size in self.shapes[i])
+        return lengths(self.shapes[i], self.sizes)
 
     def flows(self, node: Node) -> Sequence[object]:
         """For each input whether a gradient can flow to it, as something true or false."""

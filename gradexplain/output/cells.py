@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -38,6 +41,17 @@ def verdict_cell(verdict: str) -> Text:
 def more(count: int) -> str:
     """What stands for rows that are left out."""
     return f"… {count:,} more (--format json has all of them)"
+
+
+def add_rows(grid: Table, count: int, row: Callable[[int], Iterable[RenderableType]]) -> None:
+    """Add `count` rows to a table, each by its number; of very many the first and the last, and a word between them."""
+    first, last = elided(count)
+    for i in first:
+        grid.add_row(*row(i))
+    if last:
+        grid.add_row(text("…"), text(more(count - 2 * KEPT_ROWS)))
+    for i in last:
+        grid.add_row(*row(i))
 
 
 def elided(count: int) -> tuple[range, range]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from gradexplain.errors import columns
 from gradexplain.explain.names import Names, copy_constant
 from gradexplain.language.algebra import Algebra
-from gradexplain.language.backward import NoNumbers, reverse
+from gradexplain.language.backward import NoNumbers, Walk, reverse
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.language.rules import title_for
@@ -61,6 +61,40 @@ def with_comments(lines: Iterable[tuple[str, str]]) -> list[str]:
     return [f"{code}{' ' * max(0, width - columns(code))}  # {comment}" if comment else code for code, comment in lines]
 
 
+class Naming(NamedTuple):
+    """What nodes and their gradients are called in code, which gradients are wanted, and the walk that leads there."""
+
+    names: dict[int, str]
+    sources: list[int]
+    walk: Walk[None]
+    gradients: dict[int, str]
+
+
+def naming(
+    graph: Graph, shown: Mapping[int, str], derivation: Derivation, reserved: Collection[str],
+    taken: Collection[str] = (),
+) -> Naming:  # fmt: skip
+    """The names in code: those `shown`, with underscores where one is `reserved`, and d… for gradients.
+
+    No new name is `taken`.
+    """
+    used = {*shown.values(), *reserved, *taken}
+    names = dict(shown)
+    for i, name in shown.items():
+        if name in reserved:
+            names[i] = free_name(name, used)
+            used.add(names[i])
+    by_name = {name: i for i, name in shown.items()}
+    sources = [by_name[name] for name in derivation.gradient]
+    walk = reverse(graph, sources, NoNumbers())
+    gradients: dict[int, str] = {}
+    for i in (graph.objective, *walk.order, *sources):
+        if i not in gradients:
+            gradients[i] = free_name(f"d{names[i]}", used)
+            used.add(gradients[i])
+    return Naming(names, sources, walk, gradients)
+
+
 class Listing:
     """A derivation as straight-line code for a target; without one, in the language of the formula.
 
@@ -72,20 +106,7 @@ class Listing:
         self.graph = parse(derivation.source, derivation.inputs)
         self.shown = Names(self.graph).of
         reserved = target.reserved if target else frozenset[str]()
-        taken = {*self.shown.values(), *reserved}
-        self.names = dict(self.shown)
-        for i, name in self.shown.items():
-            if name in reserved:
-                self.names[i] = free_name(name, taken)
-                taken.add(self.names[i])
-        by_name = {name: i for i, name in self.shown.items()}
-        self.sources = [by_name[name] for name in derivation.gradient]
-        self.walk = reverse(self.graph, self.sources, NoNumbers())
-        self.gradients: dict[int, str] = {}
-        for i in (self.graph.objective, *self.walk.order, *self.sources):
-            if i not in self.gradients:
-                self.gradients[i] = free_name(f"d{self.names[i]}", taken)
-                taken.add(self.gradients[i])
+        self.names, self.sources, self.walk, self.gradients = naming(self.graph, self.shown, derivation, reserved)
         self.speller = Speller(self.graph, self.names, target) if target else None
         self.reads = self.speller.reads if self.speller else set[int]()
         self.used = self.speller.used if self.speller else set[str]()

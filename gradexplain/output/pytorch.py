@@ -35,22 +35,8 @@ def render(derivation: Derivation) -> str:
 
         return tensor_pytorch.render(derivation)
     listing = Listing(derivation, PYTORCH)
-    inputs = ", ".join(listing.inputs)
-    body = [
-        "class Loss(torch.autograd.Function):",
-        "    @staticmethod",
-        f"    def forward(ctx, {inputs}):",
-        *_passes(listing),
-        "",
-        "",
-        f"def loss({inputs}):",
-        '    """The value, elementwise for tensors whose shapes broadcast; backward() hands on the gradients."""',
-        f"    return Loss.apply({inputs})",
-        "",
-        "",
-        'if __name__ == "__main__":',
-        *[f"    {line}" for line in _check(derivation)],
-    ]
+    about = "elementwise for tensors whose shapes broadcast"
+    body = loss_module(derivation, ", ".join(listing.inputs), _passes(listing), about, _check(derivation))
     return module(derivation, body, IMPORTS)
 
 
@@ -105,12 +91,42 @@ def _check(derivation: Derivation) -> list[str]:
     for name, entry in derivation.inputs.items():
         needs = ", requires_grad=True" if name in derivation.gradient else ""
         lines.append(f"    torch.tensor({entry.value!r}, dtype=torch.float64{needs}),  # {name}")
-    lines += ["]", "value = loss(*point)"]
-    upstream = "" if derivation.upstream == 1 else f"torch.tensor({derivation.upstream!r}, dtype=torch.float64)"
-    lines += [f"value.backward({upstream})", f'print("{derivation.objective} =", value.item())']
+    upstream = "" if derivation.upstream == 1 else f"{derivation.upstream!r}"
+    return [*lines, *checks(derivation, upstream, "item")]
+
+
+def checks(derivation: Derivation, upstream: str, read: str) -> list[str]:
+    """The end of a module's check, behind the values of its point: the value, each gradient and `gradcheck`.
+
+    `upstream` is the upstream gradient as code, empty for 1; `read` the method that makes numbers of a tensor.
+    """
+    seed = f"torch.tensor({upstream}, dtype=torch.float64)" if upstream else ""
+    lines = ["]", "value = loss(*point)", f"value.backward({seed})"]
+    lines.append(f'print("{derivation.objective} =", value.{read}())')
     places = list(derivation.inputs)
-    for name in derivation.gradient:
-        lines.append(f'print("d{derivation.objective}/d{name} =", point[{places.index(name)}].grad.item())')
+    lines += [
+        f'print("d{derivation.objective}/d{name} =", point[{places.index(name)}].grad.{read}())'
+        for name in derivation.gradient
+    ]
     if derivation.verdict == "convention":
         lines.append("# At a kink there is no derivative, and gradcheck says False.")
     return [*lines, 'print("gradcheck:", torch.autograd.gradcheck(loss, point, raise_exception=False))']
+
+
+def loss_module(derivation: Derivation, inputs: str, passes: list[str], about: str, check: list[str]) -> list[str]:
+    """The lines of class `Loss`, of function `loss` with a sentence `about` it, and of the check when it is run."""
+    return [
+        "class Loss(torch.autograd.Function):",
+        "    @staticmethod",
+        f"    def forward(ctx, {inputs}):",
+        *passes,
+        "",
+        "",
+        f"def loss({inputs}):",
+        f'    """The value, {about}; backward() hands on the gradients."""',
+        f"    return Loss.apply({inputs})",
+        "",
+        "",
+        'if __name__ == "__main__":',
+        *[f"    {line}" for line in check],
+    ]

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from gradexplain.errors import columns
 from gradexplain.output.backward import backward
-from gradexplain.output.cells import KEPT_ROWS, MAX_ROWS, elided, more, table, text
+from gradexplain.output.cells import KEPT_ROWS, MAX_ROWS, add_rows, elided, more, table, text
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import show
 from gradexplain.output.words import conclusion, steps
 from gradexplain.records import Derivation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import RenderableType
 
 # As wide as anything can get: in a pipe nothing is folded or cut.
@@ -104,16 +106,13 @@ def _forward(derivation: Derivation, width: int) -> list[RenderableType]:
     differs = any(show(row.value) != show(row.autograd) for row in rows if row.autograd is not None)
     headings = [("node", "left"), ("is", "left"), ("value", "right")] + [("PyTorch has", "right")] * differs
     grid = table(*headings)
-    first, last = elided(len(rows))
-    for i in [*first, None, *last] if last else first:
-        if i is None:
-            grid.add_row(text("…"), text(more(len(rows) - 2 * KEPT_ROWS)))
-            continue
+
+    def cells(i: int) -> Iterable[RenderableType]:
         row = rows[i]
-        cells = [row.node, row.expression, show(row.value)]
-        if differs:
-            cells = [row.node, row.expression, show(row.value), show(row.autograd)]
-        grid.add_row(*map(text, cells))
+        shown = [row.node, row.expression, show(row.value), *[show(row.autograd)] * differs]
+        return map(text, shown)
+
+    add_rows(grid, len(rows), cells)
     return [text("Forward", "bold"), grid, text("")]
 
 

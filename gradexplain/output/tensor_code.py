@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, cast
 from gradexplain.errors import LimitError
 from gradexplain.explain.tensor_names import TensorNames
 from gradexplain.language.algebra import TooLarge
-from gradexplain.language.backward import NoNumbers, reverse
 from gradexplain.language.graph import INPUT
 from gradexplain.language.parse import parse
 from gradexplain.language.pullbacks import Pullback
@@ -17,7 +16,7 @@ from gradexplain.language.tensor_algebra import Formulas, TensorAlgebra
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.language.text import write
-from gradexplain.output.code import Line, free_name
+from gradexplain.output.code import Line, naming
 from gradexplain.output.tensor_lines import given_shapes
 from gradexplain.records import Derivation
 
@@ -39,20 +38,8 @@ class TensorListing:
         self.graph = cast(TensorGraph, graph)
         self.speller, self.derivation = speller, derivation
         self.shown = TensorNames(self.graph).of
-        taken = {*self.shown.values(), *reserved, *self.graph.sizes}
-        self.names = dict(self.shown)
-        for i, name in self.shown.items():
-            if name in reserved:
-                self.names[i] = free_name(name, taken)
-                taken.add(self.names[i])
-        by_name = {name: i for i, name in self.shown.items()}
-        self.sources = [by_name[name] for name in derivation.gradient]
-        self.walk = reverse(self.graph, self.sources, NoNumbers())
-        self.gradients: dict[int, str] = {}
-        for i in (self.graph.objective, *self.walk.order, *self.sources):
-            if i not in self.gradients:
-                self.gradients[i] = free_name(f"d{self.names[i]}", taken)
-                taken.add(self.gradients[i])
+        named = naming(self.graph, self.shown, derivation, reserved, self.graph.sizes)
+        self.names, self.sources, self.walk, self.gradients = named
 
     @property
     def inputs(self) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from gradexplain.output.code import Line, code_of, module, tuple_of
 from gradexplain.output.numbers import bare, sizes
-from gradexplain.output.pytorch import IMPORTS, PYTORCH, check_sources
+from gradexplain.output.pytorch import IMPORTS, PYTORCH, check_sources, checks, loss_module
 from gradexplain.output.tensor_code import TensorListing
 from gradexplain.output.tensor_spelling import HELPERS, TensorSpeller
 from gradexplain.records import Derivation
@@ -34,21 +34,10 @@ def render(derivation: Derivation) -> str:
     passes = _passes(listing, forward, [_added(line) for line in listing.backward()])
     words = _words(passes)
     helpers = [name for name in HELPERS if name in words or (name == "prod_of_others" and "cofactor" in words)]
+    about = f"for tensors of the shapes {_shapes(derivation)}"
     body = [
         *[line for name in helpers for line in (*HELPERS[name].splitlines(), "", "")],
-        "class Loss(torch.autograd.Function):",
-        "    @staticmethod",
-        f"    def forward(ctx, {inputs}):",
-        *passes,
-        "",
-        "",
-        f"def loss({inputs}):",
-        f'    """The value, for tensors of the shapes {_shapes(derivation)}; backward() hands on the gradients."""',
-        f"    return Loss.apply({inputs})",
-        "",
-        "",
-        'if __name__ == "__main__":',
-        *[f"    {line}" for line in _check(derivation)],
+        *loss_module(derivation, inputs, passes, about, _check(derivation)),
     ]
     return module(derivation, body, IMPORTS)
 
@@ -114,16 +103,8 @@ def _check(derivation: Derivation) -> list[str]:
             lines.append(f"    torch.randn({entry.shape}, dtype=torch.float64{needs}),  # {name}")
         else:
             lines.append(f"    torch.tensor({bare(entry.value)}, dtype=torch.float64{needs}),  # {name}")
-    lines += ["]", "value = loss(*point)"]
-    plain = derivation.upstream == 1
-    upstream = "" if plain else f"torch.tensor({bare(derivation.upstream)}, dtype=torch.float64)"
-    lines += [f"value.backward({upstream})", f'print("{derivation.objective} =", value.tolist())']
-    places = list(derivation.inputs)
-    for name in derivation.gradient:
-        lines.append(f'print("d{derivation.objective}/d{name} =", point[{places.index(name)}].grad.tolist())')
-    if derivation.verdict == "convention":
-        lines.append("# At a kink there is no derivative, and gradcheck says False.")
-    return [*lines, 'print("gradcheck:", torch.autograd.gradcheck(loss, point, raise_exception=False))']
+    upstream = "" if derivation.upstream == 1 else bare(derivation.upstream)
+    return [*lines, *checks(derivation, upstream, "tolist")]
 
 
 def _is_large(value: object) -> bool:

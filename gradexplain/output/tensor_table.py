@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradexplain.errors import columns
-from gradexplain.output.cells import KEPT_ROWS, elided, more, table, text, verdict_cell
+from gradexplain.output.cells import KEPT_ROWS, add_rows, elided, more, table, text, verdict_cell
 from gradexplain.output.numbers import UNLIMITED, block, block_pair, show, sizes
 from gradexplain.output.tensor_lines import HEADINGS, layout, lines_of
 from gradexplain.records import BackwardRow, Derivation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import RenderableType
     from rich.table import Table
 
@@ -44,14 +46,14 @@ def _forward(derivation: Derivation, room: int) -> list[RenderableType]:
     headings = [("node", "left"), ("is", "left"), ("shape", "left"), ("value", "right")]
     grid = table(*headings, *[("PyTorch has", "right")] * differs)
     _keep_whole(grid, 2)
-    first, last = elided(len(rows))
-    for i in [*first, None, *last] if last else first:
-        if i is None:
-            grid.add_row(text("…"), text(more(len(rows) - 2 * KEPT_ROWS)))
-            continue
+
+    def cells(i: int) -> Iterable[RenderableType]:
         row = rows[i]
-        cells = [text(row.node), text(row.expression), text(sizes(row.shape)), _numbers(block(row.value, room=room))]
-        grid.add_row(*cells, *[_numbers(block(row.autograd, room=room))] * differs)
+        numbers = [row.value, *[row.autograd] * differs]
+        shown = map(text, (row.node, row.expression, sizes(row.shape)))
+        return [*shown, *[_numbers(block(value, room=room)) for value in numbers]]
+
+    add_rows(grid, len(rows), cells)
     return [text("Forward", "bold"), grid, text("")]
 
 

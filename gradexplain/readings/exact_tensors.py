@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradexplain.language.backward import Walk, reverse
-from gradexplain.language.pullbacks import Pullback, forward
+from gradexplain.language.builder import forward
+from gradexplain.language.pullbacks import Pullback
 from gradexplain.language.rules import RULES
 from gradexplain.language.shapes import length, resolved
 from gradexplain.language.tensor_graph import TensorGraph

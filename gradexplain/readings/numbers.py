@@ -6,7 +6,7 @@ It gets a list of operations and knows nothing of the rule table's derivatives.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple, cast
 
 from gradexplain.language.graph import INPUT, Graph
@@ -81,13 +81,9 @@ def run(program: Program) -> Witness:
 def _run(torch: Any, program: Program) -> Witness:
     dtype = getattr(torch, program.dtype)
     calls: dict[str, Callable[..., Any]] = {
-        # PyTorch has no derivative for the step. That of the sign is 0, and lets the step take part in autograd.
-        "heaviside": lambda a, at_zero: (
-            torch.heaviside(a.detach(), torch.tensor(at_zero, dtype=dtype)) + 0 * torch.sign(a)
-        ),
+        "heaviside": partial(step, torch),
         "polygamma": lambda a, n: torch.polygamma(int(n), a),
-        # A condition without a variable is a constant, and held as a number.
-        "where": lambda c, a, b: torch.where(c if c.dtype == torch.bool else c != 0, a, b),
+        "where": partial(choice, torch),
     }
     tensors: list[Any] = []
     # All leaves are made at once, since a tensor takes a while to make.
@@ -104,7 +100,7 @@ def _run(torch: Any, program: Program) -> Witness:
                 continue
             call = calls.get(name)
             if call is None:
-                call = calls[name] = _find(torch, name)
+                call = calls[name] = torch_function(torch, name)
             tensors.append(call(*[tensors[j] for j in inputs], *settings))
         gradients = _gradients(torch, tensors, program, dtype)
         return Witness(_items(tensors), gradients)
@@ -117,7 +113,22 @@ def answers(payload: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     return [tuple(run(Program(*payload)))]
 
 
-def _find(torch: Any, name: str) -> Callable[..., Any]:
+def step(torch: Any, a: Any, at_zero: Any) -> Any:
+    """The unit step of a tensor, with a number or a tensor for its value at 0.
+
+    PyTorch has no derivative for it. That of the sign is 0, and lets the step take part in autograd.
+    """
+    at = at_zero.detach().to(a.dtype) if hasattr(at_zero, "dtype") else torch.tensor(at_zero, dtype=a.dtype)
+    return torch.heaviside(a.detach(), at) + 0 * torch.sign(a)
+
+
+def choice(torch: Any, condition: Any, first: Any, second: Any) -> Any:
+    """PyTorch's choice. A condition without a variable is a constant, and held as a number."""
+    return torch.where(condition if condition.dtype == torch.bool else condition != 0, first, second)
+
+
+def torch_function(torch: Any, name: str) -> Callable[..., Any]:
+    """PyTorch's function by its name below `torch.`."""
     found = torch
     for part in name.split("."):
         found = getattr(found, part)

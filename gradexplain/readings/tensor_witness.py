@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gradexplain.language.backward import Walk, reverse
+from gradexplain.language.builder import Refused
 from gradexplain.language.parse import parse
-from gradexplain.language.pullbacks import Refused
 from gradexplain.language.shapes import Shape, length
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.tensor_compare import compare, equal, is_finite, random_tensor

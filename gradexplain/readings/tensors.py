@@ -16,6 +16,7 @@ from gradexplain.language.backward import reverse
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.rules import RULES
 from gradexplain.language.templates import template
+from gradexplain.readings.numbers import choice, step, torch_function
 
 # What Python's operators do on tensors and numbers alike, so that `x**2` is what it is in anybody's code.
 OPERATORS: dict[str, Callable[..., Any]] = {
@@ -98,23 +99,18 @@ def plan(torch: Any, graph: Graph, constants: Mapping[int, float], dtype: Any) -
 def _with_settings(torch: Any, name: str, settings: Sequence[float]) -> Callable[..., Any]:
     """PyTorch's function for a rule, its settings put in."""
     if name == "heaviside":
-        # PyTorch has no derivative for the step. That of the sign is 0, and lets the step take part in autograd.
-        return lambda a: torch.heaviside(a.detach(), torch.tensor(settings[0], dtype=a.dtype)) + 0 * torch.sign(a)
+        return lambda a: step(torch, a, settings[0])
     if name == "polygamma":
         return partial(torch.polygamma, int(settings[0]))
     if name == "where":
-        # A condition without a variable is a constant, and held as a number.
-        return lambda c, a, b: torch.where(c if c.dtype == torch.bool else c != 0, a, b)
+        return partial(choice, torch)
     call = function(torch, name)
     return (lambda *arguments: call(*arguments, *settings)) if settings else call
 
 
 def function(torch: Any, rule: str) -> Callable[..., Any]:
     """PyTorch's own function for a rule that is no operator."""
-    found = torch
-    for part in (RULES[rule].torch or rule).split("."):
-        found = getattr(found, part)
-    return found  # type: ignore[no-any-return]
+    return torch_function(torch, RULES[rule].torch or rule)
 
 
 class Elementwise:

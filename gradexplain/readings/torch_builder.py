@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gradexplain.language.pullbacks import forward
+from gradexplain.language.builder import forward
 from gradexplain.language.rules import RULES
 from gradexplain.language.shapes import length, resolved
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.readings.numbers import choice, step, torch_function
 from gradexplain.readings.tensors import OPERATORS, Elementwise, function
 from gradexplain.tensor_values import CORNER, MAX_ELEMENTS
 
@@ -49,7 +50,7 @@ class TorchBuilder:
             if call is not None:
                 return call(*tensors, *settings)
             named = {name: value for (name, _), value in zip(row.settings, settings, strict=True)}
-            return _find(self.torch, row.torch or rule)(*tensors, **named)
+            return torch_function(self.torch, row.torch or rule)(*tensors, **named)
         if not any(hasattr(value, "dtype") for value in inputs):
             inputs = [self.table.tensor(value) for value in inputs]
         if rule in OPERATORS:
@@ -62,7 +63,7 @@ class TorchBuilder:
         return function(self.torch, rule)(*arguments)
 
     def forward(self, graph: TensorGraph, given: Mapping[int, Any], last: int) -> list[Any]:
-        """As in `pullbacks.forward`. Raises Refused where PyTorch does."""
+        """As in `builder.forward`. Raises Refused where PyTorch does."""
         return forward(self, graph, given, last)
 
     def pack(self, value: Any) -> Any:
@@ -94,13 +95,6 @@ def _bytes(torch: Any, flat: Any) -> bytes:
     import array
 
     return array.array("d", flat.flatten().tolist()).tobytes() if flat.numel() else b""
-
-
-def _find(torch: Any, name: str) -> Callable[..., Any]:
-    found = torch
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found  # type: ignore[no-any-return]
 
 
 def _dims(dim: Any, value: Any) -> Any:
@@ -145,19 +139,8 @@ def _calls(torch: Any, dtype: Any) -> dict[str, Callable[..., Any]]:
     """The rules whose call in PyTorch is not the name with tensors and settings."""
     functional = torch.nn.functional
 
-    def stepped(a: Any, at_zero: Any) -> Any:
-        # PyTorch has no derivative for the step. That of the sign is 0, and lets the step take part in autograd.
-        at = at_zero.to(a.dtype) if hasattr(at_zero, "dtype") else torch.tensor(at_zero, dtype=a.dtype)
-        return torch.heaviside(a.detach(), at.detach()) + 0 * torch.sign(a)
-
     def tensor(value: Any) -> Any:
         return value if hasattr(value, "dtype") else torch.tensor(value, dtype=dtype)
-
-    def choice(condition: Any, first: Any, second: Any) -> Any:
-        condition = tensor(condition)
-        return torch.where(
-            condition if condition.dtype == torch.bool else condition != 0, tensor(first), tensor(second)
-        )
 
     def norm(a: Any, dim: Any, keepdim: bool) -> Any:
         return torch.linalg.vector_norm(a, 2, dim, keepdim)
@@ -173,8 +156,8 @@ def _calls(torch: Any, dtype: Any) -> dict[str, Callable[..., Any]]:
         return a
 
     return {
-        "where": choice,
-        "heaviside": stepped,
+        "where": lambda *values: choice(torch, *map(tensor, values)),
+        "heaviside": lambda a, at_zero: step(torch, a, at_zero),
         "polygamma": lambda n, a: torch.polygamma(int(n), tensor(a)),
         "cat": lambda *args: torch.cat(args[:-1], dim=args[-1]),
         "stack": lambda *args: torch.stack(args[:-1], dim=args[-1]),

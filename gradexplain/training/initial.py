@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gradexplain.errors import OptionError, PointError, nearest
+from gradexplain.tensor_point import OUTSIDE, read_named
 
-# A comma that is in no bracket.
-_OUTSIDE = re.compile(r"[,;](?![^(]*\))")
 _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 EXAMPLE = 'such as --init "W=normal(0, 0.1)"'
 _MODES = ("fan_in", "fan_out")
@@ -61,22 +60,8 @@ def read_inits(init: str | Sequence[str] | Mapping[str, str] | None) -> dict[str
     >>> read_inits("W=normal(0, std=1/10), b=zeros")["W"].arguments
     {'mean': 0.0, 'std': 0.1}
     """
-    pairs: list[tuple[str, str]] = []
-    if isinstance(init, Mapping):
-        pairs = [(str(name), str(text)) for name, text in init.items()]
-    else:
-        for text in [init] if isinstance(init, str) else init or ():
-            for part in filter(None, (piece.strip() for piece in _OUTSIDE.split(text))):
-                name, equals, call = part.partition("=")
-                if not equals or not name.strip().isidentifier():
-                    raise OptionError(f"a start is written name=how, not {part}", hint=EXAMPLE)
-                pairs.append((name.strip(), call.strip()))
-    found: dict[str, Init] = {}
-    for name, text in pairs:
-        if name in found:
-            raise OptionError(f"the start of {name} is given twice", hint="keep one of them")
-        found[name] = _read(name, text)
-    return found
+    pairs = read_named(init, OUTSIDE, "a start is written name=how", "the start of {} is", EXAMPLE)
+    return {name: _read(name, str(text)) for name, text in pairs.items()}
 
 
 def _read(name: str, text: str) -> Init:

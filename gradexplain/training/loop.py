@@ -6,7 +6,6 @@ that was sent, so that a run may be endless.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,11 +14,9 @@ from gradexplain.readings.tensors import plan
 from gradexplain.training.batches import groups
 from gradexplain.training.examine import Examiner
 from gradexplain.training.job import Chunk, Job
+from gradexplain.training.pace import chunks
 from gradexplain.training.problem_tensors import Tensors
 from gradexplain.training.stepping import Stepper
-
-CHUNK = 2_000
-SECONDS = 0.15
 
 
 def run(payload: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
@@ -73,16 +70,7 @@ class _Run:
             return
         yield "begin", loss.item()
         del loss
-        done, sent = 0, time.perf_counter()
-        for step in range(1, job.steps + 1):
-            if not self._one(next(rows)):
-                break
-            done = step
-            if len(self.losses) >= CHUNK or time.perf_counter() - sent > SECONDS:
-                yield "chunk", self._flush(step)
-                sent = time.perf_counter()
-        if self.losses:
-            yield "chunk", self._flush(done)
+        done = yield from chunks(job.steps, lambda step: self._one(next(rows)), lambda: len(self.losses), self._flush)
         with torch.no_grad():
             final = self._loss(None).item()
         yield "end", (done, final, self.small_enough)

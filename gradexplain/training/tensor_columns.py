@@ -7,9 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from gradexplain.errors import OptionError
 from gradexplain.language.shapes import Shape, Size
+from gradexplain.tensor_point import read_named
 
 # A name that is read: no function, no setting of one, and not what a statement defines.
 _READ = re.compile(r"(?<![\w.])([^\W\d]\w*)\b(?!\s*(?:\(|=(?!=)))")
+# What stands before the next name and its equals sign.
+_BETWEEN = re.compile(r"[;\s,]+(?=[^\s,;=]+\s*=)")
 EXAMPLE = "such as --columns X=x1,x2,x3"
 
 
@@ -20,22 +23,11 @@ def read_fed(columns: str | Sequence[str] | Mapping[str, str | Sequence[str]] | 
     {'X': ['x1', 'x2'], 'Y': ['y']}
     """
     found: dict[str, str | list[str]] = {}
-    pairs: list[tuple[str, str | Sequence[str]]] = []
-    if isinstance(columns, Mapping):
-        pairs = list(columns.items())
-    else:
-        for text in [columns] if isinstance(columns, str) else columns or ():
-            for part in filter(None, re.split(r"[;\s,]+(?=[^\s,;=]+\s*=)", text.strip())):
-                name, equals, parts = part.partition("=")
-                if not equals:
-                    raise OptionError(f"columns are written name=column,column, not {part}", hint=EXAMPLE)
-                pairs.append((name.strip(), parts))
-    for name, parts in pairs:
+    written = "columns are written name=column,column"
+    for name, parts in read_named(columns, _BETWEEN, written, "the columns of {} are", EXAMPLE).items():
         cut = [part.strip() for part in (parts.split(",") if isinstance(parts, str) else parts)]
         if not name.isidentifier() or not all(cut) or not cut:
             raise OptionError(f"the columns of {name or 'a matrix'} have no name", hint=EXAMPLE)
-        if name in found:
-            raise OptionError(f"the columns of {name} are given twice", hint="keep one of them")
         found[name] = cut
     return found
 

@@ -8,11 +8,9 @@ from typing import Any
 
 from gradexplain.language.rules import RULES
 from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.training.curvature import POINTS, SAME
 from gradexplain.training.tensor_inputs import Inputs
 
-# At so many points a quadratic loss has one curvature: the start, and others around it.
-POINTS = 4
-SAME = 1e-6
 # Up to so many elements the Hessian is made as a whole; beyond, a power iteration makes so many products with it.
 MOST, ITERATIONS, STILL = 128, 2_000, 1e-10
 # What has a kink or a choice is made of pieces, of which some points may all lie in one.

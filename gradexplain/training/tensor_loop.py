@@ -7,19 +7,17 @@ told element by element, large ones by their norms.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from gradexplain.training.batches import groups
 from gradexplain.training.job import Chunk, TensorJob
+from gradexplain.training.pace import chunks
 from gradexplain.training.stepping import Stepper
 from gradexplain.training.tensor_check import Checker, Found
 from gradexplain.training.tensor_curvature import largest_eigenvalue
 from gradexplain.training.tensor_inputs import Inputs
 
-CHUNK = 2_000
-SECONDS = 0.15
 _REFUSALS = (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError, MemoryError)
 
 
@@ -88,16 +86,8 @@ class _Run:
             unconfirmed = self.checker.unconfirmed(self.parameters)
         yield "begin", (loss.item(), self.now, self._packed(), unconfirmed)
         del loss
-        done, sent = 0, time.perf_counter()
-        for step in range(1, job.steps + 1):
-            if not self._one(step, next(rows)):
-                break
-            done = step
-            if len(self.losses) >= CHUNK or time.perf_counter() - sent > SECONDS:
-                yield "chunk", self._flush(step)
-                sent = time.perf_counter()
-        if self.losses:
-            yield "chunk", self._flush(done)
+        one, waiting = lambda step: self._one(step, next(rows)), lambda: len(self.losses)
+        done = yield from chunks(job.steps, one, waiting, self._flush)
         with torch.no_grad():
             final = self.inputs.loss(self.parameters, None).item()
         yield "end", (done, final, self.small_enough, self._packed())

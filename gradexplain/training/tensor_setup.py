@@ -16,17 +16,17 @@ from gradexplain.explain.tensor_problem import check_size
 from gradexplain.language.parse import parse
 from gradexplain.language.shapes import Shape, write_shape
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.point import Given
+from gradexplain.point import Given, held_numbers
 from gradexplain.records import Began
 from gradexplain.tensor_point import read_shapes
-from gradexplain.tensor_values import Tensor
+from gradexplain.tensor_values import Tensor, bytes_of, unpacked
 from gradexplain.training.data import Columns, read_columns
 from gradexplain.training.initial import Init, read_inits
 from gradexplain.training.job import TensorJob
 from gradexplain.training.options import Request, optimizer_name
 from gradexplain.training.schedule import closely
 from gradexplain.training.tensor_columns import fed_shapes, listed, read_fed, wanted_columns
-from gradexplain.training.tensor_packing import call_of, held_of, numbers_of, packed
+from gradexplain.training.tensor_packing import call_of, packed
 from gradexplain.training.tensor_shapes import all_shapes
 from gradexplain.training.tensor_told import by_element, forms_of, told
 from gradexplain.training_records import Parameter
@@ -80,7 +80,7 @@ class TensorSetup:
         return {
             name: Parameter(
                 shape, self.inits[name].text if name in self.inits else None,
-                tensors[name] if isinstance(tensors[name], float) else Tensor.packed(tensors[name]),
+                unpacked(tensors[name]),
             )
             for name, shape, *_ in self.job.parameters
         }  # fmt: skip
@@ -151,9 +151,9 @@ def set_up_tensors(
                            hint=f"PyTorch refuses as well; write mean({name}) or sum({name})")  # fmt: skip
     by_name = {names.of[i]: i for i in graph.inputs}
     check_flow(graph, names, [by_name[name] for name in parameters])
-    values = {name: held_of(name, point[name], request.dtype) for name in inputs if name in point}
+    values = {name: held_numbers(name, point[name], request.dtype) for name in inputs if name in point}
     fixed = {name: value for name, value in values.items() if name not in parameters}
-    exact = {name: numbers_of(graph, shapes.get(name, ())) for name in parameters}
+    exact = {name: graph.lengths(by_name[name]) for name in parameters}
     for name, shape in exact.items():
         if 0 in shape:
             raise OptionError(f"there is nothing to train in {name}: a tensor of {write_shape(shape)} has no elements")
@@ -169,7 +169,7 @@ def set_up_tensors(
         shapes=dict(shapes),
         sizes=dict(graph.sizes),
         inputs={name: packed(value) for name, value in fixed.items()},
-        parameters=[(name, exact[name], packed(values[name])[1] if name in values else None, call_of(inits.get(name)))
+        parameters=[(name, exact[name], bytes_of(values[name]) if name in values else None, call_of(inits.get(name)))
                     for name in parameters],
         columns={name: columns.values[name] for name in used_columns} if columns else {},
         fed={name: fed[name] for name in used},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 
@@ -10,6 +9,7 @@ from gradexplain.explain.forms import Form
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.text import MATHML, write
+from gradexplain.tensor_values import elements
 from gradexplain.training_records import norm_of
 
 # A parameter with more elements is told by its norm; so are the largest where there are more elements in all.
@@ -36,11 +36,7 @@ def told(name: str, shape: tuple[int, ...], singly: bool) -> list[str]:
     >>> told("W", (1, 2), True), told("W", (1, 2), False)
     (['W[0, 0]', 'W[0, 1]'], ['‖W‖'])
     """
-    if not singly:
-        return [norm_of(name)]
-    if not shape:
-        return [name]
-    return [f"{name}[{', '.join(map(str, index))}]" for index in itertools.product(*map(range, shape))]
+    return elements(name, shape) if singly else [norm_of(name)]
 
 
 def forms_of(graph: TensorGraph, sources: Mapping[str, int]) -> dict[str, Form]:
