@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradexplain.errors import OptionError
+from gradexplain.language.shapes import write_shape
 from gradexplain.records import FAILURES, Value
 from gradexplain.tensor_values import Tensor
 
@@ -87,7 +88,7 @@ def sizes(shape: Sequence[int | str]) -> str:
     >>> sizes((2, 1)), sizes((3,)), sizes(()), sizes(("n", 2))
     ('2x1', '3', '', 'n x 2')
     """
-    return (" x " if any(isinstance(size, str) for size in shape) else "x").join(map(str, shape))
+    return write_shape(tuple(shape)) if shape else ""
 
 
 def block(value: Value | Tensor, digits: int = DIGITS, room: int = UNLIMITED) -> str:

@@ -16,11 +16,17 @@ from gradexplain.training.problem_tensors import Tensors
 # At so many points a quadratic loss has one curvature: the start, and others around it.
 POINTS = 4
 SAME = 1e-6
-# What has a kink or a choice is made of pieces, of which some points may all lie in one.
-_PIECEWISE = frozenset(row.name for row in RULES.values() if row.name == "where" or (row.kink and row.name != "pow"))
 # How many numbers one tensor has while the grid is filled, and how many rows, evenly spaced, stand for all of them.
 ELEMENTS = 4_000_000
 GRID_ROWS = 10_000
+
+
+def pieces(rules: Mapping[str, Any]) -> frozenset[str]:
+    """The rules with a kink or a choice: what they make consists of pieces, of which some points may all lie in one."""
+    return frozenset(row.name for row in rules.values() if row.name == "where" or (row.kink and row.name != "pow"))
+
+
+_PIECES = pieces(RULES)
 
 
 def curvature(payload: tuple[Any, ...]) -> Iterator[float | None]:
@@ -33,23 +39,30 @@ def curvature(payload: tuple[Any, ...]) -> Iterator[float | None]:
 
     job = Job(*payload)._replace(dtype="float64")
     tensors = _tensors(torch, job)
-    if any(node.rule in _PIECEWISE for node in tensors.graph.nodes):
+    if any(node.rule in _PIECES for node in tensors.graph.nodes):
         yield None
         return
     generator = random.Random(POINTS)
     start = [value for _, value in job.parameters]
     around = [[value + generator.uniform(-2, 2) for value in start] for _ in range(POINTS - 1)]
     try:
-        found = [_hessian(torch, tensors, point) for point in (start, *around)]
-        size = max(float(matrix.abs().max()) for matrix in found)
-        same = all(float((matrix - found[0]).abs().max()) <= SAME * size for matrix in found)
-        if not (same and math.isfinite(size) and size > 0):
-            yield None
-            return
-        eigenvalues = torch.linalg.eigvalsh(found[0]).tolist()
-        yield eigenvalues[-1] if eigenvalues[0] >= -SAME * size else None
+        yield bowl(torch, [_hessian(torch, tensors, point) for point in (start, *around)])
     except (RuntimeError, NotImplementedError):
         yield None
+
+
+def same(found: Sequence[Any]) -> bool:
+    """Whether tensors that were found at several points are equal up to rounding, and not 0."""
+    size = max(one.abs().max().item() for one in found)
+    return math.isfinite(size) and size > 0 and all((one - found[0]).abs().max().item() <= SAME * size for one in found)
+
+
+def bowl(torch: Any, hessians: Sequence[Any]) -> float | None:
+    """The largest eigenvalue of the Hessians at several points; None where they differ or have a negative one."""
+    if not same(hessians):
+        return None
+    eigenvalues: list[float] = torch.linalg.eigvalsh(hessians[0]).tolist()
+    return eigenvalues[-1] if eigenvalues[0] >= -SAME * hessians[0].abs().max().item() else None
 
 
 def _tensors(torch: Any, job: Job) -> Tensors:

@@ -8,16 +8,12 @@ from typing import Any
 
 from gradexplain.language.rules import RULES
 from gradexplain.language.tensor_rules import TENSOR_RULES
-from gradexplain.training.curvature import POINTS, SAME
+from gradexplain.training.curvature import POINTS, SAME, bowl, pieces, same
 from gradexplain.training.tensor_inputs import Inputs
 
 # Up to so many elements the Hessian is made as a whole; beyond, a power iteration makes so many products with it.
 MOST, ITERATIONS, STILL = 128, 2_000, 1e-10
-# What has a kink or a choice is made of pieces, of which some points may all lie in one.
-_PIECEWISE = frozenset(
-    row.name for table in (RULES, TENSOR_RULES) for row in table.values()
-    if row.name == "where" or (row.kink and row.name != "pow")
-)  # fmt: skip
+_PIECES = pieces(RULES) | pieces(TENSOR_RULES)
 
 
 def largest_eigenvalue(torch: Any, inputs: Inputs) -> float | None:
@@ -25,7 +21,7 @@ def largest_eigenvalue(torch: Any, inputs: Inputs) -> float | None:
 
     It is none where the Hessian differs between some points, or where an eigenvalue is negative.
     """
-    if any(node.rule in _PIECEWISE for node in inputs.graph.nodes):
+    if any(node.rule in _PIECES for node in inputs.graph.nodes):
         return None
     generator = torch.Generator().manual_seed(POINTS)
 
@@ -37,15 +33,11 @@ def largest_eigenvalue(torch: Any, inputs: Inputs) -> float | None:
     products = [_Hessian(torch, inputs, point) for point in points]
     count = sum(value.numel() for value in start)
     if count <= MOST:
-        found = [torch.stack([product(row) for row in torch.eye(count, dtype=torch.float64)]) for product in products]
-        size = max(matrix.abs().max().item() for matrix in found)
-        if not _same(found, size):
-            return None
-        eigenvalues = torch.linalg.eigvalsh(found[0]).tolist()
-        return eigenvalues[-1] if eigenvalues[0] >= -SAME * size else None
+        rows = torch.eye(count, dtype=torch.float64)
+        return bowl(torch, [torch.stack([product(row) for row in rows]) for product in products])
     direction = torch.randn(count, generator=generator, dtype=torch.float64)
     images = [product(direction) for product in products]
-    if not _same(images, max(image.abs().max().item() for image in images)):
+    if not same(images):
         return None
     product = products[0]
     size = abs(_power(torch, product, direction))
@@ -53,11 +45,6 @@ def largest_eigenvalue(torch: Any, inputs: Inputs) -> float | None:
     largest = _power(torch, lambda v: product(v) + size * v, direction) - size
     smallest = size - _power(torch, lambda v: size * v - product(v), direction)
     return largest if smallest >= -math.sqrt(SAME) * size else None
-
-
-def _same(found: Sequence[Any], size: float) -> bool:
-    """Whether all are equal up to rounding, and not 0."""
-    return math.isfinite(size) and size > 0 and all((one - found[0]).abs().max().item() <= SAME * size for one in found)
 
 
 def _power(torch: Any, product: Any, start: Any) -> float:
