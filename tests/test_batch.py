@@ -170,7 +170,7 @@ REFUSED = [
     ('{"expression": "x", "at": {"x": -Infinity}}', "the value of x is -inf, and a", None),
     ('{"expression": "x", "at": {"x": 1e999}}', "the value of x is inf, and a", None),
     ('{"expression": "x", "at": {"x": true}}', "the value of x is a bool, not a number", None),
-    ('{"expression": "x", "at": {"x": [1]}}', "grad can be implicitly created only for scalar outputs", None),
+    ('{"expression": "x", "at": {"x": [1, 2]}}', "grad can be implicitly created only for scalar outputs", None),
     ('{"expression": "x", "at": {"x": "one"}}', "the value of x is not a number", "write a number"),
     ('{"expression": "x", "at": {"x": 1, "x": 2}}', "x is given twice", "keep one"),
     ('{"expression": "x", "at": {"x": 1' + "0" * 400 + "}}", "the value of x is too large for float64", None),

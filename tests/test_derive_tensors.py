@@ -154,6 +154,13 @@ HESSIANS = [
     ("-sum(x**2)", {"x": [0, 0]}, "x", {"x,x": "-2*eye(2)"}, "a maximum"),
     ("p = sigmoid(X @ w); mean(-y*log(p) - (1 - y)*log(1 - p))", {"X": [[1, 2], [3, 5]], "w": [0.1, 0.2], "y": [0, 1]},
      "w", {"w,w": "X.T @ diag(p*(1 - p)) @ X/2"}, "upwards in every direction"),
+    # Inputs of different shapes, a matrix before a vector.
+    ("sum((A @ x - b)**2)", {"A": [[1, 2], [3, 4], [5, 6]], "x": [1, -1], "b": [1, 2, 3]}, "A,x,b",
+     {"x,x": "2 * A.T @ A", "x,b": "-2*A.T", "b,b": "2*eye(3)"}, "in some directions and downwards in others"),
+    ("sum(x**2)*sum(y**2)", {"x": [1, 2], "y": [1, 2, 3]}, "x,y",
+     {"x,x": "2*eye(2)*sum(y**2)", "y,y": "2*eye(3)*sum(x**2)"}, "in some directions and downwards in others"),
+    ("y @ A @ x", {"A": [[1, 2], [3, 4], [5, 6]], "x": [1, -1], "y": [1, 2, 3]}, "y,A,x", {"y,x": "A"},
+     "in some directions and downwards in others"),
 ]  # fmt: skip
 
 
@@ -170,6 +177,14 @@ def test_hessians_have_formulas_numbers_and_a_meaning(
     }
     eigenvalues = torch.linalg.eigvalsh(torch.tensor(nested(entry.value)))
     assert torch.allclose(eigenvalues, torch.tensor(entry.eigenvalues), atol=1e-5)
+
+
+def test_an_eigenvalue_of_rounding_alone_is_0_and_a_small_one_is_not() -> None:
+    matrix = [[1, 2], [2, 4]]
+    found = gradexplain.derive("x @ A @ x/2", {"A": matrix, "x": [1, 1]}, wrt="x", hessian=True)
+    assert found.hessian.eigenvalues == (0.0, pytest.approx(5))  # type: ignore[union-attr]
+    found = gradexplain.derive("x[0]**2/2 + 1e-12*x[1]**2/2", {"x": [1, 1]}, hessian=True)
+    assert found.hessian.eigenvalues == pytest.approx((1e-12, 1), rel=1e-9)  # type: ignore[union-attr]
 
 
 def test_large_tensors_are_summed_up() -> None:

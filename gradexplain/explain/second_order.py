@@ -20,7 +20,7 @@ UNIT = -1
 
 def vector(graph: TensorGraph, shape: Shape, taken: Sequence[str], name: str = "g") -> int:
     """An input of a shape, with a name that nothing else has."""
-    while name in taken:
+    while name in taken or name in graph.given:
         name += "_"
     graph.given = {**graph.given, name: shape}
     inputs = list(graph.inputs)

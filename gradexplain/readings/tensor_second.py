@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # Rows times elements of a Jacobian, and the elements of a Hessian's inputs.
 MAX_ENTRIES = 1_000_000
 MAX_ELEMENTS = 300
+# Roundings of the largest eigenvalue, for each element, below which an eigenvalue is shown as 0.
+ROUNDINGS = 8
 
 
 def jacobian(
@@ -133,6 +135,13 @@ def jacobians(run: TensorRun, given: Mapping[int, Any], values: Sequence[Any]) -
     return found, {run.names[j]: own[j] for j in sources}
 
 
+def spectrum(torch: Any, matrix: Any) -> list[float]:
+    """The eigenvalues of a symmetric matrix in ascending order, those that rounding alone can account for as 0."""
+    found: list[float] = torch.linalg.eigvalsh((matrix + matrix.T) / 2).tolist()
+    rounding = ROUNDINGS * len(found) * torch.finfo(matrix.dtype).eps * max(map(abs, found), default=0.0)
+    return [0.0 if abs(value) <= rounding else value for value in found]
+
+
 def hessians(run: TensorRun, given: Mapping[int, Any], values: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
     """The Hessian as plain data, and its blocks by pairs of names."""
     torch, sources, asked = run.torch, run.asked.sources, run.asked
@@ -153,7 +162,7 @@ def hessians(run: TensorRun, given: Mapping[int, Any], values: Sequence[Any]) ->
         # Without a formula of the gradient, or where it divides by 0, there is nothing to compare PyTorch with.
         own, verdict = other, "unverified"
     finite = bool(torch.isfinite(own).all())
-    eigenvalues = torch.linalg.eigvalsh((own + own.T) / 2).tolist() if finite else []
+    eigenvalues = spectrum(torch, own) if finite else []
     ends = [0]
     for j in sources:
         ends.append(ends[-1] + given[j].numel())
