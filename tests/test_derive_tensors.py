@@ -127,9 +127,15 @@ def test_an_element_that_the_dtype_cannot_hold_is_refused() -> None:
 FUNCTIONS = [
     ("A @ tanh(x)", {"A": (2, 3), "x": (3,)}, "A @ diag(1 - tanh(x)**2)"),
     ("x*y", {"x": (3,), "y": (3,)}, "diag(y)"),
-    ("softmax(x)", {"x": (4,)}, None),
+    ("softmax(x)", {"x": (4,)}, "diag(softmax(x)) - outer(softmax(x), softmax(x))"),
+    ("log_softmax(x)", {"x": (4,)}, "eye(4) - softmax(x)"),
+    ("x/norm(x)", {"x": (3,)}, "(eye(3) - outer(x, x)/norm(x)**2)/norm(x)"),
+    ("x - mean(x)", {"x": (3,)}, "eye(3) - 1/3"),
+    ("x*sum(x)", {"x": (3,)}, "unsqueeze(x, dim=1) + eye(3)*sum(x)"),
+    ("x*sum(A @ x)", {"x": (3,), "A": (2, 3)}, "outer(x, sum(A, dim=0)) + eye(3)*sum(A @ x)"),
+    ("cumsum(x, dim=0)", {"x": (3,)}, None),
     ("A @ B", {"A": (2, 3), "B": (3, 2)}, None),
-    ("sum(x**3)", {"x": (3,)}, None),
+    ("sum(x**3)", {"x": (3,)}, "3*x**2"),
     ("g*sum(x)", {"g": (), "x": (2,)}, "sum(x)"),
 ]
 
@@ -150,7 +156,8 @@ HESSIANS = [
     ("(1 - x)**2 + 100*(y - x**2)**2", {"x": 1, "y": 1}, "x,y",
      {"x,x": "2 + 800*x**2 - 400*(y - x**2)", "x,y": "-400*x", "y,y": "200"}, "a minimum"),
     ("x**2 - y**2", {"x": 0, "y": 0}, "x,y", {"x,x": "2", "x,y": "0", "y,y": "-2"}, "a saddle point"),
-    ("prod(x)", {"x": [1, 2, 3]}, "x", {}, "in some directions and downwards in others"),
+    ("prod(x)", {"x": [1, 2, 3]}, "x", {"x,x": "outer(prod_of_others(x), 1/x) - diag(prod_of_others(x)) @ diag(1/x)"},
+     "in some directions and downwards in others"),
     ("-sum(x**2)", {"x": [0, 0]}, "x", {"x,x": "-2*eye(2)"}, "a maximum"),
     ("p = sigmoid(X @ w); mean(-y*log(p) - (1 - y)*log(1 - p))", {"X": [[1, 2], [3, 5]], "w": [0.1, 0.2], "y": [0, 1]},
      "w", {"w,w": "X.T @ diag(p*(1 - p)) @ X/2"}, "upwards in every direction"),
@@ -158,7 +165,13 @@ HESSIANS = [
     ("sum((A @ x - b)**2)", {"A": [[1, 2], [3, 4], [5, 6]], "x": [1, -1], "b": [1, 2, 3]}, "A,x,b",
      {"x,x": "2 * A.T @ A", "x,b": "-2*A.T", "b,b": "2*eye(3)"}, "in some directions and downwards in others"),
     ("sum(x**2)*sum(y**2)", {"x": [1, 2], "y": [1, 2, 3]}, "x,y",
-     {"x,x": "2*eye(2)*sum(y**2)", "y,y": "2*eye(3)*sum(x**2)"}, "in some directions and downwards in others"),
+     {"x,x": "2*eye(2)*sum(y**2)", "x,y": "4*outer(x, y)", "y,y": "2*eye(3)*sum(x**2)"},
+     "in some directions and downwards in others"),
+    ("sum((A @ x - b)**2) + lam*sum(x**2)", {"A": [[1, 2], [3, 4], [5, 6]], "x": [1, -1], "b": [1, 2, 3], "lam": 0.5},
+     "x,lam", {"x,x": "2*(A.T @ A + eye(2)*lam)", "x,lam": "2*x", "lam,lam": "0"}, "in some directions"),
+    ("logsumexp(z)", {"z": [1, 2, 3]}, "z",
+     {"z,z": "diag(softmax(z, dim=0)) - outer(softmax(z, dim=0), softmax(z, dim=0))"}, "1 of 3 eigenvalues is 0"),
+    ("norm(x)", {"x": [1, 2, 3]}, "x", {"x,x": "(eye(3) - outer(x, x)/norm(x)**2)/norm(x)"}, "1 of 3 eigenvalues is 0"),
     ("y @ A @ x", {"A": [[1, 2], [3, 4], [5, 6]], "x": [1, -1], "y": [1, 2, 3]}, "y,A,x", {"y,x": "A"},
      "in some directions and downwards in others"),
 ]  # fmt: skip
@@ -185,6 +198,11 @@ def test_an_eigenvalue_of_rounding_alone_is_0_and_a_small_one_is_not() -> None:
     assert found.hessian.eigenvalues == (0.0, pytest.approx(5))  # type: ignore[union-attr]
     found = gradexplain.derive("x[0]**2/2 + 1e-12*x[1]**2/2", {"x": [1, 1]}, hessian=True)
     assert found.hessian.eigenvalues == pytest.approx((1e-12, 1), rel=1e-9)  # type: ignore[union-attr]
+
+
+def test_a_matrix_many_times_over_is_no_power_that_cannot_be_read() -> None:
+    derivation = gradexplain.derive("A @ (" * 80 + "x" + ")" * 80, {"A": [[0.5, 1], [0, 0.5]], "x": [1, 2]}, wrt="x", jacobian=True)
+    assert derivation.verdict == "agrees"
 
 
 def test_large_tensors_are_summed_up() -> None:

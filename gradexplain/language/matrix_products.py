@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradexplain.language.matrix_rewrites import rewrite
 from gradexplain.language.products import Factors
+from gradexplain.language.tensor_calls import MAX_POWER
 from gradexplain.language.tensor_parts import LISTED, PART_CHANGES, Change
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def _product(algebra: TensorAlgebra, factors: list[int]) -> int:
     while factors:
         base = factors[0]
         count = next((k for k, factor in enumerate(factors) if factor != base), len(factors))
+        count = min(count, MAX_POWER)
         if count >= POWER:
             power = base
             for _ in range(count - 1):
