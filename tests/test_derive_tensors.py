@@ -201,7 +201,8 @@ def test_an_eigenvalue_of_rounding_alone_is_0_and_a_small_one_is_not() -> None:
 
 
 def test_a_matrix_many_times_over_is_no_power_that_cannot_be_read() -> None:
-    derivation = gradexplain.derive("A @ (" * 80 + "x" + ")" * 80, {"A": [[0.5, 1], [0, 0.5]], "x": [1, 2]}, wrt="x", jacobian=True)
+    at = {"A": [[0.5, 1], [0, 0.5]], "x": [1, 2]}
+    derivation = gradexplain.derive("A @ (" * 80 + "x" + ")" * 80, at, wrt="x", jacobian=True)
     assert derivation.verdict == "agrees"
 
 
