@@ -80,7 +80,7 @@ def harmless(text: str) -> None:
 
 def write(format: str, record: object, standalone: bool = False) -> str:
     row = (DERIVATION if isinstance(record, Derivation) else TRAINING)[format]
-    return writer(row)(record, Look(standalone=standalone))
+    return str(writer(row)(record, Look(standalone=standalone)))
 
 
 def compiled(text: str, folder: Path) -> None:

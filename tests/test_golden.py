@@ -68,7 +68,8 @@ def written(name: str) -> bytes:
     if row.module == "training_lines":
         heading, line = training_lines.FORMATS[name.rpartition(".")[2]]
         return "".join([*heading(list(record.parameters)), *map(line, record.steps)]).encode()
-    return writer(row)(record, Look(width=UNLIMITED)).encode()  # type: ignore[no-any-return]
+    text = writer(row)(record, Look(width=UNLIMITED))
+    return text if isinstance(text, bytes) else text.encode()
 
 
 def rounded(text: str) -> str:

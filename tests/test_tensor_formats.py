@@ -43,7 +43,7 @@ def derived(formula: str, at: str) -> Derivation:
 
 
 def write(format: str, found: Derivation, **look: object) -> str:
-    return writer(DERIVATION[format])(found, Look(**look))  # type: ignore[arg-type]
+    return str(writer(DERIVATION[format])(found, Look(**look)))  # type: ignore[arg-type]
 
 
 def checked(load: Callable[[str], Any], found: Derivation) -> None:

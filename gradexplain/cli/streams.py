@@ -13,6 +13,8 @@ from typing import TextIO
 
 from gradexplain.errors import ASCII, GradexplainError, OptionError, printable
 
+UTF_8 = ("utf-8", "utf8")
+
 
 def use_color(stream: TextIO, choice: str) -> bool:
     """Whether to colour what goes to `stream`: the option first, then NO_COLOR, FORCE_COLOR and the terminal."""
@@ -43,12 +45,17 @@ def shown_on(stream: TextIO, text: str) -> str:
     return text.translate(ASCII).encode(encoding, "backslashreplace").decode(encoding)
 
 
-def write_result(text: str) -> None:
-    """The result, to standard output. Raises OptionError where that is closed or full, BrokenPipeError as it comes."""
+def write_result(text: str | bytes) -> None:
+    """The result, a text or its UTF-8, to standard output. Raises OptionError where that is closed or full, BrokenPipeError as it comes."""
     if sys.stdout is None:
         raise OptionError("standard output is closed")
     try:
-        sys.stdout.write(shown_on(sys.stdout, text))
+        if isinstance(text, bytes) and sys.stdout.encoding.lower() in UTF_8:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text)
+        else:
+            text = text if isinstance(text, str) else text.decode()
+            sys.stdout.write(shown_on(sys.stdout, text))
         sys.stdout.flush()
     except BrokenPipeError:
         raise
@@ -77,12 +84,12 @@ def write_error(error: GradexplainError | str) -> None:
     print(shown_on(sys.stderr, f"error: {text}"), file=sys.stderr)
 
 
-def write_file(path: Path, text: str) -> None:
-    """The result, to a file that is there as a whole or not at all. Raises OptionError where it cannot be written.
+def write_file(path: Path, text: str | bytes) -> None:
+    """The result, a text or its UTF-8, to a file that is there as a whole or not at all. Raises OptionError where it cannot be written.
 
     A link keeps pointing where it does; what is no regular file, such as a pipe, is written to as it is.
     """
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode() if isinstance(text, str) else text)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -40,7 +40,7 @@ class ExpressionParser:
     """
 
     def __init__(self, text: str, graph: Graph, given: Collection[str] = ()) -> None:
-        self.text, self.graph, self.given = text, graph, given
+        self.text, self.graph, self.given = text, graph, frozenset(given)
         self.tokens = tokenize(text)
         self.position = 0
         self.operations = 0

@@ -1,7 +1,7 @@
 """The formats: one line each that registers the file which writes it.
 
-A format is a module of `gradexplain.output` with a function `write(record, look)` that returns the text, and where it
-has heavy imports a function `preload()` that makes them while PyTorch loads.
+A format is a module of `gradexplain.output` with a function `write(record, look)` that returns the text, or its bytes
+in UTF-8, and where it has heavy imports a function `preload()` that makes them while PyTorch loads.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ TRAINING: dict[str, Format] = {
 }
 
 
-def writer(format: Format) -> Callable[[Any, Look], str]:
+def writer(format: Format) -> Callable[[Any, Look], str | bytes]:
     """The function that writes a record in a format."""
     return import_module(f"gradexplain.output.{format.module}").write  # type: ignore[no-any-return]
 

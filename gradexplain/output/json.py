@@ -14,33 +14,35 @@ _NO_NUMBER = (b'value":null', b'"autograd":null', b'"error":null', b'"upstream":
 
 def render(derivation: Derivation, ascii_only: bool = False, indent: int | None = None) -> str:
     """The object of `docs/output.md` on one line, or indented; with `ascii_only`, other characters are escaped."""
-    if not ascii_only and indent is None and not derivation.has_tensors and (text := _fast(derivation)):
-        return text
+    if not ascii_only and indent is None and (data := _fast(derivation)):
+        return data.decode()
     separators = (",", ":") if indent is None else None
     return json.dumps(derivation.to_dict(), ensure_ascii=ascii_only, indent=indent, separators=separators) + "\n"
 
 
-def write(derivation: Derivation, look: Look) -> str:
-    """The object on one line."""
-    return render(derivation, look.ascii_only)
+def write(derivation: Derivation, look: Look) -> str | bytes:
+    """The object on one line; of a large derivation the bytes, which need not be made a text to be written."""
+    return (not look.ascii_only and _fast(derivation)) or render(derivation, look.ascii_only)
 
 
-def _fast(derivation: Derivation) -> str:
+def _fast(derivation: Derivation) -> bytes:
     """The text by orjson, which writes records as they are; empty where it cannot say all that they hold.
 
     A derivation may have a million fields, and hardly ever one that is not finite.
     """
+    if derivation.has_tensors:
+        return b""
     import orjson
 
     own = (entry.sympy for entry in derivation.gradient.values())
     if any(isinstance(value, float) and not math.isfinite(value) for value in own):
-        return ""
+        return b""
     try:
         data = orjson.dumps({"schema": SCHEMA, **fields_of(derivation)}, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:
         # Half of a surrogate pair, or an integer of more than 64 bits.
-        return ""
-    return "" if any(end in data for end in _NO_NUMBER) else data.decode()
+        return b""
+    return b"" if any(end in data for end in _NO_NUMBER) else data
 
 
 def preload() -> None:
