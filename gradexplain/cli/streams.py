@@ -46,7 +46,10 @@ def shown_on(stream: TextIO, text: str) -> str:
 
 
 def write_result(text: str | bytes) -> None:
-    """The result, a text or its UTF-8, to standard output. Raises OptionError where that is closed or full, BrokenPipeError as it comes."""
+    """The result, a text or its UTF-8, to standard output.
+
+    Raises OptionError where that is closed or full, BrokenPipeError as it comes.
+    """
     if sys.stdout is None:
         raise OptionError("standard output is closed")
     try:
@@ -85,9 +88,9 @@ def write_error(error: GradexplainError | str) -> None:
 
 
 def write_file(path: Path, text: str | bytes) -> None:
-    """The result, a text or its UTF-8, to a file that is there as a whole or not at all. Raises OptionError where it cannot be written.
+    """The result, a text or its UTF-8, to a file that is there as a whole or not at all.
 
-    A link keeps pointing where it does; what is no regular file, such as a pipe, is written to as it is.
+    Raises OptionError where it cannot be written. A link keeps pointing where it does; what is no regular file, such as a pipe, is written to as it is.
     """
     write_bytes(path, text.encode() if isinstance(text, str) else text)
 

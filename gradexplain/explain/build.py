@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from gradexplain.explain.closer import CloserLook
 from gradexplain.explain.forms import Form, write_forms
@@ -35,8 +35,6 @@ from gradexplain.records import (
 
 NO_WITNESS = Witness([], {})
 MAX_NOTES = 12
-# How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.
-_make = tuple.__new__
 _contribution, _forward_row = maker(Contribution), maker(ForwardRow)
 _backward_row, _gradient, _input = maker(BackwardRow), maker(Gradient), maker(Input)
 
@@ -57,7 +55,7 @@ def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
     sides = settle(problem, exact, found, judgement)
     rows = _Rows(prepared, found, judgement, sides)
     gradient = {names.of[j]: rows.gradient(j) for j in problem.sources}
-    backward = tuple([rows.backward(j) for j in exact.walk.order])
+    backward = tuple(rows.backward.values())
     values = found.values
     # A kink on the way matters where it reaches a gradient that was asked for; a failure matters anywhere.
     verdicts = {entry.verdict for entry in gradient.values()}
@@ -150,24 +148,13 @@ class Prepared:
         return found
 
 
-class _Compared(NamedTuple):
-    """The gradient of one node, exact and autograd's, and what the comparison says."""
-
-    partial: str
-    value: Value
-    autograd: Value
-    error: Value
-    verdict: str
-    began: Began | None
-
-
 class _Rows:
     """Puts PyTorch's numbers and the verdicts beside the prepared rows."""
 
     def __init__(self, prepared: Prepared, witness: Witness, judgement: Judgement, sides: dict[int, Sides]) -> None:
         self.prepared, self.witness, self.judgement, self.sides = prepared, witness, judgement, sides
         self.problem, self.exact = prepared.problem, prepared.exact
-        self.compared = {j: self._compared(j, prepared.totals[j]) for j in self.exact.walk.order}
+        self.backward = {j: self._backward(j) for j in self.exact.walk.order}
 
     def total(self, j: int) -> Number:
         """The gradient of a node: the sum of its contributions, 0 where there is none."""
@@ -176,28 +163,30 @@ class _Rows:
     def verdict(self, j: int) -> str:
         return self.judgement.verdicts.get(j, "agrees" if self.witness.values else "unverified")
 
-    def _compared(self, j: int, value: Value) -> _Compared:
+    def _compared(self, j: int, value: Value) -> tuple[str, Value, Value, Value, str, Began | None]:
+        """The partial of node `j`, the exact gradient, autograd's, the error, the verdict, and where that began."""
         # Autograd's gradient is 0 where PyTorch left it None.
         autograd = (self.witness.gradients.get(j) or 0.0) if self.witness.values else None
         origin = began(self.problem, self.exact, self.witness, self.judgement, j) if j in self.judgement.began else None
-        partial, off, verdict = self.problem.partial(j), error(value, autograd), self.verdict(j)
-        return _make(_Compared, (partial, value, autograd, off, verdict, origin))
+        return self.problem.partial(j), value, autograd, error(value, autograd), self.verdict(j), origin
 
-    def backward(self, j: int) -> BackwardRow:
+    def _backward(self, j: int) -> BackwardRow:
         """The row of node `j` in the backward pass, with every contribution."""
-        partial, value, autograd, error, verdict, began = self.compared[j]
-        contributions = self.prepared.contributions[j]
-        return _backward_row(self.problem.name(j), partial, contributions, value, autograd, error, verdict, began)
+        partial, *compared = self._compared(j, self.prepared.totals[j])
+        return _backward_row(self.problem.name(j), partial, self.prepared.contributions[j], *compared)
 
     def gradient(self, j: int) -> Gradient:
         """The entry of source `j`."""
         form, total, own = self.prepared.forms[j], self.total(j), self.prepared.own.get(j)
         sides, digits = self.sides.get(j), self.prepared.digits[j]
-        compared = self.compared.get(j)
+        row = self.backward.get(j)
         if sides is not None and sides.derivative is not None and total is not DEAD and not is_finite(total):
-            total, compared = sides.derivative, None
+            total, row = sides.derivative, None
             digits = digits_of(total)
-        partial, value, autograd, error, verdict, began = compared or self._compared(j, number(total))
+        partial, value, autograd, error, verdict, began = (
+            self._compared(j, number(total)) if row is None
+            else (row.partial, row.value, row.autograd, row.error, row.verdict, row.began)
+        )  # fmt: skip
         return _gradient(
             partial, form.chain, form.factors, form.symbolic, form.filled, digits, value, autograd, error, verdict,
             None if own is None else to_float(own), began, form.typeset,

@@ -35,31 +35,34 @@ class Chains:
         self, walk: Walk[Any], names: Mapping[int, str], visible: Collection[int], sources: Collection[int], top: int
     ) -> None:
         self.names, self.top = names, top
-        self.reached: dict[int, tuple[int, ...]] = {top: (top,)}
         self.links: dict[int, Link] = {}
+        # The next nodes of those that have no link.
         self.parents: dict[int, tuple[int, ...]] = {}
         shown = {*visible, *sources}
+        # The next nodes of those that are passed over.
+        reached: dict[int, tuple[int, ...]] = {}
         for j in walk.order:
-            ways = [self.reached[step.through] for step in walk.steps[j]]
+            ways = [reached.get(step.through) or (step.through,) for step in walk.steps[j]]
             parents = ways[0] if len(ways) == 1 else tuple(dict.fromkeys(itertools.chain(*ways)))
-            self.parents[j] = parents
             if j not in shown:
-                self.reached[j] = parents
-                continue
-            self.reached[j] = (j,)
-            if len(parents) == 1:
-                self._link(j, parents[0])
+                reached[j] = parents
+            elif len(parents) > 1 or not self._link(j, parents[0]):
+                self.parents[j] = parents
 
-    def _link(self, j: int, parent: int) -> None:
+    def _link(self, j: int, parent: int) -> bool:
+        """Make the link of node `j`, unless several ways lead on from its parent."""
         before = self.links.get(parent)
         if parent == self.top:
             own = self.partial(parent, j)
             self.links[j] = Link(parent, 1, own, own)
-        elif before is not None:
+            return True
+        if before is not None:
             own = self.partial(parent, j)
             _, distance, first, _ = before
             first = f"{first} · {own}" if distance < HEAD else first
             self.links[j] = _make(Link, (parent, distance + 1, first, own))
+            return True
+        return False
 
     def partial(self, of: int, by: int) -> str:
         """The partial derivative of one node by another, as a symbol.

@@ -44,7 +44,7 @@ def write_forms(problem: Problem, exact: Exact) -> dict[int, Form]:
     named = {i: name for i, name in graph.names.items() if i != graph.objective}
     named_on_the_way = [i for i in exact.walk.order if i in named]
     visible = named_on_the_way or exact.walk.order
-    chains = Chains(exact.walk, problem.names.of, set(visible), set(problem.sources), graph.objective)
+    chains = Chains(exact.walk, problem.names.of, visible, problem.sources, graph.objective)
     known = _known(problem, exact) if problem.missing else {}
     link_forms: dict[tuple[int, int], int | None] = {}
     result = {}

@@ -62,7 +62,8 @@ def nested(count: int) -> tuple[str, dict[str, float]]:
 def large() -> dict[str, object]:
     """The whole JSON derivation of large formulas, everything loaded; garbage collection off, as in the command."""
     import gradexplain
-    from gradexplain.output.json import render
+    from gradexplain.output.formats import Look
+    from gradexplain.output.json import write
 
     gc.disable()
     gradexplain.derive("x**2", {"x": 3})
@@ -74,7 +75,7 @@ def large() -> dict[str, object]:
             times = []
             for _ in range(1 if QUICK or count > 10_000 else 5):
                 start = time.perf_counter()
-                text = render(gradexplain.derive(formula, point))
+                text = write(gradexplain.derive(formula, point), Look())
                 times.append(time.perf_counter() - start)
                 assert json.loads(text)["verdict"] == "agrees"
                 gc.collect()
