@@ -90,7 +90,8 @@ def write_error(error: GradexplainError | str) -> None:
 def write_file(path: Path, text: str | bytes) -> None:
     """The result, a text or its UTF-8, to a file that is there as a whole or not at all.
 
-    Raises OptionError where it cannot be written. A link keeps pointing where it does; what is no regular file, such as a pipe, is written to as it is.
+    Raises OptionError where it cannot be written. A link keeps pointing where it does; what is no regular file, such as
+    a pipe, is written to as it is.
     """
     write_bytes(path, text.encode() if isinstance(text, str) else text)
 
