@@ -313,7 +313,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not in
 def test_the_page_finds_what_derive_finds(which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # SymPy takes most of the time of a derivation, for its closed forms and as a second witness; the numbers are ours.
     monkeypatch.setattr(forms, "improve", lambda algebra, roots, holds: roots)
-    monkeypatch.setattr(build, "sympy_values", lambda problem, exact: {})
+    monkeypatch.setattr(build, "ask_sympy", lambda problem, exact: dict)
     cases = list(POINTS.items()) if which == "formulas" else list(rule_points())
     found = list(differences(cases, tmp_path))
     wrong = [what for error, what in found if error > 1e-12]

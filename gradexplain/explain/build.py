@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from gradexplain.explain.closer import CloserLook
 from gradexplain.explain.forms import Form, write_forms
 from gradexplain.explain.limits import Sides, settle
 from gradexplain.explain.notes import began, closed_form_source, general_notes, kink_note, listed, short
 from gradexplain.explain.problem import Problem
-from gradexplain.explain.second_witness import sympy_values
+from gradexplain.explain.second_witness import ask_sympy
 from gradexplain.explain.verdicts import Judgement, is_finite, judge
 from gradexplain.language.graph import INPUT
 from gradexplain.language.rules import title_for
@@ -42,8 +41,10 @@ _backward_row, _gradient, _input = maker(BackwardRow), maker(Gradient), maker(In
 def prepare(problem: Problem) -> Prepared:
     """All that can be done without PyTorch's numbers, while it loads."""
     exact = exact_reading.run(problem.graph, problem.sources, problem.given, problem.held_seed)
-    forms = write_forms(problem, exact)
-    return Prepared(problem, exact, forms, sympy_values(problem, exact))
+    second = ask_sympy(problem, exact)
+    prepared = Prepared(problem, exact, write_forms(problem, exact))
+    prepared.own = second()
+    return prepared
 
 
 def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
@@ -105,8 +106,10 @@ def error(value: Value, autograd: float | None) -> Value:
 class Prepared:
     """A problem with everything but PyTorch's part: the exact walk, the closed forms, and the rows so far."""
 
-    def __init__(self, problem: Problem, exact: Exact, forms: dict[int, Form], own: dict[int, Any]) -> None:
-        self.problem, self.exact, self.forms, self.own = problem, exact, forms, own
+    def __init__(self, problem: Problem, exact: Exact, forms: dict[int, Form]) -> None:
+        self.problem, self.exact, self.forms = problem, exact, forms
+        # SymPy's own derivatives by source, as far as it was asked.
+        self.own: dict[int, Number] = {}
         self.values = list(map(_shown, exact.values, exact.floats))
         totals = exact.walk.totals
         self.totals = dict(zip(totals, map(_shown, totals.values(), exact.gradients.values()), strict=True))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from gradexplain.explain.forms import SMALL_GRAPH
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import is_finite
 from gradexplain.language.graph import INPUT
-from gradexplain.language.products import TooLarge
-from gradexplain.readings.arithmetic import Number, to_float
+from gradexplain.readings.arithmetic import NAN, Number, mp, to_float
 from gradexplain.readings.exact import Exact
+from gradexplain.readings.worker import TORCH, Asked
 
 MAX_SOURCES = 24
 DIGITS = (60, 400, 1200)
@@ -30,29 +30,39 @@ def _tame(problem: Problem, exact: Exact) -> bool:
     return True
 
 
-def _near(total: Number, found: Any) -> bool:
+def _near(total: Number, found: Number) -> bool:
     return not is_finite(total) or abs(to_float(total) - to_float(found)) <= 1e-12 * abs(to_float(total))
 
 
-def sympy_values(problem: Problem, exact: Exact) -> dict[int, Any]:
-    """SymPy's own derivatives at the point, where the formula is of a size that SymPy can do."""
+def ask_sympy(problem: Problem, exact: Exact) -> Callable[[], dict[int, Number]]:
+    """Ask for SymPy's own derivatives at the point, where the formula is of a size that SymPy can do.
+
+    Returns a function that waits for them. Where the process of the witnesses is there already, it works on them in
+    the meantime; while PyTorch still loads in it, they are found here.
+    """
     sources = [j for j in problem.sources if problem.graph.nodes[j].rule == INPUT]
     large = problem.size > SMALL_GRAPH or len(sources) > MAX_SOURCES
     if problem.missing or large or exact.kinks or not _tame(problem, exact):
-        return {}
-    from gradexplain.readings.symbols import derivatives
-
+        return dict
     inputs = {i: float(problem.given[i] or 0.0) for i in problem.graph.inputs}
     constants = {i: float(value or 0.0) for i, value in problem.given.items() if problem.graph.is_constant[i]}
-    totals = exact.walk.totals
-    found: dict[int, Any] = {}
-    for digits in DIGITS:
-        try:
-            found |= derivatives(problem.graph, sources, inputs, constants, digits)
-        except TooLarge:
-            return {}
-        # A difference may come from digits lost in SymPy's form of the derivative: ask again with more of them.
-        sources = [j for j in sources if j in found and j in totals and not _near(totals[j], found[j])]
-        if not sources:
-            break
-    return {j: value * problem.held_seed for j, value in found.items() if j in totals and is_finite(totals[j])}
+
+    def ask(wanted: list[int], digits: int) -> Asked:
+        question = (problem.source, list(problem.point), wanted, inputs, constants, digits)
+        return TORCH.ask_where_free("gradexplain.readings.symbols:answers", question)
+
+    first = ask(sources, DIGITS[0])
+
+    def values() -> dict[int, Number]:
+        totals, found, wanted = exact.walk.totals, dict[int, Number](), sources
+        for digits in DIGITS:
+            (answer,) = TORCH.answers(first if digits == DIGITS[0] else ask(wanted, digits))
+            found |= {j: mp.make_mpf(parts) for j, parts in answer.items()}
+            # A difference may come from digits lost in SymPy's form of the derivative: ask again with more of them.
+            wanted = [j for j in wanted if j in found and j in totals and not _near(totals[j], found[j])]
+            if not wanted:
+                break
+        seed = problem.held_seed
+        return {j: mp.fmul(value, seed, exact=True) for j, value in found.items() if is_finite(totals.get(j, NAN))}
+
+    return values

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import sympy
 
 from gradexplain.language.algebra import Algebra, TooLarge
 from gradexplain.language.factorable import may_be_shorter
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.language.parse import parse
 from gradexplain.language.rules import RULES
 from gradexplain.language.templates import template
 
@@ -86,14 +87,39 @@ def _apply(rule: str, inputs: list[Any]) -> Any:
     return to_sympy(inner.graph, inner.root, bound)
 
 
-def derivatives(
+class Question(NamedTuple):
+    """What SymPy is asked: the partial derivatives of a formula at a point, as plain data.
+
+    `given` are the names that have a value, `sources` the nodes of the parsed formula to differentiate by; `values` are
+    those of all inputs, `constants` those of the constants as the dtype holds them, by node; `digits` are decimal ones.
+    """
+
+    source: str
+    given: list[str]
+    sources: list[int]
+    values: dict[int, float]
+    constants: dict[int, float]
+    digits: int
+
+
+def answers(question: Question) -> Iterator[dict[int, tuple[int, int, int, int]]]:
+    """The partial derivative of the whole formula by each source, taken by SymPy alone and evaluated at the point.
+
+    One dictionary by source, of numbers as the fields of an mpmath number: sign, mantissa, exponent, bits. A source is
+    missing where SymPy cannot do it.
+    """
+    source, given, sources, values, constants, digits = question
+    try:
+        found = _derivatives(parse(source, given), sources, values, constants, digits)
+    except TooLarge:
+        found = {}
+    yield {i: tuple(map(int, sympy.Float(value, digits)._mpf_)) for i, value in found.items()}  # type: ignore[misc]
+
+
+def _derivatives(
     graph: Graph, sources: Collection[int], values: Mapping[int, float], constants: Mapping[int, float], digits: int
 ) -> dict[int, Any]:
-    """The partial derivative of the whole formula by each source, taken by SymPy alone and evaluated at a point.
-
-    `values` are those of all inputs, `constants` those of the constants as the dtype holds them. Returns mpmath numbers
-    with `digits` digits; a source is missing where SymPy cannot do it. Raises TooLarge.
-    """
+    """The answer as numbers of SymPy. Raises TooLarge."""
     Algebra(graph).size(graph.objective)
     symbols: dict[int, Any] = {i: sympy.Symbol(f"x{i}", real=True) for i in values}
     held = {

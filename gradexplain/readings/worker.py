@@ -1,7 +1,8 @@
 """PyTorch in a second process, so that it loads while SymPy and the exact arithmetic work in the first one.
 
-The process starts first, imports PyTorch with garbage collection off, then does tasks until its input ends. A task is
-the name of a function of ours and what it is called with; it answers as often as it likes.
+Once it is there, that process is the place of both witnesses: SymPy's derivatives are found in it as well. The
+process starts first, imports PyTorch with garbage collection off, then does tasks until its input ends. A task is the
+name of a function of ours and what it is called with; it answers as often as it likes.
 """
 
 from __future__ import annotations
@@ -90,6 +91,8 @@ class Worker:
         self.lock = threading.Lock()
         # What was read while the answer to another task was looked for.
         self.waiting: dict[int, deque[tuple[bool, Any]]] = {}
+        # Whether it has answered once.
+        self.ready = False
 
     def ask(self, task: str, payload: Any, alone: bool) -> int:
         """Send a task without waiting until the other side reads it; returns its ticket. Terms as in `Torch.ask`."""
@@ -126,6 +129,7 @@ class Worker:
                 if message is None:
                     raise WorkerStopped
                 found, is_end, answer = message
+                self.ready = True
                 if found in self.waiting:
                     self.waiting[found].append((is_end, answer))
             return self.waiting[ticket].popleft()
@@ -178,6 +182,11 @@ class Torch:
         """
         worker = self.worker
         return Asked(worker, worker.ask(task, payload, alone) if worker else 0, task, payload)
+
+    def ask_where_free(self, task: str, payload: Any) -> Asked:
+        """The same, but for a process that still loads PyTorch: then the task is done here, when the answer is due."""
+        ready = self.worker is not None and self.worker.ready
+        return self.ask(task, payload) if ready else Asked(None, 0, task, payload)
 
     def answers(self, asked: Asked) -> Iterator[Any]:
         """What a task answers, from this process should the second one have failed before it said anything.
