@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import IO, Any, NamedTuple
@@ -17,6 +20,10 @@ from gradexplain.tensor_values import Tensor
 ERROR_SCHEMA = "gradexplain/error@1"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ABSENT = object()
+# So many lines are begun before the first of them has its answer, and so many more are read.
+BEGUN = 3
+LONG = 10_000
+AHEAD = 4
 
 
 class Settings(NamedTuple):
@@ -84,16 +91,24 @@ class Batch:
 
     def answer(self, number: int, line: bytes | None) -> Answer:
         """The answer to a line: a derivation, or an error; whatever goes wrong with one does not end the batch."""
+        return self.begin(number, line)()
+
+    def begin(self, number: int, line: bytes | None) -> Callable[[], Answer]:
+        """The first half of `answer`, while the witnesses work; returns a function that waits for them."""
         known: dict[str, Any] = {"line": number}
+        rest: Callable[[], Derivation]
         try:
-            derivation = self._derive(request_of(line, known))
-        except GradexplainError as error:
-            return self._error(known, error)
+            rest = self._derive(request_of(line, known))
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            return self._error(
-                known, GradexplainError(reason, hint="this is a mistake of gradexplain, not of the line")
-            )
+            answer = self._error(known, error)
+            return lambda: answer
+        return lambda: self._finish(known, rest)
+
+    def _finish(self, known: dict[str, Any], rest: Callable[[], Derivation]) -> Answer:
+        try:
+            derivation = rest()
+        except Exception as error:
+            return self._error(known, error)
         failed = derivation.verdict in FAILURES
         if not self.settings.select:
             return Answer(self._whole(known, derivation), failed)
@@ -103,8 +118,8 @@ class Batch:
         wanted: Any = values if len(values) > 1 else next(iter(values.values()))
         return Answer(self._json(wanted) + "\n", failed, absent)
 
-    def _derive(self, request: dict[str, Any]) -> Derivation:
-        from gradexplain.derive import derive
+    def _derive(self, request: dict[str, Any]) -> Callable[[], Derivation]:
+        from gradexplain.derive import begin
         from gradexplain.language.parse import parse
         from gradexplain.point import read_point
         from gradexplain.tensor_point import read_shapes
@@ -121,7 +136,7 @@ class Batch:
             graph = parse(expression, everything.keys(), {**shapes, **read_shapes(request.get("shape"))})
             inputs = {str(graph.nodes[i].value) for i in graph.inputs}
             point = {name: given for name, given in self.point.items() if name in inputs} | point
-        return derive(
+        return begin(
             expression,
             point,
             wrt=request.get("wrt", settings.wrt),
@@ -137,7 +152,10 @@ class Batch:
 
         return f"{self._json(known)[:-1]},{render(derivation, self.settings.ascii_only)[1:]}"
 
-    def _error(self, known: dict[str, Any], error: GradexplainError) -> Answer:
+    def _error(self, known: dict[str, Any], error: Exception) -> Answer:
+        if not isinstance(error, GradexplainError):
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            error = GradexplainError(reason, hint="this is a mistake of gradexplain, not of the line")
         place = {"start": error.start, "end": error.end, "text": error.text} if error.text else None
         about = {"message": error.message, "place": place, "hint": error.hint or None}
         return Answer(self._json({"schema": ERROR_SCHEMA, **known, "error": about}) + "\n", True)
@@ -153,15 +171,54 @@ class Batch:
 
 
 def answers(lines: Iterable[tuple[int, bytes | None]], settings: Settings) -> Iterator[Answer]:
-    """The answers to lines, each made when it is asked for."""
+    """The answers to lines, in their order, each as soon as it can be had.
+
+    Where the next lines are there already, work on them begins while the witnesses are busy with those before.
+    """
     batch = Batch(settings)
+    begun: deque[Callable[[], Answer]] = deque()
     first = True
-    for number, line in lines:
-        yield batch.answer(number, line)
+    for item in _ahead(lines):
+        if item:
+            begun.append(batch.begin(*item))
+        # A long line is done alone, since a large derivation takes much memory.
+        while len(begun) > (BEGUN if item and len(item[1] or b"") < LONG else 0):
+            yield begun.popleft()()
         if first:
             # What was loaded for the first line stays, and need not be looked through for garbage again and again.
             gc.freeze()
+            # SymPy makes many things that live as long as a line, and hardly any that only this would find.
+            gc.set_threshold(20_000, 20, 20)
             first = False
+
+
+def _ahead(lines: Iterable[tuple[int, bytes | None]]) -> Iterator[tuple[int, bytes | None] | None]:
+    """Lines, and None after each one that no other stands behind yet."""
+    found: queue.Queue[Any] = queue.Queue(AHEAD)
+
+    def read() -> None:
+        try:
+            for item in lines:
+                found.put(item)
+            found.put(None)
+        except BaseException as error:
+            found.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    waiting = False
+    while True:
+        try:
+            item = found.get(block=not waiting)
+        except queue.Empty:
+            item = waiting = False
+        if item is None or isinstance(item, BaseException):
+            break
+        waiting = bool(item)
+        yield item or None
+    # The last line has its answer before it is said what went wrong behind it.
+    yield None
+    if item is not None:
+        raise item
 
 
 def _find(known: dict[str, Any], derivation: Derivation, parts: Sequence[str]) -> Any:

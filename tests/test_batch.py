@@ -211,9 +211,10 @@ def test_bytes_that_are_no_text_and_lines_without_end() -> None:
 
 
 def test_a_mistake_of_our_own_does_not_end_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["gradexplain.derive"], "derive", lambda *_, **__: 1 / 0)
-    record = asked('{"id": 1, "expression": "x"}')
-    assert (record["id"], record["error"]["message"]) == (1, "ZeroDivisionError: division by zero")
+    for begin in (lambda *_, **__: 1 / 0, lambda *_, **__: lambda: 1 / 0):
+        monkeypatch.setattr(sys.modules["gradexplain.derive"], "begin", begin)
+        record = asked('{"id": 1, "expression": "x"}')
+        assert (record["id"], record["error"]["message"]) == (1, "ZeroDivisionError: division by zero")
 
 
 def test_selected_parts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from gradexplain.explain.closer import CloserLook
 from gradexplain.explain.forms import Form, write_forms
@@ -14,7 +15,7 @@ from gradexplain.explain.verdicts import Judgement, is_finite, judge
 from gradexplain.language.graph import INPUT
 from gradexplain.language.rules import title_for
 from gradexplain.readings import exact as exact_reading
-from gradexplain.readings.arithmetic import Number, to_float
+from gradexplain.readings.arithmetic import Number, mp, to_float
 from gradexplain.readings.digits import digits_of
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
@@ -42,15 +43,16 @@ def prepare(problem: Problem) -> Prepared:
     """All that can be done without PyTorch's numbers, while it loads."""
     exact = exact_reading.run(problem.graph, problem.sources, problem.given, problem.held_seed)
     second = ask_sympy(problem, exact)
-    prepared = Prepared(problem, exact, write_forms(problem, exact))
-    prepared.own = second()
-    return prepared
+    return Prepared(problem, exact, write_forms(problem, exact), second, mp.prec)
 
 
 def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
     """The record, with PyTorch's numbers; None where PyTorch does not take part."""
+    # Another formula may have come in between, with other digits.
+    mp.prec = prepared.bits
     problem, exact = prepared.problem, prepared.exact
     graph, names = problem.graph, problem.names
+    prepared.own = prepared.second()
     found = witness or NO_WITNESS
     judgement = judge(graph, exact, found, problem.dtype, CloserLook(problem, exact))
     sides = settle(problem, exact, found, judgement)
@@ -104,11 +106,15 @@ def error(value: Value, autograd: float | None) -> Value:
 
 
 class Prepared:
-    """A problem with everything but PyTorch's part: the exact walk, the closed forms, and the rows so far."""
+    """A problem with everything but the witnesses' part: the exact walk, the closed forms, and the rows so far.
 
-    def __init__(self, problem: Problem, exact: Exact, forms: dict[int, Form]) -> None:
-        self.problem, self.exact, self.forms = problem, exact, forms
-        # SymPy's own derivatives by source, as far as it was asked.
+    `second` waits for SymPy's own derivatives by source; `bits` is the precision of the exact numbers.
+    """
+
+    def __init__(
+        self, problem: Problem, exact: Exact, forms: dict[int, Form], second: Callable[[], dict[int, Number]], bits: int
+    ) -> None:
+        self.problem, self.exact, self.forms, self.second, self.bits = problem, exact, forms, second, bits
         self.own: dict[int, Number] = {}
         self.values = list(map(_shown, exact.values, exact.floats))
         totals = exact.walk.totals

@@ -38,7 +38,7 @@ def ask_sympy(problem: Problem, exact: Exact) -> Callable[[], dict[int, Number]]
     """Ask for SymPy's own derivatives at the point, where the formula is of a size that SymPy can do.
 
     Returns a function that waits for them. Where the process of the witnesses is there already, it works on them in
-    the meantime; while PyTorch still loads in it, they are found here.
+    the meantime; while PyTorch still loads in it, they are found here and now.
     """
     sources = [j for j in problem.sources if problem.graph.nodes[j].rule == INPUT]
     large = problem.size > SMALL_GRAPH or len(sources) > MAX_SOURCES
@@ -65,4 +65,7 @@ def ask_sympy(problem: Problem, exact: Exact) -> Callable[[], dict[int, Number]]
         seed = problem.held_seed
         return {j: mp.fmul(value, seed, exact=True) for j, value in found.items() if is_finite(totals.get(j, NAN))}
 
+    if first.worker is None:
+        own = values()
+        return lambda: own
     return values

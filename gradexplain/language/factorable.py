@@ -5,19 +5,23 @@ from __future__ import annotations
 from fractions import Fraction
 
 from gradexplain.language.algebra import Algebra
-from gradexplain.language.graph import CONSTANT, Graph
+from gradexplain.language.graph import CONSTANT, INPUT, Graph
 
 # Where a factor of a term can come from; every other operation is a part that stays as it is.
 _OPEN = frozenset(("add", "sub", "mul", "div", "neg", "square", "reciprocal", "sqrt", "rsqrt", "identity"))
 _DIVIDE = frozenset(("div", "reciprocal", "rsqrt"))
 _NUMBER = frozenset((-1,))
 _POWERS = frozenset(("pow", "exp", "exp2"))
+# Of 1,320 gradients of published formulas that factoring did not shorten, a quarter had less of this, and of 182 that
+# it did, one.
+REPEATED = 0.25
 
 
 def may_be_shorter(algebra: Algebra, root: int) -> bool:
     """Whether the terms of some sum share a part or a number, or have a denominator, or constants stand in a row.
 
-    Where that is so nowhere, nothing cancels and nothing can be taken out.
+    Where that is so nowhere, nothing cancels and nothing can be taken out. What hardly has a variable twice can only
+    become shorter by what is in its numbers.
 
     >>> from gradexplain.language.parse import parse
     >>> graphs = map(parse, ("x*(w*x + b)", "w/(1 + 1/x)", "w*x + x", "2*x + 4"))
@@ -25,6 +29,7 @@ def may_be_shorter(algebra: Algebra, root: int) -> bool:
     [False, True, True, True]
     """
     graph = algebra.graph
+    repeats = _repeated(algebra, root) >= REPEATED
     parts: dict[int, frozenset[int]] = {}
     divided: dict[int, bool] = {}
     constants = 0
@@ -38,10 +43,10 @@ def may_be_shorter(algebra: Algebra, root: int) -> bool:
             # A number among the terms may meet another one.
             own = [part or _NUMBER for part in own]
             numbers = [abs(algebra.product(j)[0]) for j in inputs]
-            if below or own[0] & own[1] or 1 not in numbers:
+            if 1 not in numbers or (repeats and (below or own[0] & own[1])):
                 return True
-        # Such as pi, sqrt(2) and log(2); 1/2 is a number.
-        constants += isinstance(value, str) or (rule not in (CONSTANT, "neg", "div") and not any(own))
+        # Such as pi, sqrt(2) and log(2); 1/2 is a number, and 6*pi has one of these.
+        constants += isinstance(value, str) or (rule not in (CONSTANT, "neg", "div", "mul") and not any(own))
         if rule == CONSTANT:
             parts[i], divided[i] = frozenset(), False
         elif rule in _OPEN:
@@ -52,7 +57,21 @@ def may_be_shorter(algebra: Algebra, root: int) -> bool:
             base = own[0] if rule == "pow" else frozenset()
             parts[i] = base | {i}
             divided[i] = below or (rule in _POWERS and _has_minus(graph, inputs[-1]))
-    return constants > 1 or (logarithm and exponential)
+    return constants > 1 or (logarithm and exponential and repeats)
+
+
+def _repeated(algebra: Algebra, root: int) -> float:
+    """Which part of the variables in the text of a formula has stood there before."""
+    graph = algebra.graph
+    times, total, different = {root: 1}, 0, 0
+    for i in [*graph.inputs_first(root, algebra.atoms)][::-1]:
+        for j in graph.nodes[i].inputs:
+            times[j] = times.get(j, 0) + times[i]
+    for i, count in times.items():
+        if i in algebra.atoms or graph.nodes[i].rule == INPUT:
+            total += count
+            different += 1
+    return (total - different) / total if total else 0.0
 
 
 def _has_minus(graph: Graph, i: int) -> bool:
