@@ -112,7 +112,7 @@ def compare(
     scale = max((abs(x) for x in values if math.isfinite(x)), default=0.0)
     scale = scale or terms
     error, worst = 0.0, "agrees"
-    for x, y in zip(values, found, strict=True):
+    for own, x, y in zip(exact.data, values, found, strict=True):
         if math.isfinite(x) and math.isfinite(y):
             error = max(error, abs(y - x) / max(1.0, abs(x)))
             near = abs(y - x) <= row.tolerance * abs(x) + SPACINGS * 2.0**-row.bits * scale + 5e-324
@@ -120,6 +120,7 @@ def compare(
             verdict = "agrees" if near else "precision" if lost else "disagrees"
         else:
             error = math.nan
-            verdict = "undefined" if math.isfinite(x) == math.isfinite(y) else "nonfinite"
+            # A number that is too large for a float is one all the same.
+            verdict = "undefined" if finite(own) == math.isfinite(y) else "nonfinite"
         worst = max(worst, verdict, key=VERDICTS.index)
     return error, worst

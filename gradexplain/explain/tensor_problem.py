@@ -103,8 +103,9 @@ def _check_classes(name: str, tensor: Tensor, count: int | str) -> None:
         (x for x in tensor.numbers or () if x != int(x) or x < 0 or (isinstance(count, int) and x >= count)), None
     )
     if wrong is not None:
+        last = count - 1 if isinstance(count, int) else f"{count} - 1"
         raise PointError(
-            f"{name} has {wrong:g}, which is no class", hint=f"the classes are the whole numbers from 0 to {count} - 1"
+            f"{name} has {wrong:g}, which is no class", hint=f"the classes are the whole numbers from 0 to {last}"
         )
 
 
