@@ -80,7 +80,8 @@ def harmless(text: str) -> None:
 
 def write(format: str, record: object, standalone: bool = False) -> str:
     row = (DERIVATION if isinstance(record, Derivation) else TRAINING)[format]
-    return str(writer(row)(record, Look(standalone=standalone)))
+    text = writer(row)(record, Look(standalone=standalone))
+    return text if isinstance(text, str) else text.decode()
 
 
 def compiled(text: str, folder: Path) -> None:

@@ -43,7 +43,8 @@ def derived(formula: str, at: str) -> Derivation:
 
 
 def write(format: str, found: Derivation, **look: object) -> str:
-    return str(writer(DERIVATION[format])(found, Look(**look)))  # type: ignore[arg-type]
+    text = writer(DERIVATION[format])(found, Look(**look))  # type: ignore[arg-type]
+    return text if isinstance(text, str) else text.decode()
 
 
 def checked(load: Callable[[str], Any], found: Derivation) -> None:

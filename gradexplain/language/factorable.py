@@ -21,7 +21,7 @@ def may_be_shorter(algebra: Algebra, root: int) -> bool:
     become shorter by its numbers.
 
     >>> from gradexplain.language.parse import parse
-    >>> graphs = map(parse, ("x*(w*x + b)", "w/(1 + 1/x)", "w*x + x", "2*x + 4"))
+    >>> graphs = map(parse, ("x*(w*x + b)", "w/(1 + w/x)", "w*x + x", "2*x + 4"))
     >>> [may_be_shorter(Algebra(graph, graph.inputs), graph.objective) for graph in graphs]
     [False, True, True, True]
     """
