@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 TESTS = Path(__file__).parent.parent
 QUICK = "--quick" in sys.argv
@@ -33,17 +34,35 @@ def plain(path: Path, only_try: bool) -> None:
     import torch
 
     warnings.simplefilter("ignore")
+
+    def of_numbers(function: Any) -> Any:
+        """PyTorch's functions refuse numbers, such as the 2 of sqrt(2)."""
+        return lambda *given: function(*[torch.as_tensor(x, dtype=torch.float64) for x in given])
+
+    functions = {name: of_numbers(getattr(torch, name)) for name in ("sqrt", "exp", "log", "sin", "cos", "tan", "erf")}
+    functions |= {"loggamma": of_numbers(torch.lgamma), "digamma": of_numbers(torch.digamma)}
+    functions |= {"Max": of_numbers(torch.maximum), "Min": of_numbers(torch.minimum)}
+    # What SymPy calls otherwise, or not at all.
+    names = {
+        "lgamma": sympy.loggamma, "max": sympy.Max, "min": sympy.Min, "relu": lambda x: sympy.Max(x, 0),
+        "erfc": lambda x: 1 - sympy.erf(x), "log1p": lambda x: sympy.log(1 + x),
+        "expm1": lambda x: sympy.exp(x) - 1, "hypot": lambda x, y: sympy.sqrt(x**2 + y**2),
+        "square": lambda x: x**2, "log10": lambda x: sympy.log(x) / sympy.log(10),
+        "log2": lambda x: sympy.log(x) / sympy.log(2), "sigmoid": lambda x: 1 / (1 + sympy.exp(-x)),
+        "silu": lambda x: x / (1 + sympy.exp(-x)), "softplus": lambda x: sympy.log(1 + sympy.exp(x)),
+        "where": lambda condition, x, y: sympy.Piecewise((x, condition), (y, True)),
+    }  # fmt: skip
     for line in path.read_text(encoding="utf-8").splitlines():
         request = json.loads(line)
         try:
             symbols = {name: sympy.Symbol(name, real=True) for name in request["at"]}
-            known, value = dict(symbols), None
+            known, value = {**names, **symbols}, None
             for statement in request["expression"].split(";"):
                 name, equals, expression = statement.partition(" = ")
                 value = sympy.sympify((expression if equals else statement).strip(), locals=known)
                 known[name.strip()] = value
             derivatives = [sympy.diff(value, symbol) for symbol in symbols.values()]
-            function = sympy.lambdify(list(symbols.values()), value, modules=[torch])
+            function = sympy.lambdify(list(symbols.values()), value, modules=[functions, torch])
             tensors = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in request["at"].values()]
             function(*tensors).backward()
             answer = {name: str(found) for name, found in zip(symbols, derivatives, strict=True)}
