@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import IO, Any, cast
 
 from gradexplain.batch import Answer, Settings, answers
-from gradexplain.readings.worker import WorkerStopped, receive, send
+from gradexplain.errors import OptionError
+from gradexplain.readings.worker import receive, send
 
 _START = "import sys; sys.path[:] = {path!r}; from gradexplain.batch_jobs import serve; serve()"
 # How many lines each process may be ahead of what was written.
@@ -64,7 +65,7 @@ class Jobs:
                 raise process
             answer = receive(process.stdout)
             if answer is None:
-                raise WorkerStopped
+                raise OptionError("one of the processes was ended from outside", hint="try again with fewer --jobs")
             self.room.release()
             yield Answer(*answer)
 

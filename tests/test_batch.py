@@ -210,6 +210,31 @@ def test_bytes_that_are_no_text_and_lines_without_end() -> None:
     assert records[2]["error"]["message"] == "the line is not UTF-8: byte 0xff at offset 1"
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_lines_begun_behind_a_tensor_are_answered(jobs: str) -> None:
+    tensor = '{"expression": "sum(x**2)", "at": {"x": [1, 2]}}'
+    lines = ["w*x", tensor, "w*x", "exp(w)", tensor, tensor, "w**2", "sin(w)*x", "w/x", tensor]
+    command = [sys.executable, "-m", "gradexplain", "batch", "--at", "w=3,x=2", "--jobs", jobs, "--select", "verdict"]
+    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ['"agrees"'] * len(lines))
+
+
+KILLED = """
+from gradexplain.batch import Settings, answers
+from gradexplain.readings.worker import TORCH
+settings = Settings(at=["x=3"], select=["verdict"])
+for k, answer in enumerate(answers(((k, f"x**{k}*sin(x)".encode()) for k in range(1, 13)), settings)):
+    print(answer.text, end="")
+    if k == 2:
+        TORCH.worker.process.kill()
+"""
+
+
+def test_lines_begun_survive_the_end_of_pytorch() -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ['"agrees"'] * 12, done.stderr
+
+
 def test_a_mistake_of_our_own_does_not_end_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     for begin in (lambda *_, **__: 1 / 0, lambda *_, **__: lambda: 1 / 0):
         monkeypatch.setattr(sys.modules["gradexplain.derive"], "begin", begin)

@@ -12,11 +12,10 @@ from gradexplain.readings.arithmetic import finite, mp
 from gradexplain.readings.dtypes import DTYPES, round_to
 from gradexplain.readings.exact_arrays import Array
 from gradexplain.readings.exact_tensors import MAX_WORK, ExactTensors, array_of, floats, run, work
+from gradexplain.readings.tensor_compare import SPACINGS, uncancelled
 from gradexplain.records import VERDICTS, Value
 from gradexplain.tensor_values import Tensor, unpacked
 
-# Sums of many terms are rounded many times: so many spacings of the largest element are no loss of digits.
-SPACINGS = 1_000
 # With 80 digits, no more than this part of the terms is left where they cancel.
 ROUNDING = 1e-70
 
@@ -24,7 +23,9 @@ ROUNDING = 1e-70
 def exactly(problem: TensorProblem) -> ExactTensors | None:
     """The exact walk of a small problem all of whose inputs have values; None for any other."""
     graph = problem.graph
-    if problem.missing or work(graph, problem.size) > MAX_WORK:
+    # A mean over nothing has no exact value.
+    empty = any(0 in graph.lengths(i) for i in range(problem.size))
+    if problem.missing or empty or work(graph, problem.size) > MAX_WORK:
         return None
     given = {}
     for i in graph.inputs:
@@ -46,14 +47,14 @@ def with_exact(found: Mapping[str, Any], exact: ExactTensors | None, dtype: str)
     if "rows" not in found:
         # Without PyTorch there are numbers all the same.
         return {**found, "values": values, "exact": True}
-    rows = {}
+    rows, sizes = {}, uncancelled(exact.walk, _size)
     for j, row in found["rows"].items():
         total = exact.walk.totals[j]
         steps = [
             (step.through, step.slot, value_of(step.upstream), value_of(step.local), value_of(step.value))
             for step in exact.walk.steps[j]
         ]
-        terms = max((_size(step.upstream) * _size(step.local) for step in exact.walk.steps[j]), default=0.0)
+        terms = sizes.get(j, 0.0)
         if all(map(finite, total.data)) and _size(total) <= ROUNDING * terms:
             # All terms cancel; what is left is rounding of the exact numbers themselves.
             total = total.map(lambda _: mp.zero)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from gradexplain.language.algebra import Algebra, TooLarge
-from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.language.graph import CONSTANT, INPUT, SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.tensor_algebra import TensorAlgebra
 from gradexplain.language.tensor_graph import Setting
 
@@ -72,7 +72,8 @@ def _leaves(algebra: TensorAlgebra, root: int) -> Iterator[int]:
     while stack:
         i = stack.pop()
         rule, inputs, value = graph.nodes[i]
-        if i in algebra.atoms or (rule not in ARITHMETIC and rule != CONSTANT):
+        named_size = rule == CONSTANT and isinstance(value, str) and value not in SYMBOLIC_CONSTANTS
+        if i in algebra.atoms or named_size or (rule not in ARITHMETIC and rule != CONSTANT):
             yield i
         elif not isinstance(value, Setting):
             stack.extend(inputs)

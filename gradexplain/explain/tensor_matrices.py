@@ -10,8 +10,10 @@ from gradexplain.explain.tensor_problem import TensorProblem
 from gradexplain.records import Hessian, Jacobian
 from gradexplain.tensor_values import Tensor, elements, unpacked
 
-# Below this part of the largest, an eigenvalue or a gradient counts as 0.
+# Below this part of the largest eigenvalue, a gradient counts as 0.
 NEGLIGIBLE = 1e-9
+SMOOTH = ("agrees", "precision", "unverified")
+NO_MEANING = "the function has a kink here, or no derivative: second derivatives do not tell what kind of point this is"
 
 
 class Second:
@@ -55,8 +57,13 @@ class Second:
             error=error,
             verdict=verdict,
             eigenvalues=tuple(eigenvalues),
-            meaning=meaning(eigenvalues, self._gradient()),
+            meaning=meaning(eigenvalues, self._gradient()) if self._smooth() else NO_MEANING * bool(eigenvalues),
         )
+
+    def _smooth(self) -> bool:
+        """Whether no gradient is at a kink, or without a value."""
+        rows = self.found.get("rows", {})
+        return not self.found.get("kinks") and all(rows[j][3] in SMOOTH for j in self.problem.sources if j in rows)
 
     def _gradient(self) -> float:
         """The largest element of all gradients, in absolute value."""
@@ -81,12 +88,11 @@ def meaning(eigenvalues: Sequence[float], gradient: float) -> str:
     if not eigenvalues:
         return ""
     largest = max(map(abs, eigenvalues))
-    if largest == 0:
-        return "all eigenvalues are 0: the function is flat or linear here"
-    small = NEGLIGIBLE * largest
-    negative, positive = sum(e < -small for e in eigenvalues), sum(e > small for e in eigenvalues)
-    zero = len(eigenvalues) - negative - positive
     critical = gradient <= NEGLIGIBLE * max(1.0, largest)
+    if largest == 0:
+        return f"all eigenvalues are 0: to second order the function is {'flat' if critical else 'linear'} here"
+    negative, positive = sum(e < 0 for e in eigenvalues), sum(e > 0 for e in eigenvalues)
+    zero = len(eigenvalues) - negative - positive
     if negative and positive:
         curves = "the function curves upwards in some directions and downwards in others"
         kind = "a saddle point" if critical else curves

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from gradexplain.language.backward import Walk
 from gradexplain.readings.dtypes import DTYPES
 
 # From this relative error on a difference is no loss of digits but a disagreement.
 WRONG = 1e-3
+# Sums of many terms are rounded many times: so many spacings of the largest term are no loss of digits.
+SPACINGS = 1_000
 
 
 def equal(torch: Any, value: Any, total: Any) -> bool:
@@ -40,6 +43,17 @@ def compare(torch: Any, exact: Any, found: Any, dtype: str) -> tuple[float, str]
     both = torch.isfinite(exact) == torch.isfinite(found)
     matches = bool((both & (torch.isnan(exact) == torch.isnan(found))).all())
     return math.nan, "undefined" if matches else "nonfinite"
+
+
+def uncancelled(walk: Walk[Any], size: Callable[[Any], float]) -> dict[int, float]:
+    """By node, how large what its gradient was added up from would be if nothing had cancelled on the way.
+
+    `size` gives the largest absolute value of an array; that of a local derivative that is no array is 1.
+    """
+    sizes: dict[int, float] = {}
+    for j in walk.order:
+        sizes[j] = max(max(sizes.get(s.through, 0.0), size(s.upstream)) * size(s.local) for s in walk.steps[j])
+    return sizes
 
 
 def _size(torch: Any, value: Any) -> float:

@@ -15,7 +15,8 @@ from gradexplain.language.builder import Refused
 from gradexplain.language.parse import parse
 from gradexplain.language.shapes import Shape, length
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.readings.tensor_compare import compare, equal, is_finite, random_tensor
+from gradexplain.readings.dtypes import DTYPES
+from gradexplain.readings.tensor_compare import SPACINGS, compare, equal, is_finite, random_tensor, uncancelled
 from gradexplain.readings.tensor_kinks import kinks
 from gradexplain.readings.tensor_reading import TensorReading
 from gradexplain.readings.tensor_second import hessians, jacobians
@@ -139,6 +140,7 @@ class TensorRun:
         gradients = self._autograd(witness, wanted, seed)
         with torch.no_grad():
             compared = {j: Compared(*self.compare(walk.totals[j], gradients.get(j))) for j in walk.order}
+            compared = self._settled(compared, walk)
         return Numbers(values, witness, walk, gradients, compared)
 
     def _at(self, given: Mapping[int, Any]) -> dict[str, Any]:
@@ -229,6 +231,27 @@ class TensorRun:
             if equal(self.torch, value, self.exact.table.tensor(total).expand_as(value)):
                 return k
         return -1
+
+    def _settled(self, compared: dict[int, Compared], walk: Walk[Any]) -> dict[int, Compared]:
+        """The same, but where no more is left than the rounding of terms that cancel, autograd agrees."""
+        if all(entry.verdict not in ("precision", "disagrees") for entry in compared.values()):
+            return compared
+        sizes = uncancelled(walk, self._largest)
+        spacing = SPACINGS * 2.0 ** -DTYPES[self.asked.dtype].bits
+        settled = {}
+        for j, (error, verdict) in compared.items():
+            left = self._largest(walk.totals[j])
+            rounding = verdict in ("precision", "disagrees") and max(left, error) <= spacing * sizes[j]
+            settled[j] = Compared(error, "agrees" if rounding else verdict)
+        return settled
+
+    def _largest(self, value: Any) -> float:
+        """The largest absolute value; 1 for what is no array, or is not finite."""
+        if value is None:
+            return 1.0
+        tensor = self.exact.table.tensor(value)
+        found = tensor.abs().max().item() if tensor.numel() else 0.0
+        return found if math.isfinite(found) else 1.0
 
     def compare(self, exact: Any, found: Any) -> tuple[float, str]:
         """As in tensor_compare, in the dtype that was asked for."""

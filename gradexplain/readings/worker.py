@@ -125,7 +125,8 @@ class Worker:
         assert self.process.stdout is not None
         with self.lock:
             while not self.waiting[ticket]:
-                message = receive(self.process.stdout)
+                # Another task may have found out before that the process has ended.
+                message = None if self.process.stdout.closed else receive(self.process.stdout)
                 if message is None:
                     raise WorkerStopped
                 found, is_end, answer = message
