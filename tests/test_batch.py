@@ -264,7 +264,7 @@ def test_selected_parts() -> None:
 def test_fail_fast_stops_after_the_first_failure() -> None:
     status, out, err = run("batch", "--fail-fast", "--select", "verdict", given="x\nx+\nx\n")
     assert (status, out.splitlines()[0], len(out.splitlines())) == (1, '"unverified"', 2)
-    assert err == "note: 1 of 2 lines failed; the lines after it were not read\n"
+    assert err == "note: 1 of 2 lines failed; the lines after it were not answered\n"
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

@@ -114,7 +114,7 @@ def command(
         except KeyboardInterrupt:
             return INTERRUPTED
     if failed:
-        stopped = "; the lines after it were not read" if fail_fast else ""
+        stopped = "; the lines after it were not answered" if fail_fast else ""
         write_note(f"{failed:,} of {answered:,} lines failed{stopped}")
     return 1 if failed else 0
 
