@@ -236,6 +236,14 @@ def test_what_eigenvalues_say_is_true(formula: str, x: list[float], sentence: st
     assert sentence in derivation.hessian.meaning
 
 
+@pytest.mark.parametrize("formula", ["sum(x)", "dot(x, x)", "prod(x)"])
+def test_the_hessian_over_nothing_is_empty(formula: str) -> None:
+    derivation = gradexplain.derive(formula, shape="x=0", hessian=True)
+    assert isinstance(derivation, gradexplain.records.MatrixDerivation) and derivation.hessian is not None
+    assert derivation.verdict == derivation.hessian.verdict == "agrees"
+    assert nested(derivation.gradient["x"].value) == []
+
+
 @pytest.mark.parametrize("formula", ["var(x)", "sum(layer_norm(x))", "mean(x)"])
 def test_empty_values_end_without_a_mistake(formula: str) -> None:
     assert gradexplain.derive(formula, {"x": torch.zeros(0)}).verdict in ("agrees", "undefined", "unverified")

@@ -136,6 +136,7 @@ def _hessian(objective: str, entry: Hessian) -> Section:
         formulas.append((f"∂²{objective}/{f'∂{one}²' if one == other else f'∂{one} ∂{other}'}", symbolic))
     count = len(entry.elements)
     order = f"In the order {', '.join(entry.elements[:MAX_ELEMENTS])}{', …' * (count > MAX_ELEMENTS)}."
+    order = order if count else "There are no elements."
     sentences = []
     if entry.eigenvalues:
         shown = [show(value) for value in entry.eigenvalues[:MAX_EIGENVALUES]]

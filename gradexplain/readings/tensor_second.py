@@ -151,9 +151,11 @@ def hessians(run: TensorRun, given: Mapping[int, Any], values: Sequence[Any]) ->
     if count > MAX_ELEMENTS:
         raise ValueError(f"a Hessian over {count:,} elements is not computed, but up to {MAX_ELEMENTS}")
     names = [run.names[j] for j in sources]
-    other = hessian_of_torch(run.exact, run.graph, sources, given)
-    own = None
-    if all(j in asked.forms for j in sources):
+    # Of nothing PyTorch makes no matrix.
+    nothing = torch.zeros((0, 0), dtype=torch.float64)
+    other = hessian_of_torch(run.exact, run.graph, sources, given) if count else nothing
+    own = None if count else nothing
+    if count and all(j in asked.forms for j in sources):
         forms = {run.names[j]: asked.forms[j][-1] for j in sources}
         shapes = {name: asked.shapes[name] for name in run.names.values()}
         own = hessian(
