@@ -53,7 +53,7 @@ def write_result(text: str | bytes) -> None:
     if sys.stdout is None:
         raise OptionError("standard output is closed")
     try:
-        if isinstance(text, bytes) and sys.stdout.encoding.lower() in UTF_8:
+        if isinstance(text, bytes) and (sys.stdout.encoding or "").lower() in UTF_8:
             sys.stdout.flush()
             sys.stdout.buffer.write(text)
         else:
