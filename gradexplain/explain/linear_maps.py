@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from gradexplain.language.algebra import TooLarge
+from gradexplain.language.backward import influenced
 from gradexplain.language.tensor_algebra import TensorAlgebra
 from gradexplain.language.tensor_calls import size_node
 from gradexplain.language.tensor_graph import TensorGraph
@@ -34,15 +35,6 @@ def matrix(graph: TensorGraph, product: int | None, g: int, names: Mapping[int, 
     return text if text is not None and len(text) <= MAX_TEXT else None
 
 
-def depending(graph: TensorGraph, source: int) -> list[bool]:
-    """For every node, whether it depends on `source`."""
-    found = [False] * len(graph.nodes)
-    found[source] = True
-    for i, node in enumerate(graph.nodes):
-        found[i] = found[i] or any(found[j] for j in node.inputs)
-    return found
-
-
 class LinearMaps:
     """What nodes are linear in `g` with: J of J.T @ g, r of dot(r, g), and the factor of a number `g`.
 
@@ -63,7 +55,7 @@ class LinearMaps:
         if self.algebra.is_rule(node, *SUMS):
             return self._sum(node, self.graph.constant(1), node)
         number, factors = self.algebra.product(node)
-        depends = depending(self.graph, self.g)
+        depends = influenced(self.graph, [self.g], len(self.graph.nodes) - 1)
         within = [base for base in factors if depends[base]]
         if len(within) != 1 or factors[within[0]] != 1:
             return None
@@ -110,20 +102,19 @@ class LinearMaps:
             row = self._row(self._ones(shape), inputs[0])
             count = size_node(self.graph, shape[0])
             return row if row is None or rule == "sum" else self.algebra.apply("div", row, count)
-        if rule == "dot":
-            constant, linear = inputs if depends[inputs[1]] else inputs[::-1]
-            return None if depends[constant] else self._row(constant, linear)
-        if rule == "matvec":
-            turned, linear = self.algebra.turned(inputs[0]), inputs[1]
-        elif rule == "vecmat":
-            linear, turned = inputs
-        elif rule == "solve" and len(self.graph.shapes[inputs[1]]) == 1:
-            turned, linear = self.algebra.make("inverse", (self.algebra.turned(inputs[0]),)), inputs[1]
-        else:
+        if rule not in ("dot", "matvec", "vecmat", "solve"):
             return None
-        inner = None if depending(self.graph, self.g)[turned] else self.of(linear)
+        constant, linear = inputs if depends[inputs[1]] else inputs[::-1]
+        if depends[constant] or len(self.graph.shapes[linear]) != 1:
+            return None
+        if rule == "dot":
+            return self._row(constant, linear)
+        inner = self.of(linear)
         if inner is None:
             return None
+        turned = constant if rule == "vecmat" else self.algebra.turned(constant)
+        if rule == "solve":
+            turned = self.algebra.make("inverse", (turned,))
         return turned if inner == UNIT else self._product(inner, turned)
 
     def _row(self, constant: int, linear: int) -> int | None:

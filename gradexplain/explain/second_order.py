@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from gradexplain.explain.linear_maps import MAX_TEXT, depending, matrix
+from gradexplain.explain.linear_maps import MAX_TEXT, matrix
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.explain.tensor_problem import TensorProblem
 from gradexplain.language.algebra import TooLarge
+from gradexplain.language.backward import influenced
 from gradexplain.language.shapes import Shape
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.text import write
@@ -85,6 +86,6 @@ def hessian_blocks(problem: TensorProblem, forms: Mapping[int, int | None]) -> d
 
 def _block(problem: TensorProblem, product: int, g: int) -> str | None:
     graph = problem.graph
-    if not depending(graph, g)[product]:
+    if not influenced(graph, [g], product)[product]:
         return "0" if graph.nodes[product].rule in ("constant", "zeros_like") else None
     return matrix(graph, product, g, problem.named)

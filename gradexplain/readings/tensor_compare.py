@@ -32,10 +32,10 @@ def compare(torch: Any, exact: Any, found: Any, dtype: str) -> tuple[float, str]
     if not exact.numel():
         return 0.0, "agrees"
     # Few passes over the elements: of large tensors, each takes as long as PyTorch's own work on them.
-    largest, most = _size(torch, exact), _size(torch, found - exact)
-    if math.isfinite(most) and math.isfinite(largest):
-        error = most if largest <= 1 else ((found - exact).abs_() / exact.abs().clamp_(min=1)).max().item()
-        relative = most / largest if largest else most
+    size, most = largest(torch, exact), largest(torch, found - exact)
+    if math.isfinite(most) and math.isfinite(size):
+        error = most if size <= 1 else ((found - exact).abs_() / exact.abs().clamp_(min=1)).max().item()
+        relative = most / size if size else most
         if relative <= DTYPES[dtype].tolerance or most <= 5e-324:
             return error, "agrees"
         lost = relative < WRONG or most <= DTYPES[dtype].smallest
@@ -56,7 +56,7 @@ def uncancelled(walk: Walk[Any], size: Callable[[Any], float]) -> dict[int, floa
     return sizes
 
 
-def _size(torch: Any, value: Any) -> float:
+def largest(torch: Any, value: Any) -> float:
     """The largest absolute value; not finite where an element is not."""
     low, high = torch.aminmax(value)
     return max(abs(low.item()), abs(high.item())) if low.item() == low.item() else math.nan

@@ -16,7 +16,7 @@ from gradexplain.language.parse import parse
 from gradexplain.language.shapes import Shape, length
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.dtypes import DTYPES
-from gradexplain.readings.tensor_compare import SPACINGS, compare, equal, is_finite, random_tensor, uncancelled
+from gradexplain.readings.tensor_compare import SPACINGS, compare, equal, is_finite, largest, random_tensor, uncancelled
 from gradexplain.readings.tensor_kinks import kinks
 from gradexplain.readings.tensor_reading import TensorReading
 from gradexplain.readings.tensor_second import hessians, jacobians
@@ -250,7 +250,7 @@ class TensorRun:
         if value is None:
             return 1.0
         tensor = self.exact.table.tensor(value)
-        found = tensor.abs().max().item() if tensor.numel() else 0.0
+        found = largest(self.torch, tensor) if tensor.numel() else 0.0
         return found if math.isfinite(found) else 1.0
 
     def compare(self, exact: Any, found: Any) -> tuple[float, str]:
