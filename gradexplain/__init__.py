@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gradexplain.derive import derive
     from gradexplain.errors import FormulaError, GradexplainError, OptionError, PointError
-    from gradexplain.language.rules import RULES, Rule
     from gradexplain.records import Derivation
+    from gradexplain.rules.rules import RULES, Rule
     from gradexplain.train import train
     from gradexplain.training_records import Training
 
@@ -32,8 +32,8 @@ _HOMES = {
     "train": "gradexplain.train",
     "Training": "gradexplain.training_records",
     "Derivation": "gradexplain.records",
-    "RULES": "gradexplain.language.rules",
-    "Rule": "gradexplain.language.rules",
+    "RULES": "gradexplain.rules.rules",
+    "Rule": "gradexplain.rules.rules",
     "GradexplainError": "gradexplain.errors",
     "FormulaError": "gradexplain.errors",
     "PointError": "gradexplain.errors",

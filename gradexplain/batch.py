@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 from gradexplain.batch_lines import MAX_LINE, check_request, request_of
 from gradexplain.errors import GradexplainError, OptionError, nearest
 from gradexplain.records import FAILURES, SCHEMA, Derivation, Gradient, MatrixDerivation, fields_of, plain
-from gradexplain.tensor_values import Tensor
+from gradexplain.tensor import Tensor
 
 ERROR_SCHEMA = "gradexplain/error@1"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -79,7 +79,7 @@ class Batch:
     """
 
     def __init__(self, settings: Settings) -> None:
-        from gradexplain.point import read_point, read_upstream
+        from gradexplain.data.point import read_point, read_upstream
         from gradexplain.readings.dtypes import DTYPES
 
         self.settings = settings
@@ -119,10 +119,10 @@ class Batch:
         return Answer(self._json(wanted) + "\n", failed, absent)
 
     def _derive(self, request: dict[str, Any]) -> Callable[[], Derivation]:
+        from gradexplain.data.point import read_point
+        from gradexplain.data.tensor_point import read_shapes
         from gradexplain.derive import begin
         from gradexplain.language.parse import parse
-        from gradexplain.point import read_point
-        from gradexplain.tensor_point import read_shapes
 
         # What is null was not said.
         request = {key: value for key, value in request.items() if value is not None}
@@ -148,7 +148,7 @@ class Batch:
         )
 
     def _whole(self, known: dict[str, Any], derivation: Derivation) -> str:
-        from gradexplain.output.json import render
+        from gradexplain.output.derivation.json import render
 
         return f"{self._json(known)[:-1]},{render(derivation, self.settings.ascii_only)[1:]}"
 

@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gradexplain.errors import OptionError, PointError, nearest
-from gradexplain.explain.names import Names
-from gradexplain.language.backward import influenced
-from gradexplain.language.graph import INPUT, Graph
-from gradexplain.language.parse import parse
-from gradexplain.language.shapes import Shape, times, write_shape
-from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.point import (
+from gradexplain.calculus.backward import influenced
+from gradexplain.data.point import (
     Given,
     Point,
     held_constants,
@@ -22,13 +16,19 @@ from gradexplain.point import (
     read_tensor_upstream,
     read_upstream,
 )
+from gradexplain.data.tensor_point import bind_sizes, read_shapes
+from gradexplain.errors import OptionError, PointError, nearest
+from gradexplain.explain.names import Names
+from gradexplain.language.graph import INPUT, Graph
+from gradexplain.language.parse import parse
+from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.alone import ALONE
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.numbers import program
 from gradexplain.readings.worker import TORCH
 from gradexplain.records import Derivation
-from gradexplain.tensor_point import bind_sizes, read_shapes
-from gradexplain.tensor_values import Tensor
+from gradexplain.rules.shapes import Shape, times, write_shape
+from gradexplain.tensor import Tensor
 
 if TYPE_CHECKING:
     from gradexplain.explain.tensor_problem import TensorProblem

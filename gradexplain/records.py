@@ -9,7 +9,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
-from gradexplain.tensor_values import Tensor
+from gradexplain.tensor import Tensor
 
 Record = TypeVar("Record")
 SCHEMA = "gradexplain/derivation@1"
@@ -151,12 +151,12 @@ class Derivation:
         return {"schema": SCHEMA, **plain(self)}
 
     def __str__(self) -> str:
-        from gradexplain.output.table import render
+        from gradexplain.output.derivation.table import render
 
         return render(self)
 
     def _repr_html_(self) -> str:
-        from gradexplain.output.notebook import render
+        from gradexplain.output.derivation.notebook import render
 
         return render(self)
 

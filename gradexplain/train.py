@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gradexplain.data.point import Point
 from gradexplain.errors import OptionError
-from gradexplain.point import Point
 from gradexplain.training.options import Request
 from gradexplain.training.run import Run
 from gradexplain.training_records import Training

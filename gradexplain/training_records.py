@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gradexplain.records import Began, plain
-from gradexplain.tensor_values import Tensor, unpacked
+from gradexplain.tensor import Tensor, unpacked
 
 SCHEMA = "gradexplain/training@1"
 
@@ -181,12 +181,12 @@ class Training:
         return {"schema": SCHEMA, **plain(self)}
 
     def __str__(self) -> str:
-        from gradexplain.output.training import render
+        from gradexplain.output.training.table import render
 
         return render(self)
 
     def _repr_html_(self) -> str:
-        from gradexplain.output.training_notebook import render
+        from gradexplain.output.training.notebook import render
 
         return render(self)
 

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import torch
 
+from gradexplain.calculus.backward import reverse
 from gradexplain.explain.tensor_forms import tensor_forms
-from gradexplain.language.backward import reverse
 from gradexplain.language.graph import CONSTANT, INPUT
 from gradexplain.language.parse import parse
-from gradexplain.language.shapes import Shape
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.text import write
 from gradexplain.readings.tensor_reading import TensorReading
 from gradexplain.readings.torch_builder import TorchBuilder
+from gradexplain.rules.shapes import Shape
 
 BUILDER = TorchBuilder(torch, torch.float64, {})
 POINTS = 3

@@ -1,10 +1,11 @@
-"""The house rules: which way imports go, what is loaded when, and how long a file may be."""
+"""The house rules: which way imports go, what is loaded when, how long a file or a function may be."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,13 @@ LAYERS = (
     "training",
     "derive",
     "explain",
-    "point",
-    "tensor_point",
+    "data",
     "readings",
+    "calculus",
     "language",
+    "rules",
 )
-OPEN = ("records", "training_records", "errors", "tensor_values")
+OPEN = ("records", "training_records", "errors", "tensor")
 HOMES = {
     "torch": {
         "readings/numbers.py",
@@ -43,26 +45,47 @@ HOMES = {
     "sympy": {"readings/symbols.py"},
     "mpmath": {"readings/arithmetic.py"},
     "rich": {
-        "output/table.py",
-        "output/backward.py",
+        "output/derivation/table.py",
+        "output/derivation/backward.py",
         "output/cells.py",
         "output/grid.py",
-        "output/matrices.py",
-        "output/tensor_table.py",
-        "output/training.py",
+        "output/derivation/matrices.py",
+        "output/derivation/tensor_table.py",
+        "output/training/table.py",
         "cli/progress.py",
     },
-    "orjson": {"output/json.py", "output/training_json.py"},
+    "orjson": {"output/derivation/json.py", "output/training/json.py"},
     "typer": {"cli/app.py", "cli/batch.py", "cli/derive.py", "cli/graph.py", "cli/rules.py", "cli/train.py"},
-    "matplotlib": {"output/plot.py", "output/axes.py", "output/path.py"},
-    "numpy": {"cli/tensor_files.py", "output/path.py"},
+    "matplotlib": {"output/training/plot.py", "output/training/axes.py", "output/training/path.py"},
+    "numpy": {"data/files.py", "output/training/path.py"},
     "pyarrow": {
-        "training/delimited.py",
-        "training/json_lines.py",
-        "training/parquet.py",
+        "data/delimited.py",
+        "data/json_lines.py",
+        "data/parquet.py",
     },
 }
-MAX_LINES = 270
+MAX_LINES = 400
+MAX_LINES_OF_A_FUNCTION = 40
+MAX_FILES = 25
+# Functions that are longer. The lists of options of the commands stay; of the others this list may only shrink.
+LONG = {
+    "cli/batch.py command",
+    "cli/derive.py command",
+    "cli/graph.py command",
+    "cli/train.py command",
+    "derive.py _begin",
+    "derive.py _tensor_problem",
+    "output/code/spelling.py _spell",
+    "output/training/path.py draw_path",
+    "readings/torch_builder.py _calls",
+    "training/judge.py close",
+    "training/run.py record",
+    "training/setup.py set_up",
+    "training/tensor_loop.py _one",
+    "training/tensor_setup.py set_up_tensors",
+}
+# Folders with more files; this list may only shrink.
+FULL = {"training"}
 # A record prints itself as a table and shows itself in a notebook: the one way back, taken inside of a method.
 EXCEPTIONS = {("records", "output"), ("training_records", "output")}
 
@@ -116,7 +139,8 @@ def test_heavy_packages_stay_at_home(path: Path) -> None:
 
 
 def test_the_language_needs_the_standard_library_only() -> None:
-    for path in (PACKAGE / "language").glob("*.py"):
+    files = [path for layer in ("rules", "language", "calculus") for path in (PACKAGE / layer).glob("*.py")]
+    for path in files:
         for module, _ in _imports(path):
             assert module.split(".")[0] in sys.stdlib_module_names or module.startswith("gradexplain."), module
 
@@ -124,6 +148,29 @@ def test_the_language_needs_the_standard_library_only() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_stay_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+def _length(function: ast.FunctionDef) -> int:
+    """The lines of a function without its docstring."""
+    first = function.body[0]
+    is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    end = function.end_lineno or function.lineno
+    return end - function.lineno + 1 - is_docstring * ((first.end_lineno or 0) - first.lineno + 1)
+
+
+def test_functions_stay_short() -> None:
+    long = {
+        f"{path.relative_to(PACKAGE).as_posix()} {node.name}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and _length(node) > MAX_LINES_OF_A_FUNCTION
+    }
+    assert long == LONG
+
+
+def test_no_folder_is_a_heap() -> None:
+    counts = Counter(path.relative_to(PACKAGE).parent.as_posix() for path in FILES)
+    assert {folder for folder, count in counts.items() if count > MAX_FILES} == FULL
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -18,9 +18,10 @@ from test_formulas import CASES, FUNCTIONS, derivation, evaluate
 
 import gradexplain
 from gradexplain.errors import OptionError
-from gradexplain.language.rules import RULES
-from gradexplain.output import numpy_function, program, pytorch
-from gradexplain.output.code import Listing
+from gradexplain.output.code import numpy as numpy_function
+from gradexplain.output.code import program, pytorch
+from gradexplain.output.code.listing import Listing
+from gradexplain.rules.rules import RULES
 
 # A fixed seventh of the published formulas; gradcheck's steps of 1e-6 are fit for numbers of moderate size.
 SLICE = [

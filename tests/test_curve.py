@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradexplain.errors import columns
-from gradexplain.output.curve import MAX_WIDTH, render
-from gradexplain.output.losses import Run, Scale, remarks, scale
+from gradexplain.output.training.curve import MAX_WIDTH, render
+from gradexplain.output.training.losses import Run, Scale, remarks, scale
 from gradexplain.training_records import Final, Optimizer, Training
 
 Points = list[tuple[int, float]]

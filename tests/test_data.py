@@ -23,9 +23,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gradexplain.data import columns as data
+from gradexplain.data import delimited, json_lines, parquet
+from gradexplain.data.columns import Columns, read_columns
 from gradexplain.errors import OptionError
-from gradexplain.training import data, delimited, json_lines, parquet
-from gradexplain.training.data import Columns, read_columns
 
 TABLE = {"x": [1.0, -2.5, 3e-7], "y": [0.1, 0.0, 1e22]}
 NAMED = 'name,x,y\n"a, ""b""",1,0.1\n"c\nd",-2.5,0\ne,3e-7,1e22\n'

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import gradexplain
-from gradexplain.tensor_values import MAX_ELEMENTS, Tensor
+from gradexplain.tensor import MAX_ELEMENTS, Tensor
 
 LAYER = "y_pred = X @ W.T + b; loss = mse_loss(y_pred, Y)"
 POINT = {"X": [[1, 2], [3, 4]], "Y": [[3], [7]], "W": [[0.5, -0.5]], "b": [0]}

@@ -18,7 +18,7 @@ import pytest
 
 import gradexplain
 from gradexplain.language.parse import parse
-from gradexplain.language.rules import ALIASES, RULES
+from gradexplain.rules.rules import ALIASES, RULES
 
 FILES = ("formulas_data.tsv", "formulas_science.tsv")
 mp = mpmath.MPContext()

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import gradexplain
-from gradexplain.output import training_lines
+from gradexplain.output.derivation.table import UNLIMITED
 from gradexplain.output.formats import DERIVATION, TRAINING, Format, Look, writer
-from gradexplain.output.table import UNLIMITED
+from gradexplain.output.training import lines as training_lines
 
 GOLDEN = Path(__file__).parent / "golden"
 

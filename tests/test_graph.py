@@ -23,14 +23,15 @@ from test_shell import run, terminal
 import gradexplain
 from gradexplain.cli import app
 from gradexplain.errors import columns
-from gradexplain.output import dot, drawing, lettering, mermaid, svg
-from gradexplain.output.collapse import contract, kept_nodes
-from gradexplain.output.fitting import spread
 from gradexplain.output.formats import DERIVATION, Look, writer
-from gradexplain.output.layout import Layout, arrange
-from gradexplain.output.levels import Link, Size, Spacing
+from gradexplain.output.graph import boxes as drawing
+from gradexplain.output.graph import dot, lettering, mermaid, svg
+from gradexplain.output.graph.collapse import contract, kept_nodes
+from gradexplain.output.graph.fitting import spread
+from gradexplain.output.graph.layout import Layout, arrange
+from gradexplain.output.graph.levels import Link, Size, Spacing
+from gradexplain.output.graph.picture import CONSTANT, INPUT, OBJECTIVE, OPERATION, picture, product
 from gradexplain.output.numbers import show
-from gradexplain.output.picture import CONSTANT, INPUT, OBJECTIVE, OPERATION, picture, product
 from gradexplain.records import Derivation
 
 SPACING = Spacing(across=20, down=10, bend=3, slope=0.2, widest=80)

@@ -29,9 +29,9 @@ from test_graph import read_by_mermaid
 from test_html import Reader, dumped, needs_chromium
 
 import gradexplain
-from gradexplain.output import svg
 from gradexplain.output.formats import DERIVATION
-from gradexplain.output.picture import picture
+from gradexplain.output.graph import svg
+from gradexplain.output.graph.picture import picture
 from gradexplain.records import Derivation
 
 RUNS = "</script><script>ran=1</script><img src=x onerror=ran=1>"
@@ -194,7 +194,8 @@ window.onload = () => {
 def test_a_browser_runs_nothing_of_it(tmp_path: Path) -> None:
     data = tmp_path / "a<script>ran=1<b>.csv"
     data.write_text("x,y\n1,3\n2,5\n")
-    from gradexplain.output import training_html, training_svg
+    from gradexplain.output.training import html as training_html
+    from gradexplain.output.training import svg as training_svg
 
     trained = gradexplain.train("(y - (w*x + b))**2 # " + HOSTILE, "w=0,b=0", data=data, steps=3)
     by_hand = dataclasses.replace(trained, statements=(f"L = {HOSTILE}",), notes=(HOSTILE,))

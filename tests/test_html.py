@@ -21,8 +21,9 @@ import gradexplain
 from gradexplain import RULES
 from gradexplain.explain import build, forms
 from gradexplain.language.functions import VARIADIC
-from gradexplain.output import html, pages
+from gradexplain.output.derivation import html
 from gradexplain.output.formats import DERIVATION, Look, by_suffix
+from gradexplain.output.page import pages
 from gradexplain.records import Derivation, Value
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -9,13 +9,13 @@ import pytest
 import torch
 from tensor_checks import BUILDER, close
 
+from gradexplain.calculus.matrix_rewrites import ROWS, rewrite
+from gradexplain.calculus.rows import row
+from gradexplain.calculus.tensor_algebra import TensorAlgebra
 from gradexplain.language.graph import CONSTANT, INPUT
-from gradexplain.language.matrix_rewrites import ROWS, rewrite
-from gradexplain.language.rows import row
-from gradexplain.language.shapes import ShapeProblem
-from gradexplain.language.tensor_algebra import TensorAlgebra
 from gradexplain.language.tensor_graph import Setting, TensorGraph
-from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.rules.shapes import ShapeProblem
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 WORDS = {"True": True, "False": False, "None": None}
 SETTINGS = (0, 1, 2, 3, 9, True, False, None, (3,), (3, 3), (1, 3), (3, 1), (9, 9), (1,), (1, 0))

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 
 import gradexplain
-from gradexplain.output import json as json_output
-from gradexplain.output import value
+from gradexplain.output.derivation import json as json_output
+from gradexplain.output.derivation import value
 from gradexplain.readings.worker import TORCH
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "docs" / "derivation.schema.json").read_text(encoding="utf-8"))

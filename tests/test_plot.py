@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gradexplain.output.plot import render
+from gradexplain.output.training.plot import render
 from gradexplain.training_records import Contours, Final, Optimizer, Training
 
 NAMES = ("$w_1$", "b<&\"'>^2")

@@ -16,8 +16,8 @@ from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 from gradexplain import FormulaError, GradexplainError, derive
+from gradexplain.data.point import held_constants
 from gradexplain.language.parse import parse
-from gradexplain.point import held_constants
 from gradexplain.readings import arithmetic
 from gradexplain.readings.exact import evaluate
 

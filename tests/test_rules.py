@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as F
 
 from gradexplain import RULES, derive
+from gradexplain.calculus.templates import template
 from gradexplain.language.graph import Graph
-from gradexplain.language.templates import template
-from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.output import rules as rules_output
 from gradexplain.output import tensor_rules
 from gradexplain.readings import arithmetic, compiled
 from gradexplain.readings.symbols import to_sympy
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 mp = mpmath.MPContext()
 mp.dps = 60

@@ -7,8 +7,8 @@ import torch
 from tensor_checks import POINTS, close, contributions_agree, evaluate, point, printed, read, run, shapes_of, tolerance
 
 from gradexplain.language.graph import INPUT
-from gradexplain.language.rules import RULES
-from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.rules.rules import RULES
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 SHAPES = "A=3x3,B=3x3,M=4x3,x=3,y=3,z=3,t=4"
 # Inputs that have to be something else than any number.

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from gradexplain.data.point import held_constants
 from gradexplain.language.parse import parse
-from gradexplain.language.rules import RULES, Rule
-from gradexplain.point import held_constants
 from gradexplain.readings.tensors import Elementwise, at_kink, chain_rule, plan
+from gradexplain.rules.rules import RULES, Rule
 
 GRID = [0.3, 0.7, 1.6, 2.4]
 DIFFERENTIABLE = [rule for rule in RULES.values() if not rule.boolean]

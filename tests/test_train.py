@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import gradexplain
 from gradexplain.errors import OptionError, PointError
-from gradexplain.output.training import render
+from gradexplain.output.training.table import render
 from gradexplain.training import optimizers
 from gradexplain.training.curvature import largest_rate
 from gradexplain.training.optimizers import OPTIMIZERS, OptimizerRow, evaluate
@@ -239,7 +239,7 @@ def test_a_rule_that_does_not_describe_the_optimizer_is_caught(monkeypatch: pyte
 
 
 def test_a_wrong_local_derivative_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gradexplain.language import rules
+    from gradexplain.rules import rules
 
     monkeypatch.setitem(rules.RULES, "sub", dataclasses.replace(rules.RULES["sub"], partials=("1", "1")))
     found = gradexplain.train(steps=1)

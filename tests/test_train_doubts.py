@@ -14,8 +14,8 @@ import torch
 
 import gradexplain
 from gradexplain.errors import OptionError, PointError
-from gradexplain.language import rules
-from gradexplain.output.training import render
+from gradexplain.output.training.table import render
+from gradexplain.rules import rules
 from gradexplain.training import optimizers
 from gradexplain.training.optimizers import OPTIMIZERS, Line
 from gradexplain.training_records import Training

@@ -17,10 +17,10 @@ from torch.nn import functional
 
 import gradexplain
 from gradexplain.errors import ASCII, GradexplainError
-from gradexplain.language.tensor_rules import TENSOR_RULES
-from gradexplain.output import training as table
-from gradexplain.tensor_values import Tensor
-from gradexplain.training.initial import INITS
+from gradexplain.output.training import table as table
+from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.tensor import Tensor
+from gradexplain.training.starts import INITS
 from gradexplain.training_records import TensorTraining, Training
 
 LAYER = "y_pred = X @ W.T + b; loss = mse_loss(y_pred, Y)"

@@ -15,9 +15,11 @@ from test_documents import HOSTILE_FILE
 from test_html import Reader, dumped, needs_chromium
 
 import gradexplain
-from gradexplain.output import lettering, training_html, training_svg
 from gradexplain.output.formats import Look
-from gradexplain.output.losses import runs
+from gradexplain.output.graph import lettering
+from gradexplain.output.training import html as training_html
+from gradexplain.output.training import svg as training_svg
+from gradexplain.output.training.losses import runs
 from gradexplain.training_records import Training
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"

@@ -49,7 +49,7 @@ def read_points(at: Sequence[str] | None) -> list[str | dict[str, Any]] | None:
         if text.startswith(FILE):
             found.append(read_point_file(text))
         elif f"={FILE}" in text.replace(" ", ""):
-            from gradexplain.cli.tensor_files import read_files
+            from gradexplain.data.files import read_files
 
             rest, tensors = read_files(text)
             found += [part for part in (rest, tensors) if part]
@@ -60,7 +60,7 @@ def read_points(at: Sequence[str] | None) -> list[str | dict[str, Any]] | None:
 
 def read_point_file(argument: str) -> dict[str, Any]:
     """The JSON object of names and numbers (or text such as "1/3") in `@FILE`, every value checked."""
-    from gradexplain.point import read_point
+    from gradexplain.data.point import read_point
 
     path, text = _path(argument), read_text(argument)
     try:

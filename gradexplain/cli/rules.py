@@ -9,8 +9,8 @@ import typer
 from gradexplain.cli.streams import write_note, write_result
 from gradexplain.errors import OptionError, nearest
 from gradexplain.language.functions import function_names, rule_of
-from gradexplain.language.rules import RULES
-from gradexplain.language.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
+from gradexplain.rules.rules import RULES
+from gradexplain.rules.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
 
 
 def _known() -> list[str]:

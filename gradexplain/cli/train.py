@@ -238,7 +238,7 @@ def _whole(run: Run, format: str) -> Training:
 
 def _stream(run: Run, format: str, output: Path | None) -> Training:
     """Write a line for each step as it comes; what was written stays where the run is interrupted."""
-    from gradexplain.output import training_lines
+    from gradexplain.output.training import lines as training_lines
 
     start, line = training_lines.FORMATS[format]
     with Lines(output) as lines:
@@ -250,7 +250,7 @@ def _stream(run: Run, format: str, output: Path | None) -> Training:
 
 
 def _plot(run: Run, training: Training, path: Path) -> None:
-    from gradexplain.output import plot
+    from gradexplain.output.training import plot
 
     contours = None
     if len(training.parameters) == 2 and not training.interrupted:

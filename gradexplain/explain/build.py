@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from gradexplain.explain.closer import CloserLook
 from gradexplain.explain.forms import Form, write_forms
-from gradexplain.explain.limits import Sides, settle
 from gradexplain.explain.notes import began, closed_form_source, general_notes, kink_note, listed, short
+from gradexplain.explain.one_sided import Sides, settle
 from gradexplain.explain.problem import Problem
-from gradexplain.explain.second_witness import ask_sympy
+from gradexplain.explain.rounding import CloserLook
+from gradexplain.explain.sympy_witness import ask_sympy
 from gradexplain.explain.verdicts import Judgement, is_finite, judge
 from gradexplain.language.graph import INPUT
-from gradexplain.language.rules import title_for
 from gradexplain.readings import exact as exact_reading
 from gradexplain.readings.arithmetic import Number, mp, to_float
-from gradexplain.readings.digits import digits_of
+from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
 from gradexplain.records import (
@@ -32,6 +31,7 @@ from gradexplain.records import (
     Value,
     maker,
 )
+from gradexplain.rules.rules import title_for
 
 NO_WITNESS = Witness([], {})
 MAX_NOTES = 12

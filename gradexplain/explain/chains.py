@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from gradexplain.language.backward import Walk
+from gradexplain.calculus.backward import Walk
 
 LONGEST = 40
 HEAD, TAIL = 4, 3

@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
-from gradexplain.language.algebra import Algebra, TooLarge
-from gradexplain.language.backward import Edges, reverse
+from gradexplain.calculus.algebra import Algebra, TooLarge
+from gradexplain.calculus.backward import Edges, reverse
+from gradexplain.calculus.templates import partial
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
-from gradexplain.language.templates import partial
 
 # More gradients than this are not worth SymPy's time.
 MAX_FACTORED = 16

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
+from gradexplain.calculus.algebra import Algebra
 from gradexplain.explain.chains import Chains
 from gradexplain.explain.closed_forms import closed_forms, factors, improve, substitute
 from gradexplain.explain.problem import Problem
-from gradexplain.language.algebra import Algebra
 from gradexplain.language.graph import Graph
 from gradexplain.language.text import MATHML, write
 from gradexplain.readings import exact as exact_reading

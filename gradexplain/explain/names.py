@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradexplain.language.algebra import Algebra
+from gradexplain.calculus.algebra import Algebra
+from gradexplain.calculus.templates import partial
 from gradexplain.language.graph import INPUT, Graph
-from gradexplain.language.templates import partial
 from gradexplain.language.text import write
 
 # Where the characters begin that stand for names in a pattern; they are private, so no name contains them.

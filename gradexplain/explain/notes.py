@@ -6,15 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from gradexplain.explain.limits import Sides
+from gradexplain.explain.one_sided import Sides
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import Judgement
-from gradexplain.language.rules import RULES
 from gradexplain.readings.arithmetic import Number
-from gradexplain.readings.digits import digits_of
+from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
 from gradexplain.records import Began, Value
+from gradexplain.rules.rules import RULES
 
 if TYPE_CHECKING:
     from gradexplain.explain.tensor_problem import TensorProblem

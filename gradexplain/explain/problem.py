@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from gradexplain.data.point import Given
 from gradexplain.explain.names import Names
 from gradexplain.language.graph import Graph
-from gradexplain.point import Given
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from gradexplain.explain.linear_maps import MAX_TEXT, matrix
+from gradexplain.calculus.algebra import TooLarge
+from gradexplain.calculus.backward import influenced
+from gradexplain.calculus.linear_maps import MAX_TEXT, matrix
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.explain.tensor_problem import TensorProblem
-from gradexplain.language.algebra import TooLarge
-from gradexplain.language.backward import influenced
-from gradexplain.language.shapes import Shape
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.text import write
+from gradexplain.rules.shapes import Shape
 
 
 def vector(graph: TensorGraph, shape: Shape, taken: Sequence[str], name: str = "g") -> int:

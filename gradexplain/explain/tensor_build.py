@@ -7,16 +7,14 @@ from array import array
 from collections.abc import Mapping
 from typing import Any
 
+from gradexplain.calculus.backward import NoNumbers, Walk, reverse
 from gradexplain.explain.chains import Chains
 from gradexplain.explain.notes import closed_form_source
 from gradexplain.explain.second_order import SecondForms
 from gradexplain.explain.tensor_matrices import Second
 from gradexplain.explain.tensor_notes import tensor_notes
 from gradexplain.explain.tensor_problem import TensorProblem, Texts
-from gradexplain.language.backward import NoNumbers, Walk, reverse
 from gradexplain.language.graph import INPUT
-from gradexplain.language.rules import RULES, title_for
-from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.language.text import MATHML, write
 from gradexplain.records import (
     FAILURES,
@@ -31,7 +29,9 @@ from gradexplain.records import (
     MatrixDerivation,
     Value,
 )
-from gradexplain.tensor_values import Tensor, unpacked
+from gradexplain.rules.rules import RULES, title_for
+from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.tensor import Tensor, unpacked
 
 MAX_TYPESET = 400
 

@@ -14,7 +14,7 @@ from gradexplain.readings.exact_arrays import Array
 from gradexplain.readings.exact_tensors import MAX_WORK, ExactTensors, array_of, floats, run, work
 from gradexplain.readings.tensor_compare import SPACINGS, uncancelled
 from gradexplain.records import VERDICTS, Value
-from gradexplain.tensor_values import Tensor, unpacked
+from gradexplain.tensor import Tensor, unpacked
 
 # With 80 digits, no more than this part of the terms is left where they cancel.
 ROUNDING = 1e-70

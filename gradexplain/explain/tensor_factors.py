@@ -9,9 +9,9 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 
-from gradexplain.language.algebra import Algebra, TooLarge
+from gradexplain.calculus.algebra import Algebra, TooLarge
+from gradexplain.calculus.tensor_algebra import TensorAlgebra
 from gradexplain.language.graph import CONSTANT, INPUT, SYMBOLIC_CONSTANTS, Graph
-from gradexplain.language.tensor_algebra import TensorAlgebra
 from gradexplain.language.tensor_graph import Setting
 
 # What is multiplied out and factored; everything else is a part that stays as it is.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from gradexplain.calculus.algebra import TooLarge
+from gradexplain.calculus.backward import Edges, reverse
+from gradexplain.calculus.pullbacks import Pullback
+from gradexplain.calculus.tensor_algebra import Formulas, TensorAlgebra
+from gradexplain.calculus.tensor_parts import REDUCTIONS
 from gradexplain.explain.closed_forms import FormulaReading
 from gradexplain.explain.tensor_factors import factored
-from gradexplain.language.algebra import TooLarge
-from gradexplain.language.backward import Edges, reverse
-from gradexplain.language.pullbacks import Pullback
-from gradexplain.language.tensor_algebra import Formulas, TensorAlgebra
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.language.tensor_parts import REDUCTIONS
 
 _FILLED = {"ones": "ones_like", "zeros": "zeros_like"}
 

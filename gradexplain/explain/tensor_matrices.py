@@ -8,7 +8,7 @@ from typing import Any
 from gradexplain.explain.second_order import SecondForms
 from gradexplain.explain.tensor_problem import TensorProblem
 from gradexplain.records import Hessian, Jacobian
-from gradexplain.tensor_values import Tensor, elements, unpacked
+from gradexplain.tensor import Tensor, elements, unpacked
 
 # Below this part of the largest eigenvalue, a gradient counts as 0.
 NEGLIGIBLE = 1e-9

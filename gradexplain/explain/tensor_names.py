@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gradexplain.calculus.algebra import TooLarge
+from gradexplain.calculus.pullbacks import Pullback
+from gradexplain.calculus.tensor_algebra import Formulas, TensorAlgebra
 from gradexplain.explain.names import Names
-from gradexplain.language.algebra import TooLarge
-from gradexplain.language.pullbacks import Pullback
-from gradexplain.language.tensor_algebra import Formulas, TensorAlgebra
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.language.text import write
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 UPSTREAM = "g"
 

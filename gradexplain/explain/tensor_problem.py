@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradexplain.data.point import Given
 from gradexplain.errors import FormulaError, GradexplainError, PointError
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.explain.tensor_names import TensorNames
-from gradexplain.language.shapes import Shape, write_shape
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.text import write
-from gradexplain.point import Given
 from gradexplain.readings.worker import TORCH, Asked
-from gradexplain.tensor_values import Tensor, bytes_of
+from gradexplain.rules.shapes import Shape, write_shape
+from gradexplain.tensor import Tensor, bytes_of
 
 # So many elements, in all inputs and nodes together, are taken on.
 MAX_MEMORY = 2**31
@@ -125,7 +125,7 @@ def not_a_scalar(problem: TensorProblem) -> GradexplainError:
 
 
 def _count(shape: Shape) -> str:
-    from gradexplain.language.shapes import times
+    from gradexplain.rules.shapes import times
 
     return f"{times(shape)} elements"
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from gradexplain.errors import FormulaError
 from gradexplain.language.graph import Graph
-from gradexplain.language.rules import OPERATORS
 from gradexplain.language.tokens import END, LINE_END, WORDS, Token
+from gradexplain.rules.rules import OPERATORS
 
 TENSORS = "an index is written x[0], x[:, 1] or x[1:3], a list [1, 2], and a matrix product A @ B"
 CLOSING = {"(": ")", "[": "]"}

@@ -14,9 +14,9 @@ from gradexplain.language.complaints import CLOSING, TENSORS, foreign, missing_o
 from gradexplain.language.functions import COMPARISONS, MODULES, Call, Value, is_number, resolve_call
 from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.numerals import read_number
-from gradexplain.language.rules import OPERATORS
 from gradexplain.language.text import PRECEDENCE
 from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, Token, check_operations, tokenize
+from gradexplain.rules.rules import OPERATORS
 
 MAX_DEPTH = 20_000
 # How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.

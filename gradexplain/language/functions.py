@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from gradexplain.errors import FormulaError, nearest
 from gradexplain.language.graph import CONSTANT, Graph
-from gradexplain.language.rules import ALIASES, RULES, Rule
 from gradexplain.language.tokens import Token
+from gradexplain.rules.rules import ALIASES, RULES, Rule
 
 MODULES = frozenset(["torch", "F", "math", "np", "numpy", "nn", "functional", "special", "linalg"])
 TENSOR_FUNCTIONS = frozenset(

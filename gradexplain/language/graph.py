@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from gradexplain.language.rules import RULES
+from gradexplain.rules.rules import RULES
 
 INPUT = "input"
 CONSTANT = "constant"

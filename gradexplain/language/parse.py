@@ -12,9 +12,9 @@ from gradexplain.errors import FormulaError, PointError, nearest
 from gradexplain.language.expression import ExpressionParser
 from gradexplain.language.functions import TENSOR_FUNCTIONS, Value, is_boolean
 from gradexplain.language.graph import Graph
-from gradexplain.language.shapes import Shape
-from gradexplain.language.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
 from gradexplain.language.tokens import END, LINE_END, MAX_CHARACTERS, NAME, SYMBOL, Token
+from gradexplain.rules.shapes import Shape
+from gradexplain.rules.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
 
 # Functions that only a formula on tensors calls, and what it has besides.
 _FUNCTIONS = frozenset((*TENSOR_RULES, *TENSOR_ALIASES, *TENSOR_FUNCTIONS)) - {"max", "min"}

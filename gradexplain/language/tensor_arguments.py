@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gradexplain.errors import FormulaError, nearest
 from gradexplain.language.functions import Call, Value, is_boolean
 from gradexplain.language.tensor_graph import Setting
-from gradexplain.language.tensor_rules import REQUIRED, TENSOR_ALIASES, TENSOR_RULES
+from gradexplain.rules.tensor_rules import REQUIRED, TENSOR_ALIASES, TENSOR_RULES
 
 if TYPE_CHECKING:
     from gradexplain.language.tensor_parser import TensorParser

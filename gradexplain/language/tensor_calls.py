@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradexplain.language.functions import Value
-from gradexplain.language.shapes import ShapeProblem, axis, times
 from gradexplain.language.tensor_arguments import Arguments
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.language.tensor_rules import REQUIRED, TENSOR_ALIASES, TENSOR_RULES, TensorRule
+from gradexplain.rules.shapes import ShapeProblem, axis, times
+from gradexplain.rules.tensor_rules import REQUIRED, TENSOR_ALIASES, TENSOR_RULES, TensorRule
 
 # With more than one tensor these compare element by element.
 ELEMENTWISE_OR = frozenset(("max", "min"))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
-from gradexplain.language.rules import RULES
-from gradexplain.language.shapes import Shape, Size, broadcast, lengths
-from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.rules.rules import RULES
+from gradexplain.rules.shapes import Shape, Size, broadcast, lengths
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 
 @dataclass(frozen=True, slots=True)

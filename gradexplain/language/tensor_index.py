@@ -7,13 +7,13 @@ from typing import Any
 
 from gradexplain.errors import FormulaError
 from gradexplain.language.functions import Value
-from gradexplain.language.shapes import ShapeProblem, axis
 from gradexplain.language.tensor_calls import size_node
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.tensor_layers import LayerParser
-from gradexplain.language.tensor_rules import product_rule
 from gradexplain.language.tensor_text import write_part
 from gradexplain.language.tokens import END, LINE_END, NUMBER, Token
+from gradexplain.rules.shapes import ShapeProblem, axis
+from gradexplain.rules.tensor_rules import product_rule
 
 # A new axis, and all axes up to those that follow.
 NEW, REST = "None", "..."

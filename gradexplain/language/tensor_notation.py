@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gradexplain.language import tensor_text
 from gradexplain.language.graph import Graph
-from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.language.tensor_text import Part
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 if TYPE_CHECKING:
     from gradexplain.language.tensor_graph import TensorGraph

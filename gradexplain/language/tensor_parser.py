@@ -5,14 +5,14 @@ from __future__ import annotations
 from gradexplain.language.expression import Pending
 from gradexplain.language.functions import Call, Value, is_boolean
 from gradexplain.language.graph import SYMBOLIC_CONSTANTS
-from gradexplain.language.shapes import ShapeProblem
 from gradexplain.language.tensor_arguments import Arguments
 from gradexplain.language.tensor_calls import CALLS, ELEMENTWISE_OR, PROPERTIES
 from gradexplain.language.tensor_graph import Setting
 from gradexplain.language.tensor_index import IndexParser
-from gradexplain.language.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
 from gradexplain.language.tensor_text import PRODUCTS
 from gradexplain.language.tokens import NAME, WORDS, Token
+from gradexplain.rules.shapes import ShapeProblem
+from gradexplain.rules.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
 
 PRODUCT = 3
 

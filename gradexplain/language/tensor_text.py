@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from gradexplain.language.graph import Graph
-from gradexplain.language.tensor_rules import REQUIRED, TENSOR_RULES
+from gradexplain.rules.tensor_rules import REQUIRED, TENSOR_RULES
 
 if TYPE_CHECKING:
     from gradexplain.language.tensor_graph import TensorGraph

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from gradexplain.language import tensor_text
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.language.numerals import write_fraction
-from gradexplain.language.rules import RULES
 from gradexplain.language.tensor_notation import MATHML_NOTATION, POSTFIX
-from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.rules.rules import RULES
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 PRECEDENCE = {
     "gt": 1, "ge": 1, "lt": 1, "le": 1, "eq": 1, "ne": 1, "add": 2, "sub": 2, "mul": 3, "div": 3, "neg": 4, "pow": 5,

@@ -44,32 +44,32 @@ class Format(NamedTuple):
 
 
 DERIVATION: dict[str, Format] = {
-    "table": Format("table", (), "the explanation, as wide as the terminal"),
-    "text": Format("text", (".txt",), "the explanation in at most 78 columns, for mail and logs"),
-    "markdown": Format("markdown", (".md",), "tables for a forge, a wiki or a page"),
-    "latex": Format("latex", (".tex",), "the derivation typeset; a whole document with --standalone"),
-    "html": Format("html", (".html", ".htm"), "a page with the graph, and sliders that recompute all of it"),
-    "csv": Format("csv", (".csv",), "the backward pass, a line for each contribution and each sum"),
-    "json": Format("json", (".json",), "one object on one line"),
-    "value": Format("value", (), "the bare numbers, a line for each input"),
-    "drawing": Format("drawing", (), "the computation graph in characters"),
-    "svg": Format("svg", (".svg",), "the computation graph as a picture"),
-    "dot": Format("dot", (".dot", ".gv"), "the computation graph for Graphviz"),
-    "mermaid": Format("mermaid", (".mmd",), "the computation graph for Mermaid"),
-    "program": Format("program", (), "forward and backward as straight lines of code, to be read aloud"),
-    "pytorch": Format("pytorch", (".py",), "a torch.autograd.Function with its backward written by hand"),
-    "numpy": Format("numpy_function", (), "a function of NumPy that returns the value and the gradients"),
+    "table": Format("derivation.table", (), "the explanation, as wide as the terminal"),
+    "text": Format("derivation.text", (".txt",), "the explanation in at most 78 columns, for mail and logs"),
+    "markdown": Format("derivation.markdown", (".md",), "tables for a forge, a wiki or a page"),
+    "latex": Format("derivation.latex", (".tex",), "the derivation typeset; a whole document with --standalone"),
+    "html": Format("derivation.html", (".html", ".htm"), "a page with the graph, and sliders that recompute all of it"),
+    "csv": Format("derivation.csv", (".csv",), "the backward pass, a line for each contribution and each sum"),
+    "json": Format("derivation.json", (".json",), "one object on one line"),
+    "value": Format("derivation.value", (), "the bare numbers, a line for each input"),
+    "drawing": Format("graph.boxes", (), "the computation graph in characters"),
+    "svg": Format("graph.svg", (".svg",), "the computation graph as a picture"),
+    "dot": Format("graph.dot", (".dot", ".gv"), "the computation graph for Graphviz"),
+    "mermaid": Format("graph.mermaid", (".mmd",), "the computation graph for Mermaid"),
+    "program": Format("code.program", (), "forward and backward as straight lines of code, to be read aloud"),
+    "pytorch": Format("code.pytorch", (".py",), "a torch.autograd.Function with its backward written by hand"),
+    "numpy": Format("code.numpy", (), "a function of NumPy that returns the value and the gradients"),
 }
 # The formats that are a graph, for `gradexplain graph`.
 GRAPH = {name: DERIVATION[name] for name in ("drawing", "svg", "dot", "mermaid")}
 TRAINING: dict[str, Format] = {
-    "table": Format("training", (), "the explanation, as wide as the terminal"),
-    "text": Format("training_text", (".txt",), "the explanation in at most 78 columns, for mail and logs"),
-    "markdown": Format("training_markdown", (".md",), "tables for a forge, a wiki or a page"),
-    "latex": Format("training_latex", (".tex",), "the run typeset; a whole document with --standalone"),
-    "html": Format("training_html", (".html", ".htm"), "a page with the formulas, the curve and the steps"),
-    "svg": Format("training_svg", (".svg",), "the loss over the steps as a picture"),
-    "json": Format("training_json", (".json",), "one object with every step", every=True),
+    "table": Format("training.table", (), "the explanation, as wide as the terminal"),
+    "text": Format("training.text", (".txt",), "the explanation in at most 78 columns, for mail and logs"),
+    "markdown": Format("training.markdown", (".md",), "tables for a forge, a wiki or a page"),
+    "latex": Format("training.latex", (".tex",), "the run typeset; a whole document with --standalone"),
+    "html": Format("training.html", (".html", ".htm"), "a page with the formulas, the curve and the steps"),
+    "svg": Format("training.svg", (".svg",), "the loss over the steps as a picture"),
+    "json": Format("training.json", (".json",), "one object with every step", every=True),
 }
 
 

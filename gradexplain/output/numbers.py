@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradexplain.errors import OptionError
-from gradexplain.language.shapes import write_shape
 from gradexplain.records import FAILURES, Value
-from gradexplain.tensor_values import Tensor
+from gradexplain.rules.shapes import write_shape
+from gradexplain.tensor import Tensor
 
 DIGITS, SHORT = 6, 24
 UNLIMITED = 100_000

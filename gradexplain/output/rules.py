@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from gradexplain.errors import columns
-from gradexplain.language.rules import RULES, Rule
+from gradexplain.rules.rules import RULES, Rule
 
 LETTERS = "abcdefgh"
 Row = tuple[str, str, str]
@@ -110,7 +110,7 @@ def example(rule: Rule) -> tuple[str, str]:
 def render_one(rule: Rule) -> tuple[str, tuple[str, ...]]:
     """One rule explained, with an example derived at a point; and the notes of the example."""
     from gradexplain.derive import derive
-    from gradexplain.output.table import render
+    from gradexplain.output.derivation.table import render
 
     formula, point = example(rule)
     derivation = derive(formula, point)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gradexplain.language.tensor_rules import REQUIRED, TENSOR_RULES, TensorRule
 from gradexplain.output.rules import LETTERS, Row, told
+from gradexplain.rules.tensor_rules import REQUIRED, TENSOR_RULES, TensorRule
 
 # How an operation is written that is no call.
 _WRITTEN = {
@@ -117,7 +117,7 @@ def render_one(rule: TensorRule) -> tuple[str, tuple[str, ...]]:
     if not formula:
         return "\n".join([*lines, " A helper: it stands in gradients, and nobody writes it."]) + "\n", ()
     from gradexplain.derive import derive
-    from gradexplain.output.table import render
+    from gradexplain.output.derivation.table import render
 
     derivation = derive(formula, point)
     lines += [f' Example: gradexplain derive "{formula}" --at "{point}"', ""]

@@ -12,8 +12,8 @@ from dataclasses import replace
 from gradexplain.errors import GradexplainError
 from gradexplain.language.latex import LATEX, LATEX_LINES, is_spelled, latex_name, latex_number, latex_text
 from gradexplain.language.parse import parse_part
-from gradexplain.language.shapes import Shape
 from gradexplain.language.text import write
+from gradexplain.rules.shapes import Shape
 
 # The names that a formula may use, of one on tensors with their shapes.
 Symbols = Collection[str] | Mapping[str, Shape]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gradexplain.calculus.templates import template
 from gradexplain.language.graph import CONSTANT, INPUT
-from gradexplain.language.rules import RULES
-from gradexplain.language.templates import template
 from gradexplain.readings.arithmetic import ELEMENTARY, Number, constant, mp
+from gradexplain.rules.rules import RULES
 
 _functions: dict[str, Callable[..., Number]] = {}
 _compiled: dict[tuple[str, int, int], Callable[[Sequence[Number]], Number]] = {}

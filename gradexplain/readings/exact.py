@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from gradexplain.language.backward import Step, Walk, reverse
+from gradexplain.calculus.backward import Step, Walk, reverse
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
-from gradexplain.language.rules import RULES
 from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, exactly, finite, losses, mp, to_floats
 from gradexplain.readings.compiled import expression, function
+from gradexplain.rules.rules import RULES
 
 DIGITS = (80, 180, 400, 900, 1700)
 BITS_TO_LOSE = 90

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gradexplain.language.shapes import axes as axes_of
 from gradexplain.readings.arithmetic import mp
 from gradexplain.readings.compiled import function
 from gradexplain.readings.exact_arrays import Array, elementwise, indices, permute, reduce, taken, total
+from gradexplain.rules.shapes import axes as axes_of
 
 
 def dims_of(array: Array, dim: Any) -> tuple[int, ...]:

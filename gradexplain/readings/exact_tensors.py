@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradexplain.language.backward import Walk, reverse
-from gradexplain.language.builder import forward
-from gradexplain.language.pullbacks import Pullback
-from gradexplain.language.rules import RULES
-from gradexplain.language.shapes import length, resolved
+from gradexplain.calculus.backward import Walk, reverse
+from gradexplain.calculus.builder import forward
+from gradexplain.calculus.pullbacks import Pullback
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.readings.arithmetic import NAN, constant, exactly, finite, mp, to_float
 from gradexplain.readings.compiled import function
 from gradexplain.readings.exact_arrays import Array, elementwise, expand
 from gradexplain.readings.exact_calls import CALLS
+from gradexplain.rules.rules import RULES
+from gradexplain.rules.shapes import length, resolved
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 DIGITS = 80
 # So many elements and products are worth exact arithmetic: about a fifth of a second.

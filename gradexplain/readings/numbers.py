@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple, cast
 
 from gradexplain.language.graph import INPUT, Graph
-from gradexplain.language.rules import RULES
+from gradexplain.rules.rules import RULES
 
 # An operation: PyTorch's name below `torch.`, the nodes it reads, the settings that are plain numbers, and for a leaf
 # its value and whether it requires a gradient. A node that nobody needs is None.

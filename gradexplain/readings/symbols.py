@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import sympy
 
-from gradexplain.language.algebra import Algebra, TooLarge
-from gradexplain.language.factorable import may_be_shorter
+from gradexplain.calculus.algebra import Algebra, TooLarge
+from gradexplain.calculus.factorable import may_be_shorter
+from gradexplain.calculus.templates import template
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.parse import parse
-from gradexplain.language.rules import RULES
-from gradexplain.language.templates import template
+from gradexplain.rules.rules import RULES
 
 # Up to these sizes SymPy answers in milliseconds; beyond, it may take minutes.
 MAX_SIZE = 150

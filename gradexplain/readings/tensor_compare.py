@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gradexplain.language.backward import Walk
+from gradexplain.calculus.backward import Walk
 from gradexplain.readings.dtypes import DTYPES
 
 # From this relative error on a difference is no loss of digits but a disagreement.

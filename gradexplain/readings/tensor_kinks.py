@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gradexplain.language.backward import Walk
-from gradexplain.language.pullbacks import Pullback
-from gradexplain.language.rules import RULES
-from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.calculus.backward import Walk
+from gradexplain.calculus.pullbacks import Pullback
+from gradexplain.rules.rules import RULES
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 if TYPE_CHECKING:
     from gradexplain.readings.tensor_witness import TensorRun

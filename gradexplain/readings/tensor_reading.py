@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gradexplain.language.pullbacks import Pullback
+from gradexplain.calculus.pullbacks import Pullback
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.readings.torch_builder import TorchBuilder
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 # Functions of matrices that give nan where they are not defined, and do not refuse.
 PARTIAL = frozenset(("logdet",))

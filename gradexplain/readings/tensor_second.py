@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gradexplain.language.backward import reverse
+from gradexplain.calculus.backward import reverse
 from gradexplain.language.parse import parse
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.tensor_reading import TensorReading

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from gradexplain.language.backward import Walk, reverse
-from gradexplain.language.builder import Refused
+from gradexplain.calculus.backward import Walk, reverse
+from gradexplain.calculus.builder import Refused
 from gradexplain.language.parse import parse
-from gradexplain.language.shapes import Shape, length
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.tensor_compare import SPACINGS, compare, equal, is_finite, largest, random_tensor, uncancelled
@@ -21,6 +20,7 @@ from gradexplain.readings.tensor_kinks import kinks
 from gradexplain.readings.tensor_reading import TensorReading
 from gradexplain.readings.tensor_second import hessians, jacobians
 from gradexplain.readings.torch_builder import TorchBuilder, from_bytes
+from gradexplain.rules.shapes import Shape, length
 
 TRIALS = 6
 

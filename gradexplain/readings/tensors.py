@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
-from gradexplain.language.backward import reverse
+from gradexplain.calculus.backward import reverse
+from gradexplain.calculus.templates import template
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
-from gradexplain.language.rules import RULES
-from gradexplain.language.templates import template
 from gradexplain.readings.numbers import choice, step, torch_function
+from gradexplain.rules.rules import RULES
 
 # What Python's operators do on tensors and numbers alike, so that `x**2` is what it is in anybody's code.
 OPERATORS: dict[str, Callable[..., Any]] = {

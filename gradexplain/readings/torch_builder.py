@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gradexplain.language.builder import forward
-from gradexplain.language.rules import RULES
-from gradexplain.language.shapes import length, resolved
+from gradexplain.calculus.builder import forward
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.readings.numbers import choice, step, torch_function
 from gradexplain.readings.tensors import OPERATORS, Elementwise, function
-from gradexplain.tensor_values import CORNER, MAX_ELEMENTS
+from gradexplain.rules.rules import RULES
+from gradexplain.rules.shapes import length, resolved
+from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.tensor import CORNER, MAX_ELEMENTS
 
 _CONSTANTS = {"pi": math.pi, "e": math.e}
 

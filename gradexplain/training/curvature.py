@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gradexplain.language.parse import parse
-from gradexplain.language.rules import RULES
 from gradexplain.readings.tensors import plan
+from gradexplain.rules.rules import RULES
 from gradexplain.training.job import Job
 from gradexplain.training.problem_tensors import Tensors
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 
 from gradexplain.explain.notes import listed, short
+from gradexplain.training.course import Stale, Watch
 from gradexplain.training.curvature import largest_rate
 from gradexplain.training.setup import Setup
-from gradexplain.training.watch import Stale, Watch
 from gradexplain.training_records import NORM, Diagnosis, grad_of
 
 # So many of the last changes of a parameter must turn back for an oscillation, of at least so many.

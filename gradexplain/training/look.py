@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from gradexplain.explain.closer import CloserLook
-from gradexplain.explain.limits import settle
 from gradexplain.explain.notes import began, short
+from gradexplain.explain.one_sided import settle
 from gradexplain.explain.problem import Problem
+from gradexplain.explain.rounding import CloserLook
 from gradexplain.explain.verdicts import NOISE, WRONG, Judgement, judge
 from gradexplain.readings import exact as exact_reading
 from gradexplain.readings.dtypes import DTYPES

@@ -12,8 +12,8 @@ from typing import Any
 from gradexplain.language.parse import parse
 from gradexplain.readings.tensors import plan
 from gradexplain.training.batches import groups
-from gradexplain.training.examine import Examiner
 from gradexplain.training.job import Chunk, Job
+from gradexplain.training.judge import Examiner
 from gradexplain.training.pace import chunks
 from gradexplain.training.problem_tensors import Tensors
 from gradexplain.training.stepping import Stepper

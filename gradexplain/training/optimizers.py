@@ -15,8 +15,8 @@ from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
 
+from gradexplain.calculus.templates import template
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
-from gradexplain.language.templates import template
 from gradexplain.language.text import TIMES, write
 
 

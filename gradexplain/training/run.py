@@ -63,7 +63,7 @@ class Run:
         TORCH.start()
         self.asked = self._ask(self.setup.tasks[0], tuple(self.setup.job))
         # The rest of the work is done while PyTorch loads.
-        from gradexplain.training.watch import Watch
+        from gradexplain.training.course import Watch
 
         job = self.setup.job
         with ALONE:

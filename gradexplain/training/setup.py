@@ -7,15 +7,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gradexplain.calculus.backward import influenced
+from gradexplain.data.columns import Columns, read_columns
+from gradexplain.data.point import Given, held_constants, held_value, read_point
 from gradexplain.derive import check_point
 from gradexplain.errors import OptionError, PointError, nearest
 from gradexplain.explain.names import Names
-from gradexplain.language.backward import influenced
 from gradexplain.language.graph import Graph
 from gradexplain.language.parse import may_be_tensors, parse
-from gradexplain.point import Given, held_constants, held_value, read_point
 from gradexplain.training.batches import steps_in_epoch
-from gradexplain.training.data import Columns, read_columns
 from gradexplain.training.job import Close, Job
 from gradexplain.training.options import Request, check_request, check_whole, optimizer_name, settings_of
 from gradexplain.training.schedule import closely

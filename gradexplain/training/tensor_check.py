@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gradexplain.language.backward import Edges, Walk, reverse
+from gradexplain.calculus.backward import Edges, Walk, reverse
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.tensor_kinks import kinks as kinks_of
 from gradexplain.readings.tensor_reading import TensorReading

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from gradexplain.data.tensor_point import read_named
 from gradexplain.errors import OptionError
-from gradexplain.language.shapes import Shape, Size
-from gradexplain.tensor_point import read_named
+from gradexplain.rules.shapes import Shape, Size
 
 # A name that is read: no function, no setting of one, and not what a statement defines.
 _READ = re.compile(r"(?<![\w.])([^\W\d]\w*)\b(?!\s*(?:\(|=(?!=)))")

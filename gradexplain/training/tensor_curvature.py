@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gradexplain.language.rules import RULES
-from gradexplain.language.tensor_rules import TENSOR_RULES
+from gradexplain.rules.rules import RULES
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 from gradexplain.training.curvature import POINTS, SAME, bowl, pieces, same
 from gradexplain.training.tensor_inputs import Inputs
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradexplain.language.rules import RULES
-from gradexplain.language.tensor_rules import TENSOR_RULES
 from gradexplain.records import Began
+from gradexplain.rules.rules import RULES
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 from gradexplain.training.history import History
 from gradexplain.training.job import Chunk
 from gradexplain.training.look import Verdict

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gradexplain.tensor_values import Tensor, bytes_of
-from gradexplain.training.initial import INITS, Init
+from gradexplain.tensor import Tensor, bytes_of
+from gradexplain.training.starts import INITS, Init
 
 
 def packed(value: Tensor | float) -> tuple[tuple[int, ...], bytes]:

@@ -8,23 +8,23 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gradexplain.data.columns import Columns, read_columns
+from gradexplain.data.point import Given, held_numbers
+from gradexplain.data.tensor_point import read_shapes
 from gradexplain.derive import check_point
 from gradexplain.errors import FormulaError, OptionError, PointError, nearest
 from gradexplain.explain.forms import Form
 from gradexplain.explain.tensor_names import TensorNames
 from gradexplain.explain.tensor_problem import check_size
 from gradexplain.language.parse import parse
-from gradexplain.language.shapes import Shape, write_shape
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.point import Given, held_numbers
 from gradexplain.records import Began
-from gradexplain.tensor_point import read_shapes
-from gradexplain.tensor_values import Tensor, bytes_of, unpacked
-from gradexplain.training.data import Columns, read_columns
-from gradexplain.training.initial import Init, read_inits
+from gradexplain.rules.shapes import Shape, write_shape
+from gradexplain.tensor import Tensor, bytes_of, unpacked
 from gradexplain.training.job import TensorJob
 from gradexplain.training.options import Request, optimizer_name
 from gradexplain.training.schedule import closely
+from gradexplain.training.starts import Init, read_inits
 from gradexplain.training.tensor_columns import fed_shapes, listed, read_fed, wanted_columns
 from gradexplain.training.tensor_packing import call_of, packed
 from gradexplain.training.tensor_shapes import all_shapes

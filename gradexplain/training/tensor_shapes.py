@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from gradexplain.data.point import Given
+from gradexplain.data.tensor_point import bind_sizes
 from gradexplain.errors import OptionError
-from gradexplain.language.shapes import Shape
-from gradexplain.point import Given
-from gradexplain.tensor_point import bind_sizes
-from gradexplain.training.initial import Init, check_axes
+from gradexplain.rules.shapes import Shape
+from gradexplain.training.starts import Init, check_axes
 
 
 def all_shapes(

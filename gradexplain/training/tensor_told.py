@@ -9,7 +9,7 @@ from gradexplain.explain.forms import Form
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.text import MATHML, write
-from gradexplain.tensor_values import elements
+from gradexplain.tensor import elements
 from gradexplain.training_records import norm_of
 
 # A parameter with more elements is told by its norm; so are the largest where there are more elements in all.

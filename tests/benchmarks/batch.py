@@ -76,7 +76,7 @@ def plain(path: Path, only_try: bool) -> None:
 
 def formulas() -> list[str]:
     """All formulas with their points, a JSON object each."""
-    from gradexplain.point import held_value, read_point
+    from gradexplain.data.point import held_value, read_point
 
     lines = []
     for name in ("formulas_data.tsv", "formulas_science.tsv"):

@@ -62,8 +62,8 @@ def nested(count: int) -> tuple[str, dict[str, float]]:
 def large() -> dict[str, object]:
     """The whole JSON derivation of large formulas, everything loaded; garbage collection off, as in the command."""
     import gradexplain
+    from gradexplain.output.derivation.json import write
     from gradexplain.output.formats import Look
-    from gradexplain.output.json import write
 
     gc.disable()
     gradexplain.derive("x**2", {"x": 3})

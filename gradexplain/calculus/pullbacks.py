@@ -1,0 +1,248 @@
+"""The vector-Jacobian products of the rule tables, built with whatever a builder makes: formulas, tensors, numbers.
+
+The same expression of a row is written out for the reader, run on tensors and evaluated with many digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from gradexplain.calculus.builder import Builder, matmul, swapped
+from gradexplain.calculus.rows import row
+from gradexplain.calculus.templates import Template, partial
+from gradexplain.language.graph import CONSTANT, INPUT, Node
+from gradexplain.language.tensor_graph import Setting, TensorGraph
+from gradexplain.rules.rules import RULES
+from gradexplain.rules.shapes import Shape, axes, times
+from gradexplain.rules.tensor_rules import TENSOR_RULES
+
+T = TypeVar("T")
+_CLASSES = frozenset(("cross_entropy", "nll_loss"))
+
+
+class Pullback(Generic[T]):
+    """The vector-Jacobian product of one node with respect to one of its tensors.
+
+    `values` are those of the node's inputs, `out` is its own, `upstream` the gradient of the objective by it.
+    """
+
+    def __init__(
+        self, builder: Builder[T], graph: TensorGraph, node: Node, slot: int, values: Sequence[T], out: T, upstream: T
+    ) -> None:
+        self.builder, self.node, self.slot = builder, node, slot
+        self.settings = graph.settings(node)
+        count = len(graph.tensors(node))
+        self.values, self.upstream = list(values[:count]), upstream
+        self.env: dict[str, Any] = dict(zip("abcdefgh", self.values, strict=False))
+        self.env |= {"out": out, "g": upstream, "True": Setting(True), "False": Setting(False), "None": Setting(None)}
+        self.env |= {name: Setting(value) for name, value in self.settings.items()}
+        if node.rule in _CLASSES:
+            self.env["dim"] = Setting(1 if len(self._shape(0)) > 1 else 0)
+        # In a product with a batch of matrices, a vector is a matrix of one row or column.
+        self.is_lifted = [node.rule == "matmul" and len(self._shape(k)) == 1 for k in range(count)]
+        for name, k, place in (("a", 0, 0), ("b", 1, 1)):
+            if any(self.is_lifted) and self.is_lifted[k]:
+                self.env[name] = builder.apply("unsqueeze", (self.values[k],), (place,))
+                rank = len(builder.shape(upstream))
+                self.env["g"] = builder.apply("unsqueeze", (upstream,), (rank - 1 + place,))
+        if node.rule == "layer_norm":
+            self.env["dim"] = Setting(tuple(range(-len(self.settings["normalized_shape"]), 0)))
+
+    def _shape(self, slot: int) -> Shape:
+        return self.builder.shape(self.values[slot])
+
+    def local(self) -> T:
+        """The local derivative of a scalar rule, elementwise."""
+        return self._evaluate(partial(self.node.rule, self.slot))
+
+    def value(self) -> T:
+        """The contribution to the gradient of the input, with the input's own shape."""
+        rule = TENSOR_RULES.get(self.node.rule)
+        if rule is None:
+            found = self.builder.apply("mul", (self.upstream, self.local()))
+        else:
+            text = rule.pullbacks[0 if rule.any_number else self.slot]
+            found = self._evaluate(row(text))
+            if self.is_lifted[self.slot : self.slot + 1] == [True]:
+                found = self.builder.apply("squeeze", (found,), (len(self.builder.shape(found)) - 2 + self.slot,))
+        return self.fit(found, self._shape(self.slot))
+
+    def fit(self, value: T, wanted: Shape) -> T:
+        """The value summed over the axes along which the input was broadcast."""
+        shape = self.builder.shape(value)
+        if shape == wanted:
+            return value
+        extra = len(shape) - len(wanted)
+        if extra > 0:
+            value = self.builder.apply("sum", (value,), (_axes(range(extra)), False))
+            shape = self.builder.shape(value)
+        stretched = [k for k, size in enumerate(wanted) if size == 1 and k < len(shape) and shape[k] != 1]
+        if stretched and len(shape) == len(wanted):
+            value = self.builder.apply("sum", (value,), (_axes(stretched), True))
+        if self.builder.shape(value) != wanted:
+            value = self.builder.apply("expand_as", (value, self.values[self.slot]))
+        return value
+
+    def _evaluate(self, template: Template) -> T:
+        made: list[Any] = []
+        for node in template.graph.nodes[: template.root + 1]:
+            arguments = [made[j] for j in node.inputs]
+            if node.rule == INPUT:
+                name = str(node.value)
+                made.append(self._count() if name == "count" else self.env[name])
+            elif node.rule == CONSTANT:
+                made.append(self.builder.number(node.value))
+            elif node.rule in _WORDS:
+                made.append(_WORDS[node.rule](self, *arguments))
+            elif node.rule == "matmul":
+                made.append(matmul(self.builder, *arguments))
+            elif node.rule == "where" and self._is_exception(template, node):
+                made.append(self._solid(arguments[2]))
+            elif node.rule in TENSOR_RULES:
+                # A number in the place of a setting is meant as it stands.
+                plain = [template.graph.nodes[j].value for j in node.inputs]
+                settings = [
+                    int(p) if p is not None and not isinstance(p, str) else a.value if isinstance(a, Setting) else a
+                    for p, a in zip(plain, arguments, strict=True)
+                ]
+                made.append(self._tensor(node.rule, arguments, settings))
+            else:
+                assert node.rule in RULES, node.rule
+                made.append(self.builder.apply(node.rule, [self._solid(argument) for argument in arguments]))
+        return self._solid(made[template.root])
+
+    def _is_exception(self, template: Template, node: Node) -> bool:
+        """Whether a choice is a rule's own exception for one number, which formulas in general leave out."""
+        condition = template.graph.nodes[node.inputs[0]]
+        number = condition.rule == "eq" and template.graph.nodes[condition.inputs[1]].rule == CONSTANT
+        return number and getattr(self.builder, "generic", False)
+
+    def _solid(self, value: Any) -> T:
+        return self.builder.number(value.value) if isinstance(value, Setting) else value
+
+    def _tensor(self, name: str, arguments: list[Any], settings: list[Any]) -> T:
+        rule = TENSOR_RULES[name]
+        count = len(rule.pullbacks)
+        defaults = [default for _, default in rule.settings[len(arguments) - count :]]
+        return self.builder.apply(name, arguments[:count], (*settings[count:], *defaults))
+
+    def _count(self) -> T:
+        """How many elements were reduced to one."""
+        shape = self._shape(0)
+        return self.builder.size(times(shape[k] for k in axes(self.settings["dim"], len(shape))))
+
+    def restored(self, value: T) -> T:
+        """A result of the reduction with the axes that are gone put back, of length 1."""
+        shape = self._shape(0)
+        if self.settings.get("keepdim") or self.settings.get("dim") is None or not shape:
+            return value
+        for k in sorted(axes(self.settings["dim"], len(shape))):
+            value = self.builder.apply("unsqueeze", (value,), (k,))
+        return value
+
+    def averaged(self, value: T) -> T:
+        """Divided by the number of losses where they are averaged."""
+        if self.settings["reduction"] != "mean":
+            return self._rows(value)
+        shape = self._shape(0)
+        if self.node.rule in _CLASSES:
+            shape = (*shape[:1], *shape[2:]) if len(shape) > 1 else ()
+        count = times(shape)
+        return value if count == 1 else self.builder.apply("div", (value, self.builder.size(count)))
+
+    def _rows(self, value: T) -> T:
+        """An upstream gradient for each row, in the place of the classes."""
+        if self.node.rule in _CLASSES and self.settings["reduction"] == "none" and len(self._shape(0)) > 1:
+            return self.builder.apply("unsqueeze", (value,), (1,))
+        return value
+
+    def _probabilities(self) -> bool:
+        return self._shape(0) == self._shape(1)
+
+    def target(self, value: T) -> T:
+        """The probability of each class: as given, or 1 for the class that is named."""
+        if self._probabilities():
+            return value
+        place = self.env["dim"].value
+        hot = self.builder.apply("one_hot", (value,), (self._shape(0)[place],))
+        rank = len(self._shape(0))
+        if rank > 2:
+            order = (0, rank - 1, *range(1, rank - 1))
+            hot = self.builder.apply("permute", (hot,), (order,))
+        return hot
+
+    def target_sum(self, value: T, dim: Setting) -> T:
+        """The sum of the probabilities of all classes."""
+        if self._probabilities():
+            return self.builder.apply("sum", (value,), (dim.value, True))
+        return self.builder.number(1)
+
+    def target_gradient(self, scores: T, target: T) -> T:
+        """What flows to probabilities that were given."""
+        return self.builder.apply("neg", (self.builder.apply("log_softmax", (scores,), (self.env["dim"].value,)),))
+
+    def part_of_cat(self, value: T, dim: Setting) -> T:
+        """The part of the gradient that belongs to one of the joined tensors."""
+        place = axes(dim.value, len(self._shape(0)))[0]
+        lengths: list[Any] = [self._shape(k)[place] for k in range(len(self.values))]
+        start = sum(lengths[: self.slot])
+        return self.builder.apply("slice", (value,), (place, start, start + lengths[self.slot], 1))
+
+    def part_of_stack(self, value: T, dim: Setting) -> T:
+        """The part of the gradient that belongs to one of the stacked tensors."""
+        place = axes(dim.value, len(self._shape(0)) + 1)[0]
+        return self.builder.apply("select", (value,), (place, self.slot))
+
+    def unpermuted(self, value: T, dims: Setting) -> T:
+        """The axes in the order in which they were before."""
+        order = axes(dims.value, len(self._shape(0)))
+        return self.builder.apply("permute", (value,), (tuple(sorted(range(len(order)), key=order.__getitem__)),))
+
+    def product(self, one: T, other: T) -> T:
+        """The outer product of two vectors, or of the columns of two matrices, summed."""
+        if len(self.builder.shape(other)) == 1:
+            return self.builder.apply("outer", (one, other))
+        return matmul(self.builder, one, swapped(self.builder, other))
+
+    def symmetric(self, value: T) -> T:
+        """The symmetric part of a matrix."""
+        total = self.builder.apply("add", (value, swapped(self.builder, value)))
+        return self.builder.apply("div", (total, self.builder.number(2)))
+
+    def each(self, value: T) -> T:
+        """A number for each matrix of a batch, with two axes put behind."""
+        for _ in range(2 if len(self._shape(0)) > 2 else 0):
+            value = self.builder.apply("unsqueeze", (value,), (len(self.builder.shape(value)),))
+        return value
+
+    def diagonal_like(self, value: T, whole: T) -> T:
+        """The matrix with the shape of another that has a vector as its diagonal."""
+        rows, columns = self.builder.shape(whole)
+        value = self.builder.apply("diag", (value,))
+        if rows == columns:
+            return value
+        assert isinstance(rows, int) and isinstance(columns, int)
+        longer = 0 if rows > columns else 1
+        missing = (rows - columns, columns) if rows > columns else (rows, columns - rows)
+        return self.builder.apply("cat", (value, self.builder.apply("zeros", (), (missing,))), (longer,))
+
+    def eye_like(self, value: T) -> T:
+        """The unit matrix with the shape of another."""
+        return self.builder.apply("eye", (), (self.builder.shape(value)[-1],))
+
+    def swapped(self, value: T) -> T:
+        """The last two axes swapped."""
+        return swapped(self.builder, value)
+
+
+_WORDS: Mapping[str, Callable[..., Any]] = {
+    word: getattr(Pullback, word)
+    for word in ("restored", "averaged", "target", "target_sum", "target_gradient", "part_of_cat", "part_of_stack",
+                 "unpermuted", "product", "symmetric", "eye_like", "swapped", "each", "diagonal_like")
+}  # fmt: skip
+
+
+def _axes(found: Sequence[int]) -> Any:
+    """Axes as a setting: a single one as a number."""
+    return found[0] if len(found) == 1 else tuple(found)

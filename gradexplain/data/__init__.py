@@ -1,0 +1,1 @@
+"""Numbers from files, from Python and from the command line."""

@@ -1,0 +1,194 @@
+"""What the formats of code share: the formula's graph as lines, each one operation or one contribution."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from gradexplain.calculus.algebra import Algebra
+from gradexplain.calculus.backward import NoNumbers, Walk, reverse
+from gradexplain.calculus.templates import partial
+from gradexplain.errors import columns
+from gradexplain.explain.names import Names, copy_constant
+from gradexplain.language.graph import INPUT, Graph
+from gradexplain.language.parse import parse
+from gradexplain.language.text import PRECEDENCE, write
+from gradexplain.output.code.spelling import Speller, Target
+from gradexplain.records import Derivation
+from gradexplain.rules.rules import title_for
+
+# Rules whose local derivatives have no function and no choice in them, so that a number can go by its name.
+ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "identity"))
+WIDEST_CODE = 60
+# Where the characters begin that stand for names; they are private, so no name contains them.
+_FIRST_MARK = 0xE000
+
+
+class Line(NamedTuple):
+    """One line: `name`, then `=` or `+=`, then `code`; `node` is what it is about, `title` a rule's plain name.
+
+    `through` is the place of a contribution among those of its node, and -1 in the forward pass.
+    """
+
+    name: str
+    operator: str
+    code: str
+    node: int
+    title: str = ""
+    through: int = -1
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """The name, with as many underscores after it as it takes to be none of `taken`.
+
+    >>> free_name("torch", {"torch", "torch_"})
+    'torch__'
+    """
+    while wanted in taken:
+        wanted += "_"
+    return wanted
+
+
+def with_comments(lines: Iterable[tuple[str, str]]) -> list[str]:
+    """Pairs of code and comment (perhaps empty) as lines; comments begin in one column, but for very long code.
+
+    >>> with_comments([("a = b", "2"), ("long = a", "3"), ("c", "")])
+    ['a = b     # 2', 'long = a  # 3', 'c']
+    """
+    lines = list(lines)
+    widths = [columns(code) for code, comment in lines if comment]
+    width = max([wide for wide in widths if wide <= WIDEST_CODE], default=0)
+    return [f"{code}{' ' * max(0, width - columns(code))}  # {comment}" if comment else code for code, comment in lines]
+
+
+class Naming(NamedTuple):
+    """What nodes and their gradients are called in code, which gradients are wanted, and the walk that leads there."""
+
+    names: dict[int, str]
+    sources: list[int]
+    walk: Walk[None]
+    gradients: dict[int, str]
+
+
+def naming(
+    graph: Graph, shown: Mapping[int, str], derivation: Derivation, reserved: Collection[str],
+    taken: Collection[str] = (),
+) -> Naming:  # fmt: skip
+    """The names in code: those `shown`, with underscores where one is `reserved`, and d… for gradients.
+
+    No new name is `taken`.
+    """
+    used = {*shown.values(), *reserved, *taken}
+    names = dict(shown)
+    for i, name in shown.items():
+        if name in reserved:
+            names[i] = free_name(name, used)
+            used.add(names[i])
+    by_name = {name: i for i, name in shown.items()}
+    sources = [by_name[name] for name in derivation.gradient]
+    walk = reverse(graph, sources, NoNumbers())
+    gradients: dict[int, str] = {}
+    for i in (graph.objective, *walk.order, *sources):
+        if i not in gradients:
+            gradients[i] = free_name(f"d{names[i]}", used)
+            used.add(gradients[i])
+    return Naming(names, sources, walk, gradients)
+
+
+class Listing:
+    """A derivation as straight-line code for a target; without one, in the language of the formula.
+
+    `names` are the names of nodes in the code, `gradients` those of their gradients; `sources` are the nodes whose
+    gradients are wanted; `reads` collects the nodes whose names were written, and `used` the rules.
+    """
+
+    def __init__(self, derivation: Derivation, target: Target | None = None) -> None:
+        self.graph = parse(derivation.source, derivation.inputs)
+        self.shown = Names(self.graph).of
+        reserved = target.reserved if target else frozenset[str]()
+        self.names, self.sources, self.walk, self.gradients = naming(self.graph, self.shown, derivation, reserved)
+        self.speller = Speller(self.graph, self.names, target) if target else None
+        self.reads = self.speller.reads if self.speller else set[int]()
+        self.used = self.speller.used if self.speller else set[str]()
+        self._patterns: dict[tuple[object, ...], str] = {}
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the inputs in the code, in the order of the formula."""
+        return [self.names[i] for i in self.graph.inputs]
+
+    def forward(self) -> list[Line]:
+        """A line for each operation that the objective needs and that depends on an input."""
+        graph, needed = self.graph, self.graph.ancestors([self.graph.objective])
+        shown = [i for i in self.names if needed[i] and graph.nodes[i].rule != INPUT and not graph.is_constant[i]]
+        like = self.inputs[0]
+        assert self.speller is not None
+        return [Line(self.names[i], "=", self.speller.operation(i, like), i) for i in sorted(shown)]
+
+    def constants(self) -> list[Line]:
+        """A line for each constant with a name among `reads`, and for those that these read."""
+        assert self.speller is not None
+        lines: list[Line] = []
+        # From the last to the first, since what one reads comes before it, and counts then.
+        for i in sorted((i for i in self.names if self.graph.is_constant[i]), reverse=True):
+            if i in self.reads:
+                lines.insert(0, Line(self.names[i], "=", self.speller.constant(i), i))
+        return lines
+
+    def backward(self, like: str = "") -> list[Line]:
+        """A line for each contribution; `like` is the name of something that has the dtype."""
+        lines = []
+        for j in self.walk.order:
+            for k, step in enumerate(self.walk.steps[j]):
+                code = f"{self.gradients[step.through]} * {self._local(step.through, step.slot, like)}"
+                title = title_for(self.graph.nodes[step.through].rule, step.slot)
+                lines.append(Line(self.gradients[j], "+=" if k else "=", code, j, title, k))
+        return lines
+
+    def _local(self, i: int, slot: int, like: str) -> str:
+        """The local derivative of a node, with a rule's exceptions for single values, in brackets where need be."""
+        rule, inputs, _ = self.graph.nodes[i]
+        named = [j in self.names and (rule in ARITHMETIC or not self.graph.is_constant[j]) for j in inputs]
+        key = (rule, slot, *[None if known else j for known, j in zip(named, inputs, strict=True)])
+        pattern = self._patterns.get(key)
+        if pattern is None:
+            graph = Graph()
+            places = {
+                letter: graph.input(chr(_FIRST_MARK + k)) if named[k] else copy_constant(self.graph, j, graph)
+                for k, (letter, j) in enumerate(zip("abcd", inputs, strict=False))
+            }
+            places["out"] = graph.input(chr(_FIRST_MARK + len(inputs)))
+            root = Algebra(graph, generic=False).instantiate(partial(rule, slot), places)
+            text = self.speller.factor(graph, root, like) if self.speller else write(graph, root, {})
+            outer, value = graph.nodes[root].rule, graph.nodes[root].value
+            loose = (outer in PRECEDENCE and outer != "pow") or (value is not None and "/" in text)
+            pattern = self._patterns[key] = f"({text})" if loose else text
+        marked = {_FIRST_MARK + k: j for k, j in enumerate((*inputs, i)) if chr(_FIRST_MARK + k) in pattern}
+        self.reads.update(marked.values())
+        return pattern.translate({mark: self.names[j] for mark, j in marked.items()})
+
+
+def code_of(lines: Iterable[Line], indent: str) -> list[str]:
+    """The lines as text; a gradient's own lines say in a comment which rule they are."""
+    return with_comments((f"{indent}{line.name} {line.operator} {line.code}", line.title) for line in lines)
+
+
+def module(derivation: Derivation, body: list[str], imports: list[str]) -> str:
+    """A whole module: what it is about, the imports (`math` where it is used), and the body."""
+    text = "\n".join(body)
+    head = ['"""The formula', "", *[f"    {statement}" for statement in derivation.statements], ""]
+    head += ["and its gradient, written out by the chain rule.", '"""', ""]
+    head += (["import math", ""] if "math." in text else []) + [*imports, "", ""]
+    # Two empty lines stand before a function or a class, one before everything else.
+    head += [""] if body[0].startswith(("def ", "class ", "@")) else []
+    return "\n".join(head) + text + "\n"
+
+
+def tuple_of(names: Iterable[str]) -> str:
+    """Names as a tuple is written.
+
+    >>> tuple_of(["x"]), tuple_of(["x", "y"])
+    ('(x,)', 'x, y')
+    """
+    names = list(names)
+    return f"({names[0]},)" if len(names) == 1 else ", ".join(names)

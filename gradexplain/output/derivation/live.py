@@ -1,0 +1,116 @@
+"""A derivation as data for the page that recomputes it: the graph, and for each contribution its local derivative."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+from gradexplain.calculus.backward import NoNumbers, reverse
+from gradexplain.calculus.templates import Template, partial, template
+from gradexplain.data.point import held_constants
+from gradexplain.explain.names import Names
+from gradexplain.language.graph import INPUT, Graph
+from gradexplain.language.parse import parse
+from gradexplain.records import Derivation, Value, plain
+from gradexplain.rules.rules import RULES
+
+# Larger derivations are shown as they are, without sliders.
+MAX_LIVE_NODES = 400
+# What an input without a value has in the beginning.
+START = 1.0
+
+
+class Live:
+    """The data of a page. `graph` and `names` are those of the formula, for what else is written of it."""
+
+    def __init__(self, derivation: Derivation) -> None:
+        self.derivation = derivation
+        self.graph = parse(derivation.source, derivation.inputs)
+        self.names = Names(self.graph)
+        self.by_name = {name: i for i, name in self.names.of.items()}
+        self.is_live = len(self.graph.nodes) <= MAX_LIVE_NODES
+        self._locals: dict[tuple[str, int], int] = {}
+
+    def data(self) -> dict[str, Any]:
+        """All that the script gets, as JSON has it; next to nothing where the derivation is too large for that."""
+        graph = self.graph
+        if not self.is_live:
+            return {"live": False, "nodes": [], "backward": []}
+        constants = held_constants(graph, self.derivation.source, self.derivation.dtype)
+        kept = [i for i in range(len(graph.nodes)) if not graph.is_constant[i] or i in constants]
+        place = {i: k for k, i in enumerate(kept)}
+        nodes = [self._node(i, constants, place) for i in kept]
+        backward = self._backward(place)
+        rules = {graph.nodes[i].rule for i in kept}
+        return {
+            "live": True,
+            "nodes": nodes,
+            "objective": place[graph.objective],
+            "upstream": self.derivation.upstream,
+            "backward": backward,
+            "locals": [tree(partial(*key)) for key in self._locals],
+            "kinks": {rule: tree(template(RULES[rule].kink)) for rule in sorted(rules) if _has_kink(rule)},
+            "check": {"values": list(self._values(place)), "gradients": list(self._gradients(place))},
+            "differs": "The arithmetic of this page has other numbers than the derivation for",
+        }
+
+    def _node(self, i: int, constants: dict[int, float], place: dict[int, int]) -> dict[str, Any]:
+        rule, inputs, _ = self.graph.nodes[i]
+        name = self.names.of.get(i)
+        if rule == INPUT:
+            given = self.derivation.inputs[str(name)].value
+            return {"name": name, "rule": INPUT, "inputs": [], "value": START if given is None else given}
+        if i in constants:
+            return {"name": name, "rule": "constant", "inputs": [], "value": constants[i]}
+        return {"name": name, "rule": rule, "inputs": [place[j] for j in inputs]}
+
+    def _backward(self, place: dict[int, int]) -> list[dict[str, Any]]:
+        """The sums in the order of the backward pass, each with its contributions."""
+        walk = reverse(self.graph, [self.by_name[name] for name in self.derivation.gradient], NoNumbers())
+        rows = []
+        for j in walk.order:
+            steps = []
+            for step in walk.steps[j]:
+                key = (self.graph.nodes[step.through].rule, step.slot)
+                steps.append({"through": place[step.through], "local": self._locals.setdefault(key, len(self._locals))})
+            rows.append({"node": place[j], "steps": steps})
+        return rows
+
+    def _values(self, place: dict[int, int]) -> Iterable[list[Any]]:
+        """The values that the page is to find at its own point: the exact one, or PyTorch's."""
+        if not self.derivation.missing:
+            for row in self.derivation.nodes:
+                yield [place[self.by_name[row.node]], *self._either(row.value, row.autograd)]
+
+    def _gradients(self, place: dict[int, int]) -> Iterable[list[Any]]:
+        if not self.derivation.missing:
+            for row in self.derivation.backward:
+                yield [place[self.by_name[row.node]], row.partial, *self._either(row.value, row.autograd)]
+
+    def _either(self, exact: Value, autograd: Value) -> list[Any]:
+        found = [exact, autograd] if self.derivation.dtype == "float64" and autograd is not None else [exact]
+        return list(plain(found))
+
+
+def _has_kink(rule: str) -> bool:
+    return rule in RULES and bool(RULES[rule].kink)
+
+
+def tree(template: Template) -> Any:
+    """An expression of the rule table as a tree: a number, the name of an input, or a rule and its inputs in a list.
+
+    >>> tree(partial("tanh", 0))
+    ['sub', 1.0, ['pow', 'out', 2.0]]
+    """
+    graph: Graph = template.graph
+    made: list[Any] = []
+    for rule, inputs, value in graph.nodes:
+        if rule == INPUT:
+            made.append(value)
+        elif value is None:
+            made.append([rule, *[made[j] for j in inputs]])
+        else:
+            made.append(float(value) if isinstance(value, Fraction) else {"pi": math.pi, "e": math.e}[value])
+    return made[template.root]

@@ -1,0 +1,1 @@
+"""THE TABLE: how each operation is differentiated, as rows of data, and the shapes of results."""
