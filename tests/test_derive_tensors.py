@@ -288,3 +288,28 @@ def test_the_table_fits_and_says_it_all(tmp_path: Path) -> None:
     for part in ("X      2x2", "matrix product rule", "g @ v1.T", "(y_pred - Y).T @ X", "[[-26, -37]]", "agrees"):
         assert part in text
     assert "PyTorch's .grad agrees with the chain rule at all 4 inputs." in text
+
+
+@pytest.mark.parametrize(
+    ("formula", "node", "local"),
+    [
+        ("sum(x/(2*pi))", "x", "1/(2*pi)"),
+        ("sum(x/(1 + sqrt(2)))", "x", "1/(1 + sqrt(2))"),
+        ("sum((-pi)*x)", "x", "-pi"),
+        ("sum(x - (1 - pi))", "x", "1"),
+        ("sum(clamp(x, 1 - pi, 1 + pi))", "x", "heaviside(x - (1 - pi), 1)*heaviside(1 + pi - x, 1)"),
+        ("sum(x**(1/3))", "x", "1/(3*x**(2/3))"),
+        ("mean(x)*(1 - sqrt(2))", "v1", "1 - sqrt(2)"),
+        ("mean(x)/(1 + pi)", "v1", "1/(1 + pi)"),
+        ("sum(leaky_relu(x, 1/(1 + pi)))", "x", "where(x > 0, 1, 1/(1 + pi))"),
+    ],
+)
+def test_a_constant_part_keeps_its_brackets_in_a_local_derivative(formula: str, node: str, local: str) -> None:
+    derivation = gradexplain.derive(formula, {"x": [1, 2, 3]})
+    row = next(row for row in derivation.backward if row.node == node)
+    assert [entry.local for entry in row.contributions] == [local]
+
+
+def test_a_size_with_a_name_keeps_its_brackets_in_a_local_derivative() -> None:
+    derivation = gradexplain.derive("sum(a @ x)/(2*n)", shape="a=n x d,x=d")
+    assert derivation.backward[0].contributions[0].local == "1/(2*n)"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from gradexplain.calculus.algebra import TooLarge
 from gradexplain.calculus.pullbacks import Pullback
 from gradexplain.calculus.tensor_algebra import Formulas, TensorAlgebra
 from gradexplain.explain.names import Names
-from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.text import write
 from gradexplain.rules.tensor_rules import TENSOR_RULES
 
@@ -41,17 +42,11 @@ class TensorNames(Names):
         """The local derivative of an elementwise node, or the vector-Jacobian product of any other, over names."""
         node = self.graph.nodes[i]
         tensors = self.graph.tensors(node)
-        called = {j: self._called(j) for j in tensors}
-        shapes = {called[j]: self.graph.shapes[j] for j in tensors}
-        shapes |= {self.of[i]: self.graph.shapes[i], self.upstream: self.graph.shapes[i]}
-        scratch = TensorGraph(shapes)
+        named = [j for j in tensors if j in self.of]
+        shapes = {self.of[j]: self.graph.shapes[j] for j in [*named, i]}
+        scratch = TensorGraph({**shapes, self.upstream: self.graph.shapes[i]})
         scratch.sizes = self.graph.sizes
-        # Numbers stay numbers, so that 2*x is simplified; what else is constant is taken as it is written.
-        values = []
-        for j in tensors:
-            value = self.graph.nodes[j].value
-            constant = self.graph.is_constant[j] and value is not None
-            values.append(scratch.constant(value) if constant else scratch.input(called[j]))  # type: ignore[arg-type]
+        values = [scratch.input(self.of[j]) if j in self.of else self._constant(j, scratch) for j in tensors]
         out, upstream = scratch.input(self.of[i]), scratch.input(self.upstream)
         builder = Formulas(TensorAlgebra(scratch))
         pullback = Pullback(builder, self.graph, node, slot, values, out, upstream)
@@ -60,6 +55,14 @@ class TensorNames(Names):
         except TooLarge:
             return ""
         return write(scratch, root, {})
+
+    def _constant(self, j: int, scratch: TensorGraph) -> int:
+        """A constant part made again in another graph: taken as a name, it would lose its brackets."""
+
+        def constant(value: Any) -> int:
+            return scratch.setting(value.value) if isinstance(value, Setting) else scratch.constant(value)
+
+        return self.graph.rebuilt(j, {}, constant, scratch.apply)
 
     def is_stretched(self, i: int, slot: int) -> bool:
         """Whether an elementwise node broadcasts this input, so that its gradient is summed back."""
