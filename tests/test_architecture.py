@@ -46,11 +46,9 @@ HOMES = {
     "mpmath": {"readings/arithmetic.py"},
     "rich": {
         "output/derivation/table.py",
-        "output/derivation/backward.py",
+        "output/derivation/passes.py",
         "output/cells.py",
         "output/grid.py",
-        "output/derivation/matrices.py",
-        "output/derivation/tensor_table.py",
         "output/training/table.py",
         "cli/progress.py",
     },

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import gradexplain
-from gradexplain.output.derivation.table import UNLIMITED
 from gradexplain.output.formats import DERIVATION, TRAINING, Format, Look, writer
+from gradexplain.output.numbers import UNLIMITED
 from gradexplain.output.training import lines as training_lines
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -131,6 +131,42 @@ def test_csv_has_jacobians_and_the_hessian() -> None:
     assert json.loads(rows[-1]["autograd"]) == [[4.0, 1.0], [1.0, 6.0]]
 
 
+SHOWN = {
+    "table": ("∂L/∂x\n   ∂L/∂x = 2*x*w\n   12  and autograd too, agrees", "   6  4  and autograd too, agrees\n   4  0"),
+    "markdown": ("| `∂L/∂x` |  | `∂L/∂x = 2*x*w` | agrees |", "```text\n6  4\n4  0\n```"),
+    "latex": (r"$= 2 \cdot x \cdot w$", r"\begin{bmatrix}6 & 4 \\ 4 & 0\end{bmatrix}"),
+    "json": ('"jacobian":{"x":', '"value":[[6.0,4.0],[4.0,0.0]]'),
+}
+
+
+@pytest.mark.parametrize(("format", "expected"), SHOWN.items())
+def test_jacobians_and_the_hessian_of_numbers_are_shown(format: str, expected: tuple[str, str]) -> None:
+    for kind, part in zip(("jacobian", "hessian"), expected, strict=True):
+        found = gradexplain.derive("x**2*w", "x=2,w=3", **{kind: True})  # type: ignore[arg-type]
+        assert part in write(format, found), write(format, found)
+
+
+def test_csv_of_numbers_has_the_hessian() -> None:
+    found = gradexplain.derive("x**2*w", "x=2,w=3", hessian=True)
+    rows = list(csv.DictReader(io.StringIO(write("csv", found))))
+    assert json.loads(rows[-1]["value"]) == json.loads(rows[-1]["autograd"]) == [[6.0, 4.0], [4.0, 0.0]]
+    assert (rows[-1]["line"], rows[-1]["shape"], rows[0]["shape"]) == ("hessian", "2x2", "")
+
+
+@pytest.mark.parametrize("format", ["table", "markdown", "latex"])
+def test_a_sum_of_one_number_has_its_upstream_gradient(format: str) -> None:
+    text = write(format, gradexplain.derive("sum(x)*w", "x=2,w=3"))
+    assert "vector-Jacobian product" in text
+    assert "g is the upstream gradient" in text
+
+
+def test_an_empty_column_is_left_out() -> None:
+    with_numbers = gradexplain.derive("c = a*3; loss = sum(x*c)*sqrt(a)", "x=[1,2,3],a=4")
+    assert "72 · 0.25" in write("table", with_numbers)
+    assert "numbers" in write("table", with_numbers)
+    assert "numbers" not in write("table", derived(*LINEAR))
+
+
 def test_markdown_has_the_matrices() -> None:
     inputs, forward, backward, gradient = tables(write("markdown", derived(*LINEAR)))
     assert inputs[2] == ["W", "1x2", "[[0.5, -0.5]]"]

@@ -103,7 +103,8 @@ def command(
     init: Annotated[
         list[str] | None,
         typer.Option(
-            "--init", metavar="NAME=HOW,…",
+            "--init",
+            metavar="NAME=HOW,…",
             help='How parameters begin, as torch.nn.init, such as "W=normal(0, 0.1), b=zeros"; --seed decides.',
         ),
     ] = None,

@@ -99,9 +99,7 @@ def _size(value: Array | None) -> float:
     return 1.0 if value is None else max((abs(x) for x in floats(value) if math.isfinite(x)), default=0.0)
 
 
-def compare(
-    exact: Array, autograd: Value | Tensor, dtype: str, floating: str, terms: float = 0.0
-) -> tuple[float, str]:
+def compare(exact: Array, autograd: Value | Tensor, dtype: str, floating: str, terms: float = 0.0) -> tuple[float, str]:
     """The largest |autograd - value| / max(1, |value|) of all elements, and the worst verdict of all.
 
     `floating` is the verdict on the same chain rule in floating point: where that agrees with autograd, what is left

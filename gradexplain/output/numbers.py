@@ -12,6 +12,7 @@ from gradexplain.rules.shapes import write_shape
 from gradexplain.tensor import Tensor
 
 DIGITS, SHORT = 6, 24
+# As wide as anything can get: in a pipe nothing is folded or cut.
 UNLIMITED = 100_000
 # Up to so many elements a tensor stands in a line, and in a block.
 MAX_IN_A_LINE, LONGEST_LINE = 12, 66

@@ -190,7 +190,8 @@ class Run:
             parameters=self.start,
             gradient={
                 name: Partial(f"∂{objective}/∂{name}", form.symbolic, form.typeset)
-                if name not in self.unconfirmed else Partial(f"∂{objective}/∂{name}", None)
+                if name not in self.unconfirmed
+                else Partial(f"∂{objective}/∂{name}", None)
                 for name, form in self.forms.items()
             },
             steps=tuple(self.kept),

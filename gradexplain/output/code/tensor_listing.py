@@ -15,7 +15,7 @@ from gradexplain.language.parse import parse
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.text import write
 from gradexplain.output.code.listing import Line, naming
-from gradexplain.output.derivation.tensor_lines import given_shapes
+from gradexplain.output.derivation.lines import given_shapes
 from gradexplain.records import Derivation
 from gradexplain.rules.rules import title_for
 from gradexplain.rules.tensor_rules import TENSOR_RULES

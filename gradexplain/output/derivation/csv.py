@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from gradexplain.output.derivation.tensor_lines import shape_of
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import sizes
 from gradexplain.records import BackwardRow, Derivation, Hessian, Jacobian, MatrixDerivation, Value, plain
@@ -24,16 +23,17 @@ HEADINGS = (
 def write(derivation: Derivation, look: Look) -> str:
     """All lines, with the headings first. Cells are quoted as in RFC 4180, numbers have all their digits.
 
-    Of a formula on tensors, a column says the shapes, and Jacobians or the Hessian have lines of their own.
+    Where there are vectors or matrices, a column says the shapes; Jacobians or the Hessian have lines of their own.
     """
+    shapes = {name: entry.shape for name, entry in derivation.inputs.items()}
+    shapes |= {row.node: row.shape for row in derivation.nodes}
+    found = [{**line, "shape": sizes(shapes[row.node])} for row in derivation.backward for line in _lines(row)]
+    found += _matrices(derivation)
     stream = io.StringIO()
-    headings = (*HEADINGS, "shape") if derivation.has_tensors else HEADINGS
-    lines = csv.DictWriter(stream, headings, restval="", lineterminator="\n")
+    headings = (*HEADINGS, *["shape"] * any(line["shape"] for line in found))
+    lines = csv.DictWriter(stream, headings, restval="", extrasaction="ignore", lineterminator="\n")
     lines.writeheader()
-    for row in derivation.backward:
-        shape = {"shape": sizes(shape_of(derivation, row.node))} if derivation.has_tensors else {}
-        lines.writerows({**line, **shape} for line in _lines(row))
-    lines.writerows(_matrices(derivation))
+    lines.writerows(found)
     return stream.getvalue()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from html import escape
 
 from gradexplain.output.cells import more
-from gradexplain.output.derivation.backward import MAX_CONTRIBUTIONS
+from gradexplain.output.derivation.lines import MAX_CONTRIBUTIONS
 from gradexplain.output.derivation.live import MAX_LIVE_NODES, START, Live
 from gradexplain.output.derivation.notebook import formula
 from gradexplain.output.formats import Look

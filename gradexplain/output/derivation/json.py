@@ -9,7 +9,8 @@ from gradexplain.output.formats import Look
 from gradexplain.records import SCHEMA, Derivation, fields_of
 
 # The ends of the fields with a number. Where orjson has null for one, it may stand for a number that is not finite.
-_NO_NUMBER = (b'value":null', b'"autograd":null', b'"error":null', b'"upstream":null')
+# Of a large tensor it would write the fields, the numbers that are not there among them.
+_NO_NUMBER = (b'value":null', b'"autograd":null', b'"error":null', b'"upstream":null', b'"numbers":null')
 
 
 def render(derivation: Derivation, ascii_only: bool = False, indent: int | None = None) -> str:
@@ -30,8 +31,6 @@ def _fast(derivation: Derivation) -> bytes:
 
     A derivation may have a million fields, and hardly ever one that is not finite.
     """
-    if derivation.has_tensors:
-        return b""
     import orjson
 
     own = (entry.sympy for entry in derivation.gradient.values())
@@ -40,7 +39,7 @@ def _fast(derivation: Derivation) -> bytes:
     try:
         data = orjson.dumps({"schema": SCHEMA, **fields_of(derivation)}, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:
-        # Half of a surrogate pair, or an integer of more than 64 bits.
+        # Half of a surrogate pair, an integer of more than 64 bits, or the numbers of a tensor.
         return b""
     return b"" if any(end in data for end in _NO_NUMBER) else data
 

@@ -6,14 +6,18 @@ import re
 from collections.abc import Callable, Sequence
 
 from gradexplain.output.cells import KEPT_ROWS, elided, more
-from gradexplain.output.derivation.backward import contribution_lines
+from gradexplain.output.derivation import lines
+from gradexplain.output.derivation.lines import Column, Entry, Line
 from gradexplain.output.formats import Look
-from gradexplain.output.numbers import show
+from gradexplain.output.numbers import block_pair, show, show_pair, sizes
 from gradexplain.output.words import conclusion
 from gradexplain.records import Derivation
 
 # What has a meaning in a line of Markdown, the beginnings of links among it.
 _SPECIAL = re.compile(r"[\\`*_\[\]<>#$|~&@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+
+# The columns of Jacobians and of a Hessian.
+COMPARED = ("derivative", "shape", "formula", "verdict")
 
 
 def escaped(text: str) -> str:
@@ -71,19 +75,16 @@ def items(sentences: Sequence[str]) -> list[str]:
 
 
 def write(derivation: Derivation, look: Look) -> str:
-    """The formula, the point, both passes, the gradient, the verdict and the notes."""
-    point = ", ".join(code(f"{name} = {value}") for name, value in derivation.point.items())
-    if derivation.has_tensors:
-        from gradexplain.output.derivation import tensor_markdown
-
-        return tensor_markdown.render(derivation)
+    """The formula, the point, both passes, the gradient, Jacobians or the Hessian, the verdict and the notes."""
+    point = ", ".join(map(code, lines.point(derivation)))
     doubts, sentences = conclusion(derivation)
-    lines = [
+    written = [
         *statements(derivation.statements), "", (f"at {point}, " if point else "") + derivation.dtype, "",
-        "### Forward", "", *_forward(derivation), "", *_backward(derivation), "### Gradient", "",
-        *gradient(derivation), *items([*doubts, *sentences, *derivation.notes]),
+        *_inputs(derivation), "### Forward", "", *_forward(derivation), "", *_backward(derivation),
+        "### Gradient", "", *gradient(derivation), *_sections(derivation),
+        *items([*doubts, *sentences, *derivation.notes]),
     ]  # fmt: skip
-    return "\n".join(lines) + "\n"
+    return "\n".join(written) + "\n"
 
 
 def statements(formula: Sequence[str]) -> list[str]:
@@ -97,44 +98,47 @@ def statements(formula: Sequence[str]) -> list[str]:
     return [f"{line}\\" for line in lines[:-1]] + lines[-1:]
 
 
+def _inputs(derivation: Derivation) -> list[str]:
+    entries = lines.tensor_inputs(derivation)
+    if not entries:
+        return []
+    rows = [(code_cell(name), sizes(entry.shape), show(entry.value)) for name, entry in entries]
+    return ["### Inputs", "", *table(("input", "shape", "value"), "llr", rows), ""]
+
+
 def _forward(derivation: Derivation) -> list[str]:
     nodes = derivation.nodes
+    shapes = any(node.shape for node in nodes)
     differs = any(show(row.value) != show(row.autograd) for row in nodes if row.autograd is not None)
-    width = 3 + differs
 
     def row(i: int) -> list[Sequence[str]]:
         node = nodes[i]
-        cells = (code_cell(node.node), code_cell(node.expression), show(node.value), show(node.autograd))
-        return [cells[:width]]
+        formulas = [code_cell(node.node), code_cell(node.expression), *[sizes(node.shape)] * shapes]
+        return [[*formulas, show(node.value), *[show(node.autograd)] * differs]]
 
-    heads = ("node", "is", "value", "PyTorch has")
-    return table(heads[:width], "llrr"[:width], with_gap(len(nodes), row, width))
+    heads = ["node", "is", *["shape"] * shapes, "value", *["PyTorch has"] * differs]
+    return table(heads, "ll" + "l" * shapes + "r" + "r" * differs, with_gap(len(nodes), row, len(heads)))
 
 
 def _backward(derivation: Derivation) -> list[str]:
-    if not derivation.backward:
+    found = lines.backward(derivation)
+    if found is None:
         return []
+    alignment = "".join("r" if column.is_number else "l" for column in found.columns)
+    rows = [_cells(line, found.columns) for line in found.lines]
+    legend = [escaped(found.legend), ""] * bool(found.legend)
+    heads = [column.heading for column in found.columns]
+    return [f"### Backward, from {code(found.start)}", "", *legend, *table(heads, alignment, rows), ""]
 
-    def row(i: int) -> list[Sequence[str]]:
-        lines = contribution_lines(derivation, derivation.backward[i])
-        return [
-            (
-                code_cell(partial),
-                code_cell(chain),
-                title,
-                code_cell(local),
-                code_cell(numbers),
-                exact,
-                autograd,
-                verdict,
-            )
-            for partial, chain, title, local, numbers, exact, autograd, verdict in lines
-        ]
 
-    seed = f"∂{derivation.objective}/∂{derivation.objective} = {show(derivation.upstream)}"
-    heads = ("partial", "chain rule", "rule", "local derivative", "numbers", "exact", "autograd", "verdict")
-    rows = with_gap(len(derivation.backward), row, len(heads))
-    return [f"### Backward, from {code(seed)}", "", *table(heads, "lllllrrl", rows), ""]
+def _cells(line: Line, columns: Sequence[Column]) -> Sequence[str]:
+    """The cells of a line of the backward pass; what stands for lines that are left out is no formula."""
+    value, autograd = show_pair(line.value, line.autograd, line.verdict)
+    cells = {**line._asdict(), "value": value, "autograd": autograd}
+    words = ("partial", "chain") if not line.chain.startswith("∂") and not line.verdict else ()
+    for name in ("partial", "chain", "local", "numbers"):
+        cells[name] = cells[name] if name in words else code_cell(cells[name])
+    return [cells[column.field] for column in columns]
 
 
 def gradient(derivation: Derivation) -> list[str]:
@@ -150,3 +154,25 @@ def gradient(derivation: Derivation) -> list[str]:
 
     rows = with_gap(len(entries), row, 4)
     return table(("partial", "chain", "closed form", "value"), "lllr", rows)
+
+
+def _sections(derivation: Derivation) -> list[str]:
+    found = []
+    for section in lines.sections(derivation):
+        rows = []
+        for entry in section.entries:
+            formulas = "\n".join(f"{symbol} = {formula}" for symbol, formula in entry.formulas)
+            rows.append((code_cell(entry.partial), entry.shape, code_cell(formulas), entry.verdict))
+        found += ["", f"### {section.title}", "", escaped(section.remark), "", *table(COMPARED, "llll", rows)]
+        found += [line for entry in section.entries for line in _numbers(entry)]
+        found += [line for sentence in section.sentences for line in ("", escaped(sentence))]
+    return found
+
+
+def _numbers(entry: Entry) -> list[str]:
+    """The numbers of a Jacobian or a Hessian in rows, and autograd's where they are others."""
+    value, autograd = block_pair(entry.value, entry.autograd, entry.verdict)
+    if not value:
+        return []
+    found = ["", f"{code(entry.partial)}:", "", "```text", *value.split("\n"), "```"]
+    return found if value == autograd else [*found, "", "autograd has:", "", "```text", *autograd.split("\n"), "```"]

@@ -8,20 +8,17 @@ import sys
 from typing import TYPE_CHECKING
 
 from gradexplain.errors import columns
-from gradexplain.output.cells import KEPT_ROWS, MAX_ROWS, add_rows, elided, more, table, text
-from gradexplain.output.derivation.backward import backward
+from gradexplain.output.cells import KEPT_ROWS, MAX_ROWS, elided, more, table, text
+from gradexplain.output.derivation import passes
+from gradexplain.output.derivation.lines import point
 from gradexplain.output.formats import Look
-from gradexplain.output.numbers import show
+from gradexplain.output.numbers import UNLIMITED
 from gradexplain.output.words import conclusion, steps
 from gradexplain.records import Derivation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from rich.console import RenderableType
 
-# As wide as anything can get: in a pipe nothing is folded or cut.
-UNLIMITED = 100_000
 LONGEST_HALF = 1_000
 
 
@@ -31,17 +28,13 @@ def render(derivation: Derivation, width: int | None = None, color: bool = False
     With `color` the text has ANSI escape sequences; what colour says is also said in words.
     """
     width = terminal_width() if width is None else width
-    if derivation.has_tensors:
-        from gradexplain.output.derivation import matrices, tensor_table
-
-        passes, more_parts = tensor_table.parts(derivation, width), matrices.parts(derivation, width)
-    else:
-        passes, more_parts = [*_forward(derivation, width), *backward(derivation, width)], []
     parts: list[RenderableType] = [
         *_header(derivation, width),
-        *passes,
+        *passes.inputs(derivation, width),
+        *passes.forward(derivation, width),
+        *passes.backward_pass(derivation, width),
         *_gradient(derivation, width),
-        *more_parts,
+        *passes.matrices(derivation, width),
         *_conclusion(derivation),
     ]
     return print_parts(parts, width, color)
@@ -78,10 +71,8 @@ def print_parts(parts: list[RenderableType], width: int, color: bool) -> str:
 
 
 def _header(derivation: Derivation, width: int) -> list[RenderableType]:
-    # The values of vectors and matrices have a table of their own.
-    shown = {} if derivation.has_tensors else derivation.point
-    point = ", ".join(f"{name} = {value}" for name, value in shown.items())
-    where = (f"at {point}   " if point else "") + derivation.dtype
+    values = ", ".join(point(derivation))
+    where = (f"at {values}   " if values else "") + derivation.dtype
     statements = list(derivation.statements)
     if len(statements) > MAX_ROWS:
         statements = [*statements[:KEPT_ROWS], more(len(statements) - 2 * KEPT_ROWS), *statements[-KEPT_ROWS:]]
@@ -99,21 +90,6 @@ def _shortened(statement: str) -> str:
     if left_out <= 0:
         return statement
     return f"{statement[:LONGEST_HALF]} {more(left_out).replace('more', 'more characters')} {statement[-LONGEST_HALF:]}"
-
-
-def _forward(derivation: Derivation, width: int) -> list[RenderableType]:
-    rows = derivation.nodes
-    differs = any(show(row.value) != show(row.autograd) for row in rows if row.autograd is not None)
-    headings = [("node", "left"), ("is", "left"), ("value", "right")] + [("PyTorch has", "right")] * differs
-    grid = table(*headings)
-
-    def cells(i: int) -> Iterable[RenderableType]:
-        row = rows[i]
-        shown = [row.node, row.expression, show(row.value), *[show(row.autograd)] * differs]
-        return map(text, shown)
-
-    add_rows(grid, len(rows), cells)
-    return [text("Forward", "bold"), grid, text("")]
 
 
 def _gradient(derivation: Derivation, width: int) -> list[RenderableType]:

@@ -8,13 +8,14 @@ from html import escape
 
 from gradexplain.language.parse import parse
 from gradexplain.output.derivation.html import gradient, verdicts
-from gradexplain.output.derivation.tensor_lines import HEADINGS, Line, given_shapes, layout, lines_of, sections
+from gradexplain.output.derivation.lines import Line, given_shapes, layout, lines_of, sections
 from gradexplain.output.graph import svg
 from gradexplain.output.numbers import block, block_pair, show, sizes
 from gradexplain.output.page.pages import asset, box, code, document, rows, statement_lines, table
 from gradexplain.records import Derivation
 
 STILL = "The page shows the numbers of one point: sliders that recompute them are for formulas of single numbers."
+HEADINGS = ("partial", "shape", "chain rule", "rule", "vector-Jacobian product", "value", "autograd", "verdict")
 NUMBERS = frozenset(("value", "autograd"))
 
 
@@ -75,7 +76,7 @@ def _backward(derivation: Derivation) -> Iterable[str]:
     heads = [f"{heading}:" if heading in NUMBERS else heading for heading in HEADINGS]
 
     def row(k: int) -> str:
-        return "\n".join(_line(sums[k].node, line) for line in lines_of(derivation, sums[k]))
+        return "\n".join(_line(sums[k].node, line) for line in lines_of(derivation, sums[k], True))
 
     yield table("Backward", heads, rows(len(sums), len(HEADINGS), row))
 
@@ -84,9 +85,9 @@ def _line(node: str, line: Line) -> str:
     value, autograd = block_pair(line.value, line.autograd, line.verdict)
     formulas = "".join(
         f"<td>{text}</td>"
-        for text in (code(line.partial), line.shape, code(line.chain), escape(line.rule), code(line.product))
+        for text in (code(line.partial), line.shape, code(line.chain), escape(line.rule), code(line.local))
     )
-    kind = ' class="sum"' if line.partial and not line.product else ""
+    kind = ' class="sum"' if line.partial and not line.local else ""
     cells = f"{formulas}{_cell(value, 'gradient')}{_cell(autograd)}<td>{escape(line.verdict)}</td>"
     return f'<tr{kind} data-of="{escape(node)}">{cells}</tr>'
 

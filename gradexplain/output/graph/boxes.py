@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gradexplain.errors import columns, printable
-from gradexplain.output.derivation.table import UNLIMITED, terminal_width
+from gradexplain.output.derivation.table import terminal_width
 from gradexplain.output.formats import Look
 from gradexplain.output.graph import rails
 from gradexplain.output.graph.canvas import ASCII_LINES, LINES, Canvas
 from gradexplain.output.graph.levels import Levels, Link, Size, Spacing
 from gradexplain.output.graph.picture import INPUT, OBJECTIVE, Picture, PictureEdge, PictureNode, picture, product
+from gradexplain.output.numbers import UNLIMITED
 from gradexplain.records import Derivation
 
 # Where nothing limits the width, boxes are drawn up to this.

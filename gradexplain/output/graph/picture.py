@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gradexplain.output.derivation.tensor_lines import product as vector_product
+from gradexplain.output.derivation.lines import product as vector_product
 from gradexplain.output.graph.collapse import Contracted, contract, kept_nodes
 from gradexplain.output.numbers import short, show, show_pair, sizes
 from gradexplain.records import BackwardRow, Contribution, Derivation, ForwardRow, Gradient, Input

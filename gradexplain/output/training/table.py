@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from gradexplain.errors import columns
 from gradexplain.output.cells import VERDICT_STYLES, text
-from gradexplain.output.derivation.table import UNLIMITED, print_parts, terminal_width
+from gradexplain.output.derivation.table import print_parts, terminal_width
 from gradexplain.output.formats import Look
 from gradexplain.output.grid import filled, styled
-from gradexplain.output.numbers import show
+from gradexplain.output.numbers import UNLIMITED, show
 from gradexplain.output.training import curve
 from gradexplain.output.training.batches import explain_batches
 from gradexplain.output.training.comparison import compare
