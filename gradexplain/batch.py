@@ -120,7 +120,7 @@ class Batch:
 
     def _derive(self, request: dict[str, Any]) -> Callable[[], Derivation]:
         from gradexplain.data.point import read_point
-        from gradexplain.data.tensor_point import read_shapes
+        from gradexplain.data.shapes import read_shapes
         from gradexplain.derive import begin
         from gradexplain.language.parse import parse
 

@@ -13,10 +13,9 @@ from gradexplain.data.point import (
     held_numbers,
     held_value,
     read_point,
-    read_tensor_upstream,
     read_upstream,
 )
-from gradexplain.data.tensor_point import bind_sizes, read_shapes
+from gradexplain.data.shapes import bind_sizes, read_shapes
 from gradexplain.errors import OptionError, PointError, nearest
 from gradexplain.explain.names import Names
 from gradexplain.language.graph import INPUT, Graph
@@ -125,6 +124,8 @@ def _begin(
     sources = _sources(graph, names, wrt)
     with_torch = not missing and TORCH.installed()
     seed, held_seed = read_upstream(upstream, dtype)
+    if seed is None or isinstance(held_seed, Tensor):
+        raise _other_shape(held_seed, names.of[graph.objective], ())
     given: dict[int, float | None] = {
         i: held_value(name, point[name], dtype) if name in point else None for i, name in inputs.items()
     }
@@ -166,12 +167,9 @@ def _tensor_problem(
     top = graph.shapes[graph.objective]
     seed: Tensor | float | None = None
     if not (isinstance(upstream, (int, float, str)) and upstream in (1, "1")):
-        seed = read_tensor_upstream(upstream, dtype)
-        own = seed.shape if isinstance(seed, Tensor) else ()
-        if own != graph.lengths(graph.objective):
-            what = names.of[graph.objective]
-            raise OptionError(f"upstream has the shape {write_shape(own)}, and {what} {write_shape(top)}",
-                              hint="both must have the same shape")  # fmt: skip
+        _, seed = read_upstream(upstream, dtype)
+        if (seed.shape if isinstance(seed, Tensor) else ()) != graph.lengths(graph.objective):
+            raise _other_shape(seed, names.of[graph.objective], top)
     sources = _sources(graph, names, wrt)
     classes = check_classes(graph, names, {name: value for name, value in values.items() if isinstance(value, Tensor)})
     if wrt is None:
@@ -196,6 +194,12 @@ def _tensor_problem(
     if want and (computed := [names.of[j] for j in problem.sources if graph.nodes[j].rule != INPUT]):
         raise OptionError(f"the {want.title()} is taken by inputs, and {computed[0]} is computed")
     return problem
+
+
+def _other_shape(seed: Tensor | float, objective: str, shape: Shape) -> OptionError:
+    own = write_shape(seed.shape if isinstance(seed, Tensor) else ())
+    return OptionError(f"upstream has the shape {own}, and {objective} {write_shape(shape)}",
+                       hint="both must have the same shape")  # fmt: skip
 
 
 def check_point(graph: Graph, point: dict[str, Given]) -> list[str]:

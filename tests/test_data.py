@@ -16,6 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -23,10 +24,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gradexplain.cli.streams import writable
 from gradexplain.data import columns as data
 from gradexplain.data import delimited, json_lines, parquet
 from gradexplain.data.columns import Columns, read_columns
-from gradexplain.errors import OptionError
+from gradexplain.data.files import read_tensor
+from gradexplain.data.point import held_numbers, held_value, read_point
+from gradexplain.data.shapes import read_shapes
+from gradexplain.errors import GradexplainError, OptionError, PointError
+from gradexplain.tensor import Tensor
 
 TABLE = {"x": [1.0, -2.5, 3e-7], "y": [0.1, 0.0, 1e22]}
 NAMED = 'name,x,y\n"a, ""b""",1,0.1\n"c\nd",-2.5,0\ne,3e-7,1e22\n'
@@ -498,3 +504,125 @@ def test_line_breaks_in_many_cells(last: str, tmp_path: Path) -> None:
 
 def test_every_suffix_is_known() -> None:
     assert {Path(name).suffix for name, _ in GOOD.values()} >= data.READERS.keys()
+
+
+def npy(array: Any) -> bytes:
+    stream = io.BytesIO()
+    numpy.save(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+def saved(tensor: Any) -> bytes:
+    stream = io.BytesIO()
+    torch.save(tensor, stream)
+    return stream.getvalue()
+
+
+MATRIX = numpy.array([[1.0, -2.5], [3e-7, 4.0], [0.0, 1e22]])
+WRITTEN = "1,-2.5\n3e-7,4\n0,1e22\n"
+TENSORS = {
+    "csv": ("a.csv", WRITTEN),
+    "csv-names": ("a.csv", '\ufeff"x"," y"\r\n\r\n' + WRITTEN.replace("\n", "\r\n\n")),
+    "csv-names-twice": ("a.csv", "Na,Na\n" + WRITTEN),
+    "csv-spaces": ("a.csv", WRITTEN.replace(",", " , ")),
+    "csv-gz": ("a.csv.gz", gzip.compress(WRITTEN.encode())),
+    "tsv": ("a.TSV", WRITTEN.replace(",", "\t")),
+    "txt": ("a.txt", "  1  -2.5 \n3e-7 4\n\n0\t1e22"),
+    "txt-names": ("a.txt", "x y\n1 -2.5\n3e-7 4\n0 1e22"),
+    "json": ("a.json", json.dumps(MATRIX.tolist())),
+    "npy": ("a.npy", npy(MATRIX)),
+    "npy-fortran": ("a.npy", npy(numpy.asfortranarray(MATRIX))),
+    "npy-big-endian": ("a.npy", npy(MATRIX.astype(">f8"))),
+    "pt": ("a.pt", saved(torch.tensor(MATRIX))),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), TENSORS.values(), ids=TENSORS)
+def test_tensors_in_files(name: str, content: Any, tmp_path: Path) -> None:
+    found = read_tensor(put(tmp_path, name, content))
+    assert (found.shape, found.nested()) == ((3, 2), MATRIX.tolist())
+
+
+def test_one_column_is_a_vector(tmp_path: Path) -> None:
+    for name, content in {"a.csv": "x\n1\n\n2\n", "b.csv": "1\n2", "c.csv": "1\n" * 9_000}.items():
+        found = read_tensor(put(tmp_path, name, content))
+        assert found.shape == (9_000 if name == "c.csv" else 2,)
+    assert read_tensor(put(tmp_path, "d.csv", "true,false\n")).nested() == [[1, 0]]
+
+
+HEADER = npy(numpy.ones(2))
+NO_TENSOR = {
+    "empty-npy": ("a.npy", b"", "cannot read a.npy: it is not a .npy file of NumPy"),
+    "zipped-npy": ("a.npy", b"PK\x03\x04" + HEADER, "cannot read a.npy: it is not a .npy file of NumPy"),
+    "text-npy": ("a.npy", "1,2\n", "cannot read a.npy: it is not a .npy file of NumPy"),
+    "short-npy": ("a.npy", HEADER[:-5], "cannot read a.npy: Failed to read all data"),
+    "lying-npy": ("a.npy", HEADER.replace(b"(2,)", b"(99999999999999,)"), "cannot read a.npy: "),
+    "vast-npy": ("a.npy", HEADER.replace(b"(2,)", b"(9" + b"9" * 30 + b",)"), "cannot read a.npy: "),
+    "objects-npy": ("a.npy", npy(numpy.array([10**400], dtype=object)), "cannot read a.npy: Object arrays"),
+    "complex-npy": ("a.npy", npy(numpy.ones(2) * 1j), "a.npy holds complex128, not real numbers"),
+    "nan-npy": ("a.npy", npy(numpy.array([math.nan])), "a.npy has an element that is not finite"),
+    "empty-pt": ("a.pt", b"", "cannot read a.pt: "),
+    "dict-pt": ("a.pt", saved({"x": 1}), "cannot read a.pt: it holds no tensor of real numbers"),
+    "pt-gz": ("a.pt.gz", b"", "cannot read a.pt.gz: PyTorch reads a file that is neither a pipe nor compressed"),
+    "long-cell": ("a.csv", "1,2\n1," + "a" * 200_000, f'column 2 has no number in row 2: "{"a" * 40}…"\n  line 2 of a'),
+    "digits": ("a.csv", "9" * 400, f'column 1 has no finite number in row 1: "{"9" * 40}…"'),
+    "gap": ("a.csv", "1,2\n3,\n", "column 2 has a gap in row 2\n  line 2 of a.csv: fill it"),
+    "width": ("a.csv", "1,2\n3\n", "row 2 has 1 cell, the first row has 2"),
+    "width-of-names": ("a.csv", "x,y\n3\n", "row 1 has 1 cell, the header has 2"),
+    "underscore": ("a.csv", "1_0\n", 'column 1 has no number in row 1: "1_0"'),
+    "no-rows": ("a.csv", "x,y\n", "a.csv has no rows of numbers"),
+    "nothing": ("a.csv", "", "a.csv has no rows of numbers"),
+    "utf-16": ("a.csv", "1,2\n".encode("utf-16"), "a.csv is not UTF-8 text"),
+    "json-digits": ("a.json", f"[1,{'9' * 5000}]", "the value of a.json has an element that is not finite"),
+    "json-deep": ("a.json", "[" * 900 + "1" + "]" * 900, "the value of a.json has 900 axes"),
+    "json-too-deep": ("a.json", "[" * 90_000, "a.json is no JSON: "),
+    "json-object": ("a.json", "{}", "a.json holds no list of numbers"),
+    "json-rows": ("a.json", "[[1,2],[3]]", "the value of a.json is not a tensor: the rows have different lengths"),
+    "json-latin-1": ("a.json", b"\xff", "a.json is not UTF-8"),
+    "suffix": ("a.xlsx", b"", "the name of a.xlsx does not end with a known suffix"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "message"), NO_TENSOR.values(), ids=NO_TENSOR)
+def test_no_tensor_in_a_file(name: str, content: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(GradexplainError) as refused:
+        read_tensor(put(tmp_path, name, content))
+    assert str(refused.value).startswith(message)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes with names")
+def test_files_that_are_none(tmp_path: Path) -> None:
+    for name in ("a.csv", "a.npy", "a.pt"):
+        (tmp_path / name).symlink_to(name)
+        with pytest.raises(OptionError, match=f"cannot read {name}: Too many levels of symbolic links"):
+            read_tensor(name)
+    with pytest.raises(OptionError, match=r"there is no home folder ~no_such_user"):
+        read_tensor("~no_such_user/a.csv")
+    with pytest.raises(OptionError, match=r"cannot write a\.csv: Too many levels of symbolic links"):
+        writable(Path("a.csv"))
+
+
+def test_numbers_beside_lists() -> None:
+    """A number that takes exact arithmetic may stand behind a list, and in one."""
+    point = read_point("X=[[1,2],[1/3,sqrt(2)]], w=sqrt(2), v=-2*[1, pi]")
+    assert held_numbers("w", point["w"], "float64") == math.sqrt(2)
+    assert point["X"].tensor == Tensor.of([[1, 2], [1 / 3, math.sqrt(2)]])
+    assert point["v"].tensor == Tensor.of([-2, -2 * math.pi])
+    with pytest.raises(PointError, match="the value of X has the shape 2x2, and is not a number"):
+        held_value("X", point["X"], "float64")
+    with pytest.raises(PointError, match="is too small for float64, which would hold 0"):
+        held_value("w", read_point("w=exp(-1000)")["w"], "float64")
+    with pytest.raises(PointError, match="the value of w is a division by zero"):
+        held_value("w", read_point("X=[1,2],w=1/(1-1)")["w"], "float64")
+
+
+@pytest.mark.parametrize("value", [[10**400], [[1], 2], ["a"], [None]])
+def test_lists_that_are_no_tensor(value: Any) -> None:
+    with pytest.raises(PointError, match="the value of x is not a tensor: "):
+        read_point({"x": value})
+
+
+@pytest.mark.parametrize("shape", ["X=4²", "X=" + "9" * 5000, {"X": None}, {"X": 1.5}, {"X": [True]}])
+def test_shapes_that_are_none(shape: Any) -> None:
+    with pytest.raises(OptionError, match="in the shape of X is no size"):
+        read_shapes(shape)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gradexplain.data.sources import expanded
 from gradexplain.errors import OptionError, PointError
 
 # What an argument begins with that names a file in place of its content.
@@ -115,7 +116,7 @@ def _path(argument: str) -> Path:
     name = argument.strip().removeprefix(FILE)
     if not name:
         raise OptionError(f"{FILE} names no file", hint=f"write {FILE}FILE, such as {FILE}model.gx")
-    return Path(name).expanduser()
+    return expanded(name)
 
 
 def _most() -> int:

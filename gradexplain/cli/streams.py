@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -190,7 +191,11 @@ def _reported(path: Path) -> Iterator[None]:
 
 def _target(path: Path) -> Path:
     """The file that a path leads to."""
-    target = path.resolve()
+    try:
+        target = path.resolve()
+    except RuntimeError:
+        # Until Python 3.13, what links lead to in a circle is not told as all other things are.
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
     if target.is_dir():
         raise IsADirectoryError(0, "it is a folder")
     return target

@@ -120,6 +120,21 @@ class Column:
         return memoryview(self.numbers).cast("B").toreadonly()
 
 
+def is_number(cell: str) -> bool:
+    """Whether a cell at the top of a column stands for a number, true or false, and not for a name.
+
+    >>> is_number(" 1e5"), is_number("true"), is_number("Na")
+    (True, True, False)
+    """
+    if cell.strip().lower() in WORDS:
+        return True
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
 def quoted(text: str) -> str:
     """The text of a cell in quotes, on one line and not too long.
 

@@ -1,23 +1,27 @@
-"""Comma- and tab-separated files: the header, the fast reading by PyArrow, and the careful one row by row."""
+"""Comma- and tab-separated files: the header, the fast reading by PyArrow, and the careful one row by row.
+
+A file of columns begins with a line of names; one that is a vector or a matrix as a whole may do without.
+"""
 
 from __future__ import annotations
 
 import csv
 import math
 import unicodedata
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import dropwhile, islice
 from typing import Any, BinaryIO, TextIO
 
-from gradexplain.data.cells import Column
+from gradexplain.data.cells import Column, is_number
 from gradexplain.data.sources import FileSource, is_decoded
 from gradexplain.errors import OptionError
 
 LONGEST_HEADER = 1_000_000
 LONGEST_CELL = 10_000_000
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+SPACES = " "
 BLOCK = 1 << 20
-
 ROWS_AT_ONCE = 4096
 
 # The cells of a row, the line where it begins, and the one where it ends.
@@ -42,18 +46,49 @@ def read(source: FileSource, separator: str, wanted: frozenset[str]) -> Reading:
         return names, {}
     # A header of several lines is rare enough to leave to the careful reading.
     values = _fast(source, separator, len(names), places) if header_end == 1 else None
-    return names, values if values is not None else _careful(source, separator, len(names), header_end, places)
+    if values is None:
+        columns = [(Column(name, source.shown), place) for name, place in places.items()]
+        _careful(source, separator, len(names), header_end, columns)
+        values = {column.name: column.view for column, _ in columns}
+    return names, values
+
+
+def read_matrix(source: FileSource, separator: str) -> tuple[tuple[int, ...], array[float]]:
+    """The shape and the numbers, row by row, of a file of nothing but numbers, perhaps below a line of names.
+
+    One column is a vector. A `separator` SPACES stands for any number of them. Raises OptionError.
+    """
+    with source.text() as text:
+        names, end = _first_row(text, separator, source) or ((), 0)
+    width, named = len(names), not any(map(is_number, names))
+    columns = [(Column(name if named else f"{k:,}", source.shown), k - 1) for k, name in enumerate(names, 1)]
+    if columns:
+        _careful(source, separator, width, end if named else 0, columns, "header" if named else "first row")
+    rows = len(columns[0][0].numbers) if columns else 0
+    if not rows:
+        raise OptionError(f"{source.shown} has no rows of numbers")
+    numbers = array("d", bytes(8 * rows * width))
+    for column, place in columns:
+        numbers[place::width] = column.numbers
+    return (rows, width) if width > 1 else (rows,), numbers
 
 
 def _header(source: FileSource, separator: str) -> tuple[tuple[str, ...], int]:
     """The names of the columns, and the number of lines up to the end of the header."""
     with source.text() as text:
-        for cells, _, end in _rows(_bounded(text, source), separator, source):
-            if not all(map(is_decoded, cells)) or any("\0" in cell for cell in cells):
-                raise OptionError(f"{source.shown} is not UTF-8 text", hint="save it as UTF-8")
-            # The normal form is that of names in formulas.
-            return tuple(unicodedata.normalize("NFKC", cell.strip()) for cell in cells), end
-    raise OptionError(f"{source.shown} is empty", hint="its first line names the columns")
+        found = _first_row(_bounded(text, source), separator, source)
+    if found is None:
+        raise OptionError(f"{source.shown} is empty", hint="its first line names the columns")
+    return found
+
+
+def _first_row(lines: Iterable[str], separator: str, source: FileSource) -> tuple[tuple[str, ...], int] | None:
+    """The cells of the first row in the normal form of names in formulas, and the number of lines up to its end."""
+    for cells, _, end in _rows(lines, separator, source):
+        if not all(map(is_decoded, cells)) or any("\0" in cell for cell in cells):
+            raise OptionError(f"{source.shown} is not UTF-8 text", hint="save it as UTF-8")
+        return tuple(unicodedata.normalize("NFKC", cell.strip()) for cell in cells), end
+    return None
 
 
 def _bounded(text: TextIO, source: FileSource) -> Iterator[str]:
@@ -83,6 +118,8 @@ def _rows(lines: Iterable[str], separator: str, source: FileSource, width: int =
 
     In a file of one column, `width` 1, a cell that is empty is a gap; only a line without any character is blank.
     """
+    if separator == SPACES:
+        lines, separator = ("\t".join(line.split()) + "\n" for line in lines), "\t"
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
     end = 0
     try:
@@ -167,10 +204,13 @@ def _lines(source: FileSource) -> int:
 
 
 def _careful(
-    source: FileSource, separator: str, width: int, header_end: int, places: dict[str, int]
-) -> dict[str, memoryview]:
-    """The columns, read row by row. Raises OptionError for the first row that is wrong."""
-    columns = [(Column(name, source.shown), place) for name, place in places.items()]
+    source: FileSource, separator: str, width: int, header_end: int, columns: Sequence[tuple[Column, int]],
+    first: str = "header",
+) -> None:  # fmt: skip
+    """Fill the columns, each with its place in a row, row by row; `first` is what says how many cells a row has.
+
+    Raises OptionError for the first row that is wrong.
+    """
     limit = csv.field_size_limit(LONGEST_CELL)
     try:
         with source.text() as text:
@@ -182,15 +222,16 @@ def _careful(
                     some.extend(islice(rows, ROWS_AT_ONCE))
                 finally:
                     # What is wrong in these rows comes before what ended them.
-                    _add(columns, some, done, width, source)
+                    _add(columns, some, done, width, source, first)
                 done += len(some)
                 ended = not some
     finally:
         csv.field_size_limit(limit)
-    return {column.name: column.view for column, _ in columns}
 
 
-def _add(columns: list[tuple[Column, int]], rows: list[Row], done: int, width: int, source: FileSource) -> None:
+def _add(
+    columns: Sequence[tuple[Column, int]], rows: list[Row], done: int, width: int, source: FileSource, first: str
+) -> None:
     """Add rows, after `done` of them, to the columns: all at once, which is faster, or where that fails one by one."""
     if all(len(cells) == width for cells, _, _ in rows):
         columns = [
@@ -200,16 +241,16 @@ def _add(columns: list[tuple[Column, int]], rows: list[Row], done: int, width: i
             return
     for row, (cells, line, _) in enumerate(rows, done + 1):
         if len(cells) != width:
-            raise _wrong_width(row, cells, width, f"line {line:,} of {source.shown}")
+            raise _wrong_width(row, cells, width, f"line {line:,} of {source.shown}", first)
         for column, place in columns:
             column.add_text(cells[place], line)
 
 
-def _wrong_width(row: int, cells: list[str], width: int, where: str) -> OptionError:
+def _wrong_width(row: int, cells: list[str], width: int, where: str, first: str) -> OptionError:
     count = f"{len(cells):,} {'cell' if len(cells) == 1 else 'cells'}"
-    hint = "give every row as many cells as the header"
+    hint = f"give every row as many cells as the {first}"
     if len(cells) > width and all(map(str.isdecimal, map(str.strip, cells))):
         hint = "write decimals with a point, 1.5 and not 1,5"
     elif len(cells) == 1 and ";" in cells[0]:
         hint = "separate the cells with commas, and write decimals with a point"
-    return OptionError(f"row {row:,} has {count}, the header has {width:,}", hint=f"{where}: {hint}")
+    return OptionError(f"row {row:,} has {count}, the {first} has {width:,}", hint=f"{where}: {hint}")

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 import re
 from array import array
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from gradexplain.data import delimited
+from gradexplain.data.point import finite, tensor_of
+from gradexplain.data.sources import FileSource, expanded, find_source
 from gradexplain.errors import OptionError, PointError
 from gradexplain.tensor import Tensor
 
 # A name, an equals sign and a file, up to the next comma.
 ASSIGNMENT = re.compile(r"(?:^|(?<=[,;]))\s*([^\W\d]\w*)\s*=\s*@([^,;]+)\s*(?:[,;]|$)")
 MAX_BYTES = 500_000_000
+NUMPY_FILE = b"\x93NUMPY"
 
 
 def read_files(text: str) -> tuple[str, dict[str, Tensor]]:
@@ -30,112 +31,73 @@ def read_files(text: str) -> tuple[str, dict[str, Tensor]]:
         name = match.group(1)
         if name in found:
             raise PointError(f"{name} is given twice", hint="keep one of the values")
-        found[name] = read_tensor(Path(match.group(2).strip()).expanduser())
+        found[name] = read_tensor(match.group(2).strip())
     return ASSIGNMENT.sub("", text), found
 
 
-def read_tensor(path: Path) -> Tensor:
+def read_tensor(name: str) -> Tensor:
     """The tensor in a file, by its suffix: .csv, .tsv or .txt (numbers, a heading or none), .json, .npy, .pt.
 
     A file of one column is a vector. Raises OptionError where it cannot be read, PointError for what is no number.
     """
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise OptionError(f"{path} has no suffix that says how to read it", hint=f"it is one of {', '.join(_READERS)}")
+    source = find_source(expanded(name), READERS)
+    with source.refusing():
+        if (len(source.data) if source.data is not None else source.path.stat().st_size) > MAX_BYTES:
+            raise OptionError(f"{source.shown} has more than {MAX_BYTES:,} bytes")
+    return finite(source.shown, READERS[source.suffix](source))
+
+
+def _delimited(separator: str) -> Callable[[FileSource], Tensor]:
+    return lambda source: Tensor.flat(*delimited.read_matrix(source, separator))
+
+
+def _json(source: FileSource) -> Tensor:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise OptionError(f"{path} has more than {MAX_BYTES:,} bytes")
-        return reader(path)
-    except OSError as error:
-        raise OptionError(f"cannot read {path}: {error.strerror or error}") from None
+        with source.open() as stream:
+            # Integers of any length are floats soon.
+            found = json.loads(stream.read().decode("utf-8-sig"), parse_int=float)
     except UnicodeDecodeError:
-        raise OptionError(f"{path} is not UTF-8", hint="convert it, for example with iconv") from None
-
-
-def _delimited(delimiter: str) -> Callable[[Path], Tensor]:
-    def read(path: Path) -> Tensor:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [
-                (k, row) for k, row in enumerate(csv.reader(file, delimiter=delimiter), 1) if any(map(str.strip, row))
-            ]
-        if rows and not any(_is_number(cell) for cell in rows[0][1]):
-            rows = rows[1:]
-        if not rows:
-            raise PointError(f"{path} has no rows of numbers")
-        width = len(rows[0][1])
-        numbers = array("d")
-        for line, row in rows:
-            if len(row) != width:
-                raise PointError(f"{path}, line {line}: {len(row)} numbers, and {width} in the lines before")
-            for cell in row:
-                if not _is_number(cell):
-                    raise PointError(f"{path}, line {line}: {cell.strip() or 'nothing'} is not a number")
-                numbers.append(float(cell))
-        return _finite(path, Tensor.flat((len(rows), width) if width > 1 else (len(rows),), numbers))
-
-    return read
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _finite(path: Path, tensor: Tensor) -> Tensor:
-    if not math.isfinite(tensor.norm):
-        raise PointError(
-            f"{path} has an element that is not finite", hint="a gradient can be taken at finite numbers only"
-        )
-    return tensor
-
-
-def _json(path: Path) -> Tensor:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        raise OptionError(f"{source.shown} is not UTF-8", hint="convert it, for example with iconv") from None
     except (ValueError, RecursionError) as error:
-        raise PointError(f"{path} is no JSON: {str(error).splitlines()[0]}") from None
-    return _nested(path, found)
-
-
-def _nested(path: Path, found: Any) -> Tensor:
-    from gradexplain.data.tensor_point import tensor_of
-
+        raise PointError(f"{source.shown} is no JSON: {str(error).splitlines()[0]}") from None
     if not isinstance(found, list):
-        raise PointError(f"{path} holds no list of numbers", hint="such as [[1, 2], [3, 4]]")
-    return tensor_of(str(path), found)
+        raise PointError(f"{source.shown} holds no list of numbers", hint="such as [[1, 2], [3, 4]]")
+    return tensor_of(source.shown, found)
 
 
-def _numpy(path: Path) -> Tensor:
+def _numpy(source: FileSource) -> Tensor:
     try:
-        import numpy
+        from numpy.lib import format as numpy_format
     except ImportError:
-        raise OptionError(
-            f"{path} needs NumPy", hint="install it with pip install numpy, or write the file as .csv"
-        ) from None
-    try:
-        found = numpy.load(path, allow_pickle=False)
-    except ValueError as error:
-        raise PointError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+        hint = "install it with pip install numpy, or write the file as .csv"
+        raise OptionError(f"{source.shown} needs NumPy", hint=hint) from None
+    with source.open() as stream:
+        if stream.read(len(NUMPY_FILE)) != NUMPY_FILE:
+            raise OptionError(f"cannot read {source.shown}: it is not a .npy file of NumPy")
+    with source.open() as stream:
+        try:
+            found: Any = numpy_format.read_array(stream, allow_pickle=False)
+        except (ValueError, OverflowError, MemoryError) as error:
+            raise OptionError(f"cannot read {source.shown}: {str(error).splitlines()[0]}") from None
     if found.dtype.kind not in "fiub":
-        raise PointError(f"{path} holds {found.dtype}, not real numbers")
-    return _finite(path, Tensor.flat(found.shape, array("d", found.astype("float64").tobytes())))
+        raise PointError(f"{source.shown} holds {found.dtype}, not real numbers")
+    return Tensor.flat(found.shape, array("d", found.astype("float64").tobytes()))
 
 
-def _torch(path: Path) -> Tensor:
+def _torch(source: FileSource) -> Tensor:
     from gradexplain.readings.worker import TORCH
 
+    if source.data is not None or source.compressed:
+        raise OptionError(f"cannot read {source.shown}: PyTorch reads a file that is neither a pipe nor compressed")
     TORCH.start()
-    (found,) = TORCH.answers(TORCH.ask("gradexplain.readings.torch_files:read", str(path)))
+    (found,) = TORCH.answers(TORCH.ask("gradexplain.readings.torch_files:read", str(source.path)))
     if isinstance(found, str):
-        raise PointError(f"{path} cannot be read: {found}")
+        raise OptionError(f"cannot read {source.shown}: {found}")
     shape, data = found
-    return _finite(path, Tensor.flat(shape, array("d", data)))
+    return Tensor.flat(shape, array("d", data))
 
 
-_READERS: dict[str, Callable[[Path], Tensor]] = {
-    ".csv": _delimited(","), ".tsv": _delimited("\t"), ".txt": _delimited(" "), ".json": _json, ".npy": _numpy,
-    ".pt": _torch, ".pth": _torch,
+READERS: dict[str, Callable[[FileSource], Tensor]] = {
+    ".csv": _delimited(","), ".tsv": _delimited("\t"), ".txt": _delimited(delimited.SPACES), ".json": _json,
+    ".npy": _numpy, ".pt": _torch, ".pth": _torch,
 }  # fmt: skip

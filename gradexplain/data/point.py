@@ -1,27 +1,34 @@
-"""The point: the values given for the inputs, as text, as fractions where they are, and as the dtype holds them."""
+"""The point: the values given for the inputs, as text, as fractions where they are, and as the dtype holds them.
+
+A value is a number or a tensor of numbers, written as a constant expression or a list, or handed over from Python.
+"""
 
 from __future__ import annotations
 
 import math
 import numbers
+from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
-from gradexplain.data.tensor_point import MAX_SHOWN, constant_tensor, shown_tensor, tensor_of
 from gradexplain.errors import FormulaError, OptionError, PointError
 from gradexplain.language.graph import Graph
 from gradexplain.language.numerals import write_number
 from gradexplain.language.parse import Assignment, parse_point
-from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.readings.dtypes import DTYPES, round_to
-from gradexplain.records import maker
+from gradexplain.rules.shapes import write_shape
 from gradexplain.tensor import Tensor
 
+# A tensor with more elements is shown by its shape; PyTorch has no tensor with more axes.
+MAX_SHOWN, MAX_AXES = 24, 64
+_FINITE = "a gradient can be taken at finite numbers only"
+_LARGEST = int(DTYPES["float64"].largest)
+Point = str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]
 
-@dataclass(frozen=True, slots=True)
-class Given:
+
+class Given(NamedTuple):
     """One given value: as it is shown, its number (None for one like sqrt(2)), and where it was read.
 
     A float stands for the decimal that it prints as, so that 0.1 is shown as 0.1; the dtype rounds it back to it.
@@ -30,18 +37,13 @@ class Given:
 
     text: str
     number: Fraction | float | None
-    assignment: Assignment | None
+    assignment: Assignment | None = None
     tensor: Tensor | None = None
 
     @property
     def fraction(self) -> Fraction | None:
         """The value as an exact fraction, where it is one."""
         return Fraction(repr(self.number)) if isinstance(self.number, float) else self.number
-
-
-_given = maker(Given)
-_LARGEST = int(DTYPES["float64"].largest)
-Point = str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]
 
 
 def read_point(at: Point | None) -> dict[str, Given]:
@@ -75,29 +77,28 @@ def _only_once(name: str, found: Mapping[str, Given], text: str = "", start: int
 
 
 def _from_assignment(assignment: Assignment) -> Given:
-    value = assignment.value
+    graph, value = assignment.graph, assignment.value
     text = " ".join(assignment.text[value.start : value.end].split())
-    if isinstance(assignment.graph, TensorGraph) and assignment.graph.shapes[value.node]:
+    if isinstance(graph, TensorGraph) and graph.shapes[value.node]:
         tensor = constant_tensor(assignment)
         return Given(text if tensor.count <= MAX_SHOWN else shown_tensor(tensor), None, assignment, tensor)
-    number = assignment.graph.nodes[value.node].value
-    return Given(text, _fraction(assignment.graph, value.node, number), assignment)
+    return Given(text, _fraction(graph, value.node), assignment)
 
 
-def _fraction(graph: Graph, node: int, number: Fraction | str | None) -> Fraction | None:
+def _fraction(graph: Graph, i: int) -> Fraction | None:
     """The value of `1/3`, `-2` and the like as a fraction; None for what is not so simple."""
-    if isinstance(number, Fraction):
-        return number
-    rule, inputs, _ = graph.nodes[node]
-    parts = [graph.nodes[i].value for i in inputs]
-    if rule == "div" and all(isinstance(part, Fraction) for part in parts) and parts[1] != 0:
+    node = graph.nodes[i]
+    if isinstance(node.value, Fraction):
+        return node.value
+    parts = [graph.nodes[j].value for j in node.inputs]
+    if node.rule == "div" and all(isinstance(part, Fraction) for part in parts) and parts[1] != 0:
         return parts[0] / parts[1]  # type: ignore[operator]
     return None
 
 
 def _from_python(name: str, value: Any) -> Given:
     if type(value) is float and math.isfinite(value):
-        return _given(write_number(value), value, None, None)
+        return Given(write_number(value), value)
     if isinstance(value, Given):
         return value
     if isinstance(value, str):
@@ -110,9 +111,9 @@ def _from_python(name: str, value: Any) -> Given:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise PointError(f"the value of {name} is a {type(value).__name__}, not a number")
     if not isinstance(value, (int, Fraction)) and not math.isfinite(value):
-        raise PointError(f"the value of {name} is {value}, and a gradient can be taken at finite numbers only")
+        raise PointError(f"the value of {name} is {value}, and {_FINITE}")
     number = Fraction(value) if isinstance(value, (int, Fraction)) else float(value)
-    return Given(write_number(number), number, None)
+    return Given(write_number(number), number)
 
 
 def _parse_value(name: str, text: str) -> Assignment:
@@ -125,13 +126,88 @@ def _parse_value(name: str, text: str) -> Assignment:
         raise PointError(message, text, error.start - 2, error.end - 2, error.hint) from None
 
 
+def tensor_of(name: str, value: Any) -> Tensor:
+    """A vector or matrix from Python: nested lists, or whatever has `tolist()`. Raises PointError for what is none."""
+    try:
+        found = value if isinstance(value, (list, tuple, Tensor)) else value.tolist()
+        tensor = found if isinstance(found, Tensor) else Tensor.of(found)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        reason = str(error) if "lengths" in str(error) else "its elements must be numbers"
+        if isinstance(error, OverflowError):
+            reason = "an element is too large for float64"
+        raise PointError(f"the value of {name} is not a tensor: {reason}", hint="such as [[1, 2], [3, 4]]") from None
+    if len(tensor.shape) > MAX_AXES:
+        raise PointError(f"the value of {name} has {len(tensor.shape):,} axes", hint=f"PyTorch has at most {MAX_AXES}")
+    return finite(f"the value of {name}", tensor)
+
+
+def finite(what: str, tensor: Tensor) -> Tensor:
+    """The tensor. Raises PointError where an element of it is not finite."""
+    if not math.isfinite(tensor.norm):
+        raise PointError(f"{what} has an element that is not finite", hint=_FINITE)
+    return tensor
+
+
+def shown_tensor(tensor: Tensor) -> str:
+    """A tensor in a line: its elements, or the shape of one that is large.
+
+    >>> shown_tensor(Tensor.of([[1, 0.5]]))
+    '[[1, 0.5]]'
+    """
+    return _written(tensor.nested()) if tensor.count <= MAX_SHOWN else f"({write_shape(tensor.shape)})"
+
+
+def _written(entry: Any) -> str:
+    return f"[{', '.join(map(_written, entry))}]" if isinstance(entry, list) else write_number(entry)
+
+
+def constant_tensor(assignment: Assignment) -> Tensor:
+    """The numbers of a value such as `[[1, 2], [1/3, sqrt(2)]]`, `eye(3)` or `zeros(2, 3)`. Raises PointError."""
+    graph, place = assignment.graph, assignment.value
+    assert isinstance(graph, TensorGraph)
+    found: dict[int, list[float]] = {}
+
+    def refuse(message: str, hint: str = "") -> PointError:
+        return PointError(message, assignment.text, place.start, place.end, hint)
+
+    for i in graph.inputs_first(place.node):
+        node, shape = graph.nodes[i], graph.lengths(i)
+        tensors = graph.tensors(node)
+        if not shape:
+            if not isinstance(node.value, Setting):
+                found[i] = [_nearest(graph, i)[0]]
+        elif node.rule == "stack" and graph.settings(node)["dim"] == 0:
+            found[i] = [entry for j in tensors for entry in found[j]]
+        elif node.rule in ("zeros", "ones"):
+            found[i] = [float(node.rule == "ones")] * math.prod(shape)
+        elif node.rule == "eye":
+            found[i] = [float(k % (shape[0] + 1) == 0) for k in range(shape[0] ** 2)]
+        elif node.rule == "mul" and not graph.shapes[tensors[0]]:
+            found[i] = [found[tensors[0]][0] * entry for entry in found[tensors[1]]]
+        elif node.rule == "neg":
+            found[i] = [-entry for entry in found[tensors[0]]]
+        else:
+            raise refuse(f"the value of {assignment.name.text} is no list of numbers", "such as [[1, 2], [3, 4]]")
+    numbers = array("d", found[place.node])
+    if not all(map(math.isfinite, numbers)):
+        raise refuse(f"an element of {assignment.name.text} is not a finite number")
+    return Tensor.flat(graph.lengths(place.node), numbers)
+
+
 def held_value(name: str, given: Given, dtype: str) -> float:
-    """The value as the dtype holds it. Raises PointError where it is too large, too small or not real."""
-    number = given.number
-    if isinstance(number, float):
-        return _held(number, name, dtype, given)
-    fits = number is not None and _fits(number)
-    return _held(float(number) if fits else _exact(given), name, dtype, given)  # type: ignore[arg-type]
+    """A single number as the dtype holds it. Raises PointError where it is too large, too small or not real."""
+    if given.tensor is not None:
+        raise PointError(f"the value of {name} has the shape {write_shape(given.tensor.shape)}, and is not a number")
+    read, number = given.assignment, given.number
+    value, other_than_0 = _nearest(read.graph if read else None, read.value.node if read else 0, number)
+    held = round_to(value, dtype)
+    flaw = _flaw(value, held, other_than_0, read.graph if read else None, read.value.node if read else 0)
+    if not flaw:
+        return held
+    message = f"the value of {name} " + _FLAWS[flaw].format(dtype=dtype, largest=DTYPES[dtype].largest)
+    if read is None:
+        raise PointError(message)
+    raise PointError(message, read.text, read.value.start, read.value.end)
 
 
 def held_numbers(name: str, given: Given, dtype: str) -> Tensor | float:
@@ -143,42 +219,6 @@ def held_numbers(name: str, given: Given, dtype: str) -> Tensor | float:
     return given.tensor
 
 
-def _fits(fraction: Fraction) -> bool:
-    return abs(fraction.numerator) <= _LARGEST * fraction.denominator
-
-
-def _exact(given: Given) -> float:
-    from gradexplain.readings.arithmetic import to_float
-    from gradexplain.readings.exact import constant_value
-
-    if given.assignment is None:
-        return math.inf
-    return to_float(constant_value(given.assignment.graph, given.assignment.value.node))
-
-
-def _held(value: float, name: str, dtype: str, given: Given) -> float:
-    held = round_to(value, dtype)
-    if held and math.isfinite(held):
-        return held
-    problem = ""
-    read = given.assignment
-    if read is not None and not math.isfinite(value) and _divides_by_zero(read.graph, read.value.node):
-        problem = "is a division by zero"
-    elif math.isnan(value):
-        problem = "is not a real number"
-    elif math.isinf(held):
-        problem = f"is too large for {dtype}, which ends at {DTYPES[dtype].largest:.6g}"
-    elif held == 0 and (given.number or value):
-        problem = f"is too small for {dtype}, which would hold 0"
-    if not problem:
-        return held
-    message = f"the value of {name} {problem}"
-    if given.assignment is None:
-        raise PointError(message)
-    place = given.assignment.value
-    raise PointError(message, given.assignment.text, place.start, place.end)
-
-
 def held_constants(graph: Graph, source: str, dtype: str) -> dict[int, float]:
     """The value, as the dtype holds it, of every constant part of a formula that something else reads.
 
@@ -186,61 +226,77 @@ def held_constants(graph: Graph, source: str, dtype: str) -> dict[int, float]:
     """
     read = {j for i, node in enumerate(graph.nodes) if not graph.is_constant[i] for j in node.inputs}
     read |= set(graph.names)
-    found: dict[int, float] = {}
-    for i in sorted(read):
-        if graph.is_constant[i]:
-            found[i] = _held_constant(graph, i, source, dtype)
-    return found
+    return {i: _held_constant(graph, i, source, dtype) for i in sorted(read) if graph.is_constant[i]}
 
 
 def _held_constant(graph: Graph, i: int, source: str, dtype: str) -> float:
-    number = graph.nodes[i].value
-    if isinstance(number, Fraction) and _fits(number):
-        value, nonzero = float(number), number != 0
-    else:
-        from gradexplain.readings.arithmetic import to_float
-        from gradexplain.readings.exact import constant_value
-
-        exact = constant_value(graph, i)
-        value, nonzero = to_float(exact), bool(exact)
+    value, other_than_0 = _nearest(graph, i)
     held = round_to(value, dtype)
-    if math.isfinite(held) and (held or not nonzero):
+    flaw = _flaw(value, held, other_than_0, graph, i)
+    if not flaw:
         return held
     start, end = graph.places.get(i, (0, 0))
-    shown = "this constant"
-    hint = ""
-    if not math.isfinite(value) and _divides_by_zero(graph, i):
-        message = "division by zero"
-    elif math.isnan(value):
-        message = f"{shown} is not a real number"
-    elif math.isinf(held):
-        message, hint = f"{shown} is too large for {dtype}", f"its largest number is {DTYPES[dtype].largest:.6g}"
-    else:
-        message = f"{shown} is too small for {dtype}, which would hold 0"
+    # What a constant is too large for goes into the hint.
+    words, _, _ = _FLAWS[flaw].format(dtype=dtype, largest=DTYPES[dtype].largest).partition(", which ends")
+    hint = f"its largest number is {DTYPES[dtype].largest:.6g}" if flaw == "large" else ""
+    message = "division by zero" if flaw == "division" else f"this constant {words}"
     raise FormulaError(message, source if end else "", start, end, hint)
+
+
+# Why a dtype does not hold a number.
+_FLAWS = {
+    "division": "is a division by zero",
+    "unreal": "is not a real number",
+    "large": "is too large for {dtype}, which ends at {largest:.6g}",
+    "small": "is too small for {dtype}, which would hold 0",
+}
+
+
+def _nearest(graph: Graph | None, i: int, number: object = None) -> tuple[float, bool]:
+    """A constant as the nearest float, and whether it is other than 0; `number` is its value where it is known."""
+    if number is None and graph is not None:
+        number = _fraction(graph, i)
+    if isinstance(number, float):
+        return number, number != 0
+    if isinstance(number, Fraction) and abs(number.numerator) <= _LARGEST * number.denominator:
+        return float(number), number != 0
+    if graph is None:
+        return math.inf, True
+    # What is no plain number takes exact arithmetic, which others need not load.
+    from gradexplain.readings.arithmetic import to_float
+    from gradexplain.readings.exact import constant_value
+
+    exact = constant_value(graph, i)
+    return to_float(exact), bool(exact)
+
+
+def _flaw(value: float, held: float, other_than_0: bool, graph: Graph | None, i: int) -> str:
+    """What is wrong with a number that the dtype holds as `held`: one of _FLAWS, or nothing."""
+    if math.isfinite(held) and (held or not other_than_0):
+        return ""
+    if graph is not None and not math.isfinite(value) and _divides_by_zero(graph, i):
+        return "division"
+    return "unreal" if math.isnan(value) else "large" if math.isinf(held) else "small"
 
 
 def _divides_by_zero(graph: Graph, i: int) -> bool:
     from gradexplain.readings.exact import constant_value
 
-    divisions = [node for node in graph.nodes[: i + 1] if node.rule == "div" and graph.is_constant[node.inputs[1]]]
-    return any(constant_value(graph, node.inputs[1]) == 0 for node in divisions)
+    parts = [graph.nodes[j] for j in graph.inputs_first(i)]
+    return any(constant_value(graph, part.inputs[1]) == 0 for part in parts if part.rule == "div")
 
 
-def read_upstream(upstream: Any, dtype: str) -> tuple[Fraction, float]:
-    """The upstream gradient of the objective, as a fraction and as the dtype holds it. Raises OptionError."""
+def read_upstream(upstream: Any, dtype: str) -> tuple[Fraction | None, Tensor | float]:
+    """The upstream gradient of the objective: a number as a fraction (None for a tensor), and as the dtype holds it.
+
+    Raises OptionError.
+    """
     try:
         given = _from_python("upstream", upstream)
-        held = held_value("upstream", given, dtype)
+        held = held_numbers("upstream", given, dtype)
     except PointError as error:
         raise OptionError(error.message, error.text, error.start, error.end, error.hint) from None
-    return given.fraction if given.fraction is not None else Fraction(held), held
-
-
-def read_tensor_upstream(upstream: Any, dtype: str) -> Tensor | float:
-    """The upstream gradient of an objective that may be a vector or a matrix. Raises OptionError."""
-    try:
-        given = _from_python("upstream", upstream)
-        return held_numbers("upstream", given, dtype)
-    except PointError as error:
-        raise OptionError(error.message, error.text, error.start, error.end, error.hint) from None
+    if isinstance(held, Tensor):
+        return None, held
+    fraction = given.fraction
+    return Fraction(held) if fraction is None else fraction, held

@@ -67,6 +67,15 @@ def cannot_read(shown: str, error: Exception) -> OptionError:
     return OptionError(f"cannot read {shown}: {reason}")
 
 
+def expanded(name: str) -> Path:
+    """The path of this name, `~` being a home folder. Raises OptionError where there is no such folder."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        user, _, _ = name.partition("/")
+        raise OptionError(f"cannot read {name}: there is no home folder {user}") from None
+
+
 def find_source(name: str | os.PathLike[str], known: Iterable[str]) -> FileSource:
     """The file of this name, or standard input for `-`. Raises OptionError unless its suffix is `known`.
 

@@ -254,13 +254,11 @@ def constant_value(graph: Graph, node: int) -> Number:
 
 def _constant_at(graph: Graph, node: int, digits: int) -> Number:
     mp.dps = digits
-    values: list[Number] = []
-    for i in range(node + 1):
+    values: dict[int, Number] = {}
+    # Only what the node is made of: other parts of the graph may be no numbers.
+    for i in graph.inputs_first(node):
         row = graph.nodes[i]
-        if not graph.is_constant[i]:
-            values.append(None)
-        elif row.value is not None:
-            values.append(constant(row.value))
-        else:
-            values.append(function(row.rule)(*[values[j] for j in row.inputs]))
+        values[i] = (
+            constant(row.value) if row.value is not None else function(row.rule)(*[values[j] for j in row.inputs])
+        )
     return values[node]

@@ -17,7 +17,7 @@ def read(path: str) -> Iterable[Any]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # Whatever a broken file makes the reader raise.
-        yield str(error).splitlines()[0][:200] or type(error).__name__
+        yield (str(error).splitlines() or [type(error).__name__])[0][:200]
         return
     if not isinstance(found, torch.Tensor) or found.is_complex():
         yield "it holds no tensor of real numbers"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from gradexplain.data.tensor_point import OUTSIDE, read_named
+from gradexplain.data.shapes import OUTSIDE, read_named
 from gradexplain.errors import OptionError, PointError, nearest
 
 _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", re.DOTALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from gradexplain.data.tensor_point import read_named
+from gradexplain.data.shapes import read_named
 from gradexplain.errors import OptionError
 from gradexplain.rules.shapes import Shape, Size
 

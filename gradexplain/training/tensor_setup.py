@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradexplain.data.columns import Columns, read_columns
 from gradexplain.data.point import Given, held_numbers
-from gradexplain.data.tensor_point import read_shapes
+from gradexplain.data.shapes import read_shapes
 from gradexplain.derive import check_point
 from gradexplain.errors import FormulaError, OptionError, PointError, nearest
 from gradexplain.explain.forms import Form

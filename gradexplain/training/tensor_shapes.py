@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from gradexplain.data.point import Given
-from gradexplain.data.tensor_point import bind_sizes
+from gradexplain.data.shapes import bind_sizes
 from gradexplain.errors import OptionError
 from gradexplain.rules.shapes import Shape
 from gradexplain.training.starts import Init, check_axes
