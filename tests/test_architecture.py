@@ -55,7 +55,7 @@ HOMES = {
     "orjson": {"output/derivation/json.py", "output/training/json.py"},
     "typer": {"cli/app.py", "cli/batch.py", "cli/derive.py", "cli/graph.py", "cli/rules.py", "cli/train.py"},
     "matplotlib": {"output/training/plot.py", "output/training/axes.py", "output/training/path.py"},
-    "numpy": {"data/files.py", "output/training/path.py"},
+    "numpy": {"data/files.py", "output/training/path.py", "readings/exact_rules.py", "readings/exact_tensors.py"},
     "pyarrow": {
         "data/delimited.py",
         "data/json_lines.py",

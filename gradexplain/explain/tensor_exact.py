@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradexplain.explain.tensor_problem import TensorProblem
+from gradexplain.readings.arithmetic import exactly as exact_number
 from gradexplain.readings.arithmetic import finite, mp
 from gradexplain.readings.dtypes import DTYPES, round_to
-from gradexplain.readings.exact_arrays import Array
-from gradexplain.readings.exact_tensors import MAX_WORK, ExactTensors, array_of, floats, run, work
+from gradexplain.readings.exact_rules import Value as Numbers
+from gradexplain.readings.exact_rules import array_of, each, elements, shape_of
+from gradexplain.readings.exact_tensors import MAX_WORK, ExactTensors, floats, run, work
 from gradexplain.readings.tensor_compare import SPACINGS, uncancelled
 from gradexplain.records import VERDICTS, Value
 from gradexplain.tensor import Tensor, unpacked
@@ -30,12 +32,12 @@ def exactly(problem: TensorProblem) -> ExactTensors | None:
     given = {}
     for i in graph.inputs:
         value = problem.values[problem.names.of[i]]
-        held = [round_to(number, problem.dtype) for number in _numbers(value, 1)]
-        given[i] = array_of(value.shape if isinstance(value, Tensor) else (), held)
+        held = [exact_number(round_to(number, problem.dtype)) for number in _numbers(value, 1)]
+        given[i] = array_of(held, value.shape if isinstance(value, Tensor) else ())
     upstream = problem.upstream
     shape = graph.lengths(graph.objective)
     numbers = [1.0] * math.prod(shape) if upstream is None else list(_numbers(upstream, 1))
-    seed = array_of(shape, [round_to(number, problem.dtype) for number in numbers])
+    seed = array_of([exact_number(round_to(number, problem.dtype)) for number in numbers], shape)
     return run(graph, problem.sources, given, seed)
 
 
@@ -55,9 +57,9 @@ def with_exact(found: Mapping[str, Any], exact: ExactTensors | None, dtype: str)
             for step in exact.walk.steps[j]
         ]
         terms = sizes.get(j, 0.0)
-        if all(map(finite, total.data)) and _size(total) <= ROUNDING * terms:
+        if all(map(finite, elements(total))) and _size(total) <= ROUNDING * terms:
             # All terms cancel; what is left is rounding of the exact numbers themselves.
-            total = total.map(lambda _: mp.zero)
+            total = each(lambda _: mp.zero, total)
         error, verdict = compare(total, unpacked(row[1]), dtype, row[3], terms)
         rows[j] = (value_of(total), row[1], error, verdict, steps)
     witness = found["witness"]
@@ -66,13 +68,13 @@ def with_exact(found: Mapping[str, Any], exact: ExactTensors | None, dtype: str)
     return {**found, "values": values, "rows": rows, "exact": True, "differs": began}
 
 
-def value_of(value: Array | None) -> Value | Tensor:
+def value_of(value: Numbers) -> Value | Tensor:
     """An exact array as it goes into a record."""
-    if value is None:
-        return None
-    if not value.shape:
-        return value.data[0] if type(value.data[0]) is bool else floats(value)[0]
-    return Tensor.flat(value.shape, array("d", floats(value)))
+    if value is None or type(value) is bool:
+        return value
+    if not shape_of(value):
+        return floats(value)[0]
+    return Tensor.flat(shape_of(value), array("d", floats(value)))
 
 
 def _numbers(value: Value | Tensor, count: int) -> Sequence[float]:
@@ -81,11 +83,11 @@ def _numbers(value: Value | Tensor, count: int) -> Sequence[float]:
     return (value.numbers or ()) if isinstance(value, Tensor) else [float(value)]
 
 
-def _differs(value: Array, found: Value | Tensor, dtype: str) -> bool:
+def _differs(value: Numbers, found: Value | Tensor, dtype: str) -> bool:
     """Whether PyTorch's value of a node is not the exact one."""
     row, exact = DTYPES[dtype], floats(value)
     scale = max((abs(x) for x in exact if math.isfinite(x)), default=0.0)
-    for own, x, y in zip(value.data, exact, _numbers(found, len(exact)), strict=True):
+    for own, x, y in zip(elements(value), exact, _numbers(found, len(exact)), strict=True):
         if type(own) is not bool and finite(own) != math.isfinite(y):
             return True
         near = row.tolerance * abs(x) + SPACINGS * 2.0**-row.bits * scale + row.smallest
@@ -94,12 +96,14 @@ def _differs(value: Array, found: Value | Tensor, dtype: str) -> bool:
     return False
 
 
-def _size(value: Array | None) -> float:
+def _size(value: Numbers) -> float:
     """The largest finite absolute value; 1 where there is no array."""
     return 1.0 if value is None else max((abs(x) for x in floats(value) if math.isfinite(x)), default=0.0)
 
 
-def compare(exact: Array, autograd: Value | Tensor, dtype: str, floating: str, terms: float = 0.0) -> tuple[float, str]:
+def compare(
+    exact: Numbers, autograd: Value | Tensor, dtype: str, floating: str, terms: float = 0.0
+) -> tuple[float, str]:
     """The largest |autograd - value| / max(1, |value|) of all elements, and the worst verdict of all.
 
     `floating` is the verdict on the same chain rule in floating point: where that agrees with autograd, what is left
@@ -111,7 +115,7 @@ def compare(exact: Array, autograd: Value | Tensor, dtype: str, floating: str, t
     scale = max((abs(x) for x in values if math.isfinite(x)), default=0.0)
     scale = scale or terms
     error, worst = 0.0, "agrees"
-    for own, x, y in zip(exact.data, values, found, strict=True):
+    for own, x, y in zip(elements(exact), values, found, strict=True):
         if math.isfinite(x) and math.isfinite(y):
             error = max(error, abs(y - x) / max(1.0, abs(x)))
             near = abs(y - x) <= row.tolerance * abs(x) + SPACINGS * 2.0**-row.bits * scale + 5e-324

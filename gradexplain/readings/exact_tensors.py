@@ -11,10 +11,9 @@ from gradexplain.calculus.backward import Walk, reverse
 from gradexplain.calculus.builder import forward
 from gradexplain.calculus.pullbacks import Pullback
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.readings.arithmetic import NAN, constant, exactly, finite, mp, to_float
+from gradexplain.readings.arithmetic import NAN, Number, constant, exactly, finite, mp, to_float
 from gradexplain.readings.compiled import function
-from gradexplain.readings.exact_arrays import Array, elementwise, expand
-from gradexplain.readings.exact_calls import CALLS
+from gradexplain.readings.exact_rules import CALLS, Value, each, elements, shape_of
 from gradexplain.rules.rules import RULES
 from gradexplain.rules.shapes import length, resolved
 from gradexplain.rules.tensor_rules import TENSOR_RULES
@@ -38,71 +37,63 @@ class ExactBuilder:
     """Makes arrays of exact numbers. `sizes` has the number for every size that has a name."""
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
-        self.sizes = sizes
+        import numpy
 
-    def number(self, value: Any) -> Array:
+        self.sizes, self.numpy = sizes, numpy
+
+    def number(self, value: Any) -> Number:
         """A number, exact where it is a fraction."""
         if isinstance(value, str) and value in self.sizes:
-            return Array((), [mp.mpf(self.sizes[value])])
-        return Array((), [constant(value) if not isinstance(value, (int, float)) else exactly(float(value))])
+            return mp.mpf(self.sizes[value])
+        return constant(value) if not isinstance(value, (int, float)) else exactly(float(value))
 
-    def size(self, size: int | str) -> Array:
+    def size(self, size: int | str) -> Number:
         """The number of a size."""
         return self.number(length(size, self.sizes))
 
-    def shape(self, value: Array) -> tuple[int, ...]:
+    def shape(self, value: Value) -> tuple[int, ...]:
         """The shape of an array."""
-        return value.shape
+        return shape_of(value)
 
-    def apply(self, rule: str, inputs: Sequence[Array], settings: tuple[Any, ...] = ()) -> Array:
+    def apply(self, rule: str, inputs: Sequence[Value], settings: tuple[Any, ...] = ()) -> Value:
         """The result of a rule of either table."""
         if rule in TENSOR_RULES:
-            return CALLS[rule](*inputs, *[resolved(setting, self.sizes) for setting in settings])
-        return elementwise(function(rule), *inputs)
+            return CALLS[rule](self.numpy, *inputs, *[resolved(setting, self.sizes) for setting in settings])
+        return each(function(rule), *inputs)
 
 
 class _Reading:
     """Exact arrays for the reverse walk."""
 
-    def __init__(self, builder: ExactBuilder, graph: TensorGraph, values: Sequence[Any], seed: Array) -> None:
+    def __init__(self, builder: ExactBuilder, graph: TensorGraph, values: Sequence[Any], seed: Value) -> None:
         self.builder, self.graph, self.values, self._seed = builder, graph, values, seed
 
-    def seed(self) -> Array:
+    def seed(self) -> Value:
         return self._seed
 
-    def contribution(self, i: int, slot: int, upstream: Array) -> tuple[Array | None, Array]:
+    def contribution(self, i: int, slot: int, upstream: Value) -> tuple[Value, Value]:
         node, out = self.graph.nodes[i], self.values[i]
         inputs = [self.values[j] for j in self.graph.tensors(node)]
         pullback = Pullback(self.builder, self.graph, node, slot, inputs, out, upstream)
         if node.rule in TENSOR_RULES:
-            if node.rule in ("logdet", "cholesky") and not all(map(finite, out.data)):
-                return None, inputs[slot].map(lambda _: NAN)
+            if node.rule in ("logdet", "cholesky") and not all(map(finite, elements(out))):
+                return None, each(lambda _: NAN, inputs[slot])
             return None, pullback.value()
-        local = expand(pullback.local(), out.shape)
         kink = node.rule in _WITH_KINK
-        spread = [expand(value, out.shape).data for value in inputs]
-        found = []
-        for k, (own, value) in enumerate(zip(local.data, out.data, strict=True)):
+
+        def own(local: Number, value: Number, *others: Number) -> Number:
             # Outside of its domain a function has no derivative, whatever the formula says.
-            outside = (
-                not kink
-                and type(value) is not bool
-                and not finite(value)
-                and finite(own)
-                and all(finite(other[k]) for other in spread)
-            )
-            found.append(NAN if outside else own)
-        local = Array(out.shape, found)
+            outside = not kink and type(value) is not bool and not finite(value) and finite(local)
+            return NAN if outside and all(map(finite, others)) else local
+
+        local = each(own, pullback.local(), out, *inputs)
         # A branch that was not taken lets nothing through, be it not a number.
-        product = [
-            mp.zero if kink and a == 0 else function("mul")(g, a)
-            for g, a in zip(expand(upstream, out.shape).data, found, strict=True)
-        ]
-        return local, pullback.fit(Array(out.shape, product), inputs[slot].shape)
+        product = each(lambda g, a: mp.zero if kink and a == 0 else function("mul")(g, a), upstream, local)
+        return local, pullback.fit(product, shape_of(inputs[slot]))
 
     @staticmethod
-    def add(first: Array, second: Array) -> Array:
-        return elementwise(function("add"), first, second)
+    def add(first: Value, second: Value) -> Value:
+        return each(function("add"), first, second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +104,7 @@ class ExactTensors:
     walk: Walk[Any]
 
 
-def run(graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Array], seed: Array) -> ExactTensors:
+def run(graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Value], seed: Value) -> ExactTensors:
     """The exact values and contributions, at DIGITS digits. `given` has the inputs, `seed` is the upstream gradient."""
     mp.dps = DIGITS
     builder = ExactBuilder(graph.sizes)
@@ -121,11 +112,6 @@ def run(graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Array], 
     return ExactTensors(values, reverse(graph, sources, _Reading(builder, graph, values, seed)))
 
 
-def array_of(shape: tuple[int, ...], numbers: Sequence[float]) -> Array:
-    """Floats as exact numbers."""
-    return Array(shape, [exactly(float(number)) for number in numbers])
-
-
-def floats(array: Array) -> list[float]:
+def floats(value: Value) -> list[float]:
     """The elements as floats; a boolean is 0 or 1."""
-    return [float(value) if type(value) is bool else to_float(value) for value in array.data]
+    return [float(number) if type(number) is bool else to_float(number) for number in elements(value)]
