@@ -21,7 +21,7 @@ from gradexplain.explain.names import Names
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.language.tensor_graph import TensorGraph
-from gradexplain.readings.alone import ALONE
+from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.numbers import program
 from gradexplain.readings.worker import TORCH
@@ -91,7 +91,7 @@ def begin(
         raise OptionError(f"unknown dtype {dtype}", hint=nearest(dtype, DTYPES) or "it is one of " + ", ".join(DTYPES))
     if jacobian and hessian:
         raise OptionError("the Jacobian and the Hessian are two questions", hint="ask one at a time")
-    with ALONE:
+    with digits():
         return _begin(expression, at, wrt, upstream, dtype, shape, "jacobian" * jacobian + "hessian" * hessian)
 
 
@@ -145,7 +145,7 @@ def _begin(
 
     def rest() -> Derivation:
         witness = TORCH.witness(asked) if asked else None
-        with ALONE:
+        with digits():
             return finish(prepared, witness)
 
     return rest

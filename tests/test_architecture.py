@@ -43,7 +43,7 @@ HOMES = {
         "training/tensor_loop.py",
     },
     "sympy": {"readings/symbols.py"},
-    "mpmath": {"readings/arithmetic.py"},
+    "mpmath": {"readings/arithmetic.py", "readings/digits.py"},
     "rich": {
         "output/derivation/table.py",
         "output/derivation/passes.py",

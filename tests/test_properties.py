@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from gradexplain import FormulaError, GradexplainError, derive
 from gradexplain.data.point import held_constants
 from gradexplain.language.parse import parse
-from gradexplain.readings import arithmetic
+from gradexplain.readings.digits import digits
 from gradexplain.readings.exact import evaluate
 
 mp = mpmath.MPContext()
@@ -126,8 +126,8 @@ def exactly(statements, at):
     text = "\n".join(statements)
     graph = parse(text, at)
     given = {i: at[graph.nodes[i].value] for i in graph.inputs} | held_constants(graph, text, "float64")
-    arithmetic.mp.dps = 200
-    return evaluate(graph, given)[graph.objective]
+    with digits(200):
+        return evaluate(graph, given)[graph.objective]
 
 
 @moderate

@@ -22,6 +22,7 @@ from gradexplain.language.graph import Graph
 from gradexplain.output import rules as rules_output
 from gradexplain.output import tensor_rules
 from gradexplain.readings import arithmetic, compiled
+from gradexplain.readings.digits import digits
 from gradexplain.readings.symbols import to_sympy
 from gradexplain.rules.tensor_rules import TENSOR_RULES
 
@@ -134,12 +135,14 @@ def symbolic(name, slot, point):
 
 def exactly(name, point):
     """The value by gradexplain's exact reading (under None) and the partials by slot, nan where there is no value."""
-    arithmetic.mp.dps = 120
     inputs = [v if isinstance(v, bool) else arithmetic.mp.mpf(v) for v in point]
-    value, partials = compiled.function(name)(*inputs), dict(enumerate(RULES[name].partials))
+    partials = dict(enumerate(RULES[name].partials))
     calls = {slot: compiled.expression(partial, len(point)) for slot, partial in partials.items() if partial}
-    known = isinstance(value, bool) or arithmetic.finite(value)
-    return {None: value} | {slot: call([*inputs, value]) if known else arithmetic.NAN for slot, call in calls.items()}
+    with digits(120):
+        value = compiled.function(name)(*inputs)
+        known = isinstance(value, bool) or arithmetic.finite(value)
+        found = {slot: call([*inputs, value]) if known else arithmetic.NAN for slot, call in calls.items()}
+    return {None: value} | found
 
 
 PARTIALS = [(name, slot) for name, rule in RULES.items() for slot, partial in enumerate(rule.partials) if partial]

@@ -14,8 +14,9 @@ from gradexplain.explain.sympy_witness import ask_sympy
 from gradexplain.explain.verdicts import Judgement, is_finite, judge
 from gradexplain.language.graph import INPUT
 from gradexplain.readings import exact as exact_reading
-from gradexplain.readings.arithmetic import Number, mp, to_float
+from gradexplain.readings.arithmetic import Number, to_float
 from gradexplain.readings.decimal import digits_of
+from gradexplain.readings.digits import digits
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
 from gradexplain.records import (
@@ -42,14 +43,18 @@ _backward_row, _gradient, _input = maker(BackwardRow), maker(Gradient), maker(In
 def prepare(problem: Problem) -> Prepared:
     """All that can be done without PyTorch's numbers, while it loads."""
     exact = exact_reading.run(problem.graph, problem.sources, problem.given, problem.held_seed)
-    second = ask_sympy(problem, exact)
-    return Prepared(problem, exact, write_forms(problem, exact), second, mp.prec)
+    with digits(bits=exact.bits):
+        second = ask_sympy(problem, exact)
+        return Prepared(problem, exact, write_forms(problem, exact), second)
 
 
 def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
     """The record, with PyTorch's numbers; None where PyTorch does not take part."""
-    # Another formula may have come in between, with other digits.
-    mp.prec = prepared.bits
+    with digits(bits=prepared.exact.bits):
+        return _finished(prepared, witness)
+
+
+def _finished(prepared: Prepared, witness: Witness | None) -> Derivation:
     problem, exact = prepared.problem, prepared.exact
     graph, names = problem.graph, problem.names
     prepared.own = prepared.second()
@@ -108,13 +113,13 @@ def error(value: Value, autograd: float | None) -> Value:
 class Prepared:
     """A problem with everything but the witnesses' part: the exact walk, the closed forms, and the rows so far.
 
-    `second` waits for SymPy's own derivatives by source; `bits` is the precision of the exact numbers.
+    `second` waits for SymPy's own derivatives by source.
     """
 
     def __init__(
-        self, problem: Problem, exact: Exact, forms: dict[int, Form], second: Callable[[], dict[int, Number]], bits: int
+        self, problem: Problem, exact: Exact, forms: dict[int, Form], second: Callable[[], dict[int, Number]]
     ) -> None:
-        self.problem, self.exact, self.forms, self.second, self.bits = problem, exact, forms, second, bits
+        self.problem, self.exact, self.forms, self.second = problem, exact, forms, second
         self.own: dict[int, Number] = {}
         self.values = list(map(_shown, exact.values, exact.floats))
         totals = exact.walk.totals

@@ -14,7 +14,8 @@ from gradexplain.explain.problem import Problem
 from gradexplain.language.graph import Graph
 from gradexplain.language.text import MATHML, write
 from gradexplain.readings import exact as exact_reading
-from gradexplain.readings.arithmetic import finite, mp
+from gradexplain.readings.arithmetic import finite
+from gradexplain.readings.digits import digits
 from gradexplain.readings.exact import DEAD, Exact, same
 
 # Above this many nodes no factors are written beside a chain, and nothing is given to SymPy.
@@ -93,12 +94,12 @@ def _holds(problem: Problem, candidate: int, root: int) -> bool:
     graph = problem.graph
     generator = random.Random(20)
     atoms = [*graph.inputs, *graph.names]
-    mp.dps = exact_reading.DIGITS[0]
     confirmed = 0
     for trial in range(TRIALS):
         spread = 1.0 if trial % 2 else 3.0
         point: Mapping[int, float | None] = {i: generator.uniform(0.05, spread) * (1 - 2 * (trial > 3)) for i in atoms}
-        values = exact_reading.evaluate(graph, point, max(candidate, root), constants=True)
+        with digits(exact_reading.DIGITS[0]):
+            values = exact_reading.evaluate(graph, point, max(candidate, root), constants=True)
         one, other = values[candidate], values[root]
         if not finite(other):
             continue

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import Judgement, close, is_finite
 from gradexplain.readings.arithmetic import Number, finite, mp
+from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, Exact, evaluate, same
 from gradexplain.readings.numbers import Witness
@@ -34,7 +36,6 @@ class Sides(NamedTuple):
 
 def one_sided(problem: Problem, exact: Exact, source: int) -> Sides | None:
     """The one-sided derivatives of the objective by `source`; None where the objective has no finite value."""
-    mp.dps = DIGITS
     graph, start = problem.graph, exact.values[source]
     known = exact.values[graph.objective]
     if start is None or not finite(start) or known is None or not finite(known):
@@ -43,23 +44,26 @@ def one_sided(problem: Problem, exact: Exact, source: int) -> Sides | None:
     def objective(value: Number) -> Number:
         return evaluate(graph, {**problem.given, source: value}, graph.objective)[graph.objective]
 
-    middle = objective(start)
-    if not finite(middle):
-        return None
-    if abs(middle) > 1:
-        # A small change of a large value takes digits of its own.
-        mp.dps = min(DIGITS + int(mp.log10(abs(middle))), 4 * DIGITS)
+    with digits(DIGITS):
         middle = objective(start)
-    sides = []
-    for sign in (-1, 1):
-        quotients = []
-        for digits in STEPS:
-            step = sign * mp.mpf(10) ** -digits * max(1, abs(start))
-            quotients.append((objective(start + step) - middle) / step * problem.held_seed)
-        first, second = quotients
-        steady = finite(first) and finite(second) and abs(first - second) <= mp.mpf(10) ** -15 * (1 + abs(second))
-        sides.append(_tidy(second) if steady else None)
-    return Sides(*sides)
+        if not finite(middle):
+            return None
+        # A small change of a large value takes digits of its own.
+        count = min(DIGITS + int(mp.log10(abs(middle))), 4 * DIGITS) if abs(middle) > 1 else DIGITS
+    with digits(count):
+        middle = objective(start)
+        return Sides(*[_side(objective, start, middle, sign, problem.held_seed) for sign in (-1, 1)])
+
+
+def _side(objective: Callable[[Number], Number], start: Number, middle: Number, sign: int, seed: float) -> Number:
+    """The derivative on the side of `sign`, times `seed`; None where there is no finite one."""
+    quotients = []
+    for place in STEPS:
+        step = sign * mp.mpf(10) ** -place * max(1, abs(start))
+        quotients.append((objective(start + step) - middle) / step * seed)
+    first, second = quotients
+    steady = finite(first) and finite(second) and abs(first - second) <= mp.mpf(10) ** -15 * (1 + abs(second))
+    return _tidy(second) if steady else None
 
 
 def _tidy(quotient: Number) -> Number:

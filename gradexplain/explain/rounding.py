@@ -8,6 +8,7 @@ from functools import cached_property
 
 from gradexplain.explain.problem import Problem
 from gradexplain.readings.arithmetic import Number, finite, mp
+from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, DIGITS, Exact, at_point
 
@@ -63,14 +64,12 @@ class CloserLook:
         """Add to `total` how much every gradient changes where the values move in `directions`."""
         problem = self.problem
         # The precision at which the exact values are known; the point must not be rounded away.
-        digits = DIGITS[1]
-        mp.dps = digits
-        spacing = mp.mpf(2) ** (1 - self.bits)
-        given = {i: value if value is None else mp.mpf(value) for i, value in problem.given.items()}
-        given |= {i: given[i] * (1 + sign * spacing) for i, sign in directions.items()}
-        bits = mp.prec
-        walk = at_point(problem.graph, problem.sources, given, problem.held_seed, problem.size, bits).walk
-        for j, value in walk.totals.items():
-            before = self.exact.walk.totals[j]
-            if value is not DEAD and before is not DEAD and finite(value) and finite(before):
-                total[j] = total.get(j, 0) + abs(value - before)
+        with digits(DIGITS[1]):
+            spacing = mp.mpf(2) ** (1 - self.bits)
+            given = {i: value if value is None else mp.mpf(value) for i, value in problem.given.items()}
+            given |= {i: given[i] * (1 + sign * spacing) for i, sign in directions.items()}
+            walk = at_point(problem.graph, problem.sources, given, problem.held_seed, problem.size, mp.prec).walk
+            for j, value in walk.totals.items():
+                before = self.exact.walk.totals[j]
+                if value is not DEAD and before is not DEAD and finite(value) and finite(before):
+                    total[j] = total.get(j, 0) + abs(value - before)

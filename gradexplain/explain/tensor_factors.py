@@ -81,15 +81,16 @@ def _leaves(algebra: TensorAlgebra, root: int) -> Iterator[int]:
 
 def _same(graph: Graph, candidate: int, root: int) -> bool:
     """Whether two formulas on numbers have the same values at some points at random."""
-    from gradexplain.readings.arithmetic import finite, mp
+    from gradexplain.readings.arithmetic import finite
+    from gradexplain.readings.digits import digits
     from gradexplain.readings.exact import DIGITS, evaluate, same
 
     generator = random.Random(20)
-    mp.dps = DIGITS[0]
     confirmed = 0
     for _ in range(TRIALS):
         point = {i: generator.uniform(-2, 2) for i in graph.inputs}
-        values = evaluate(graph, point, max(candidate, root), constants=True)
+        with digits(DIGITS[0]):
+            values = evaluate(graph, point, max(candidate, root), constants=True)
         if not finite(values[root]):
             continue
         if not same(values[candidate], values[root]):

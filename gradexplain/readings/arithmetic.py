@@ -1,7 +1,7 @@
 """Real arithmetic with mpmath that has an answer for everything: nan outside of a domain, an infinity at a pole.
 
-Numbers are mpmath's, True or False; the number of digits is that of the context `mp`, which is this module's own.
-`losses.bits` counts how many leading bits may have been lost to cancellation since it was last set to 0.
+Numbers are mpmath's, True or False; how many digits they have, `with digits(…)` says, and it counts how many leading
+bits may have been lost to cancellation.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 
 import mpmath
 
+from gradexplain.readings.digits import LOST, context
+
 Number = Any
 HUGE = 5_000
 # Polygamma functions of a higher order would take for ever.
@@ -21,7 +23,7 @@ MAX_ORDER = 100
 LARGE = 40
 LIMIT = 1 << 60
 
-mp = mpmath.MPContext()
+mp = context()
 INF, NAN = mp.inf, mp.nan
 _Real = mp.mpf
 
@@ -87,7 +89,7 @@ def _guarded(function: Callable[..., Number], at_pole: Number = NAN) -> Callable
             size = _magnitude(values[-1])
             enlarged = max(size, size - _magnitude(result)) if result else ALL_BITS * bool(values[0])
             if enlarged > UNSUSPICIOUS:
-                losses.bits += enlarged
+                LOST.bits += enlarged
             return result
         except (ValueError, ZeroDivisionError):
             return at_pole
@@ -97,13 +99,6 @@ def _guarded(function: Callable[..., Number], at_pole: Number = NAN) -> Callable
     return call
 
 
-class _Losses:
-    """A running count of the bits that cancellation may have cost."""
-
-    bits = 0
-
-
-losses = _Losses()
 # The loss that is counted where a difference is 0: it may be exact, or all digits may be gone.
 ALL_BITS = 10_000
 UNSUSPICIOUS = 8
@@ -123,7 +118,7 @@ def _counted(result: Number, first: tuple[int, ...], second: tuple[int, ...], un
         _, mantissa, exponent, bits = result._mpf_
         lost = max(first[2] + first[3], second[2] + second[3]) - exponent - bits if mantissa else ALL_BITS
         if lost > UNSUSPICIOUS:
-            losses.bits += lost
+            LOST.bits += lost
     return result
 
 
@@ -141,7 +136,7 @@ def _exp(a: Number) -> Number:
     if (enlarged := _magnitude(a)) > UNSUSPICIOUS:
         if enlarged > 64:
             return INF if a > 0 else mp.zero
-        losses.bits += enlarged
+        LOST.bits += enlarged
     return _sane(mp.exp(a))
 
 

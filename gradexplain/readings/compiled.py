@@ -1,67 +1,58 @@
-"""The expressions of the rule table as functions of exact numbers, compiled once for each precision."""
+"""The expressions of the rule table as functions of exact numbers, each compiled once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import cache, partial
+from typing import Any
 
 from gradexplain.calculus.templates import template
-from gradexplain.language.graph import CONSTANT, INPUT
-from gradexplain.readings.arithmetic import ELEMENTARY, Number, constant, mp
+from gradexplain.language.graph import CONSTANT
+from gradexplain.readings.arithmetic import ELEMENTARY, Number, constant, exactly
 from gradexplain.rules.rules import RULES
 
-_functions: dict[str, Callable[..., Number]] = {}
-_compiled: dict[tuple[str, int, int], Callable[[Sequence[Number]], Number]] = {}
 
-
+@cache
 def function(rule: str) -> Callable[..., Number]:
     """The operation of a rule as a function of numbers, from its definition where it is not elementary."""
-    found = _functions.get(rule)
-    if found is None:
-        found = ELEMENTARY.get(rule)
-        if found is None:
-            row = RULES[rule]
-
-            def found(*values: Number) -> Number:
-                return expression(row.definition, len(values))(values)
-
-        _functions[rule] = found
-    return found
+    definition = RULES[rule].definition
+    return ELEMENTARY.get(rule) or (lambda *values: expression(definition, len(values))(values))
 
 
+def _is_exact(value: Any) -> bool:
+    """Whether a constant is a float, so that no digits are lost where there are few."""
+    return isinstance(value, Fraction) and float(value) == value
+
+
+@cache
 def expression(text: str, inputs: int) -> Callable[[Sequence[Number]], Number]:
     """An expression of the rule table as a function of the list of its inputs and, where it has one, the result.
 
-    `inputs` is how many inputs the rule has; the constants are those of the current precision. With None for an input
-    the result is None where it depends on it.
+    `inputs` is how many inputs the rule has. With None for an input the result is None where it depends on it.
     """
-    key = (text, inputs, mp.prec)
-    if key not in _compiled:
-        _compiled[key] = _compile(text, inputs)
-    return _compiled[key]
-
-
-def _compile(text: str, inputs: int) -> Callable[[Sequence[Number]], Number]:
     graph, root, places = template(text)
     slots = {name: k for k, name in enumerate("abcdefgh"[:inputs])} | {"out": inputs}
     where = {place: slots[name] for name, place in places.items()}
-    constants: list[Number] = []
+    values: dict[int, Any] = {i: node.value for i, node in enumerate(graph.nodes) if node.rule == CONSTANT}
+    constants = {i: value for i, value in values.items() if _is_exact(value)}
+    where |= {i: inputs + 1 + k for k, i in enumerate(constants)}
+    known = [exactly(float(value)) for value in constants.values()]
     steps: list[tuple[Callable[..., Number], tuple[int, ...]]] = []
-    count = inputs + 1 + sum(node.rule == CONSTANT for node in graph.nodes)
     for i, node in enumerate(graph.nodes):
-        if node.rule == CONSTANT:
-            where[i] = inputs + 1 + len(constants)
-            constants.append(constant(node.value))  # type: ignore[arg-type]
-        elif node.rule != INPUT:
-            where[i] = count + len(steps)
-            steps.append((function(node.rule), tuple(where[j] for j in node.inputs)))
+        if i not in where:
+            # A number such as pi or 0.1 has the digits of the hour.
+            call = partial(constant, values[i]) if i in values else function(node.rule)
+            where[i] = inputs + 1 + len(known) + len(steps)
+            steps.append((call, tuple(where[j] for j in node.inputs)))
     last = where[root]
     if not steps:
         shift = last - inputs - 1
-        return (lambda values: constants[shift]) if shift >= 0 else (lambda values: values[last])
+        return (lambda values: known[shift]) if shift >= 0 else (lambda values: values[last])
 
     def run(values: Sequence[Number]) -> Number:
         registers = [*values, None] if len(values) == inputs else list(values)
-        registers += constants
+        registers += known
         complete = True
         for value in values:
             if value is None:

@@ -12,8 +12,9 @@ from typing import Any
 
 from gradexplain.calculus.backward import Step, Walk, reverse
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
-from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, exactly, finite, losses, mp, to_floats
+from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, exactly, finite, mp, to_floats
 from gradexplain.readings.compiled import expression, function
+from gradexplain.readings.digits import digits
 from gradexplain.rules.rules import RULES
 
 DIGITS = (80, 180, 400, 900, 1700)
@@ -29,12 +30,14 @@ _WITH_KINK = frozenset(rule.name for rule in RULES.values() if rule.kink and not
 class Exact:
     """The exact values: `values` of every node (None where an input is missing), the walk, and the nodes at a kink.
 
+    `bits` is the precision with which they were found.
     Numbers are mpmath's, True or False, or the int 0 for a contribution whose branch was not taken.
     """
 
     values: list[Number]
     walk: Walk[Number]
     kinks: frozenset[int]
+    bits: int
 
     @cached_property
     def floats(self) -> list[Any]:
@@ -157,19 +160,19 @@ def run(graph: Graph, sources: Sequence[int], given: Mapping[int, float | None],
 
     Terms as in `evaluate`; `sources` are the nodes whose gradients are wanted.
     """
-    choices = DIGITS[:2] if len(graph.nodes) > LARGE_GRAPH else DIGITS
-    losses.bits = 0
-    previous = _run(graph, sources, given, upstream, choices[0])
-    if losses.bits < BITS_TO_LOSE:
-        return previous
-    for digits in choices[1:]:
-        losses.bits = 0
-        result = _run(graph, sources, given, upstream, digits)
-        # A difference of 0 may still hide what only more digits can show.
-        if losses.bits < ALL_BITS and _agree(previous, result):
-            return result
+    size, choices = len(graph.nodes), DIGITS[:2] if len(graph.nodes) > LARGE_GRAPH else DIGITS
+    previous = None
+    for count in choices:
+        with digits(count) as lost:
+            result = _with_precision(graph, sources, given, upstream, size)
+            if previous is None and lost.bits < BITS_TO_LOSE:
+                return result
+            # A difference of 0 may still hide what only more digits can show.
+            if previous is not None and lost.bits < ALL_BITS and _agree(previous, result):
+                return result
         previous = result
-    return _without_noise(_run(graph, sources, given, upstream, choices[-1] // 2), previous)
+    with digits(choices[-1] // 2):
+        return _without_noise(_with_precision(graph, sources, given, upstream, size), result)
 
 
 def at_point(
@@ -179,15 +182,8 @@ def at_point(
 
     `size` is the number of nodes that belong to the formula; closed forms may have been added to the graph since.
     """
-    mp.prec = bits
-    return _with_precision(graph, sources, given, upstream, size)
-
-
-def _run(
-    graph: Graph, sources: Sequence[int], given: Mapping[int, float | None], upstream: float, digits: int
-) -> Exact:
-    mp.dps = digits
-    return _with_precision(graph, sources, given, upstream, len(graph.nodes))
+    with digits(bits=bits):
+        return _with_precision(graph, sources, given, upstream, size)
 
 
 def _with_precision(
@@ -196,7 +192,7 @@ def _with_precision(
     values = evaluate(graph, given, size - 1)
     reading = _ExactReading(graph, values, upstream)
     walk = reverse(graph, sources, reading)
-    return Exact(values, walk, reading.kinks)
+    return Exact(values, walk, reading.kinks, mp.prec)
 
 
 def same(first: Any, second: Any) -> bool:
@@ -243,17 +239,18 @@ def _without_noise(first: Exact, second: Exact) -> Exact:
             for old, new in zip(first.walk.steps[i], rows, strict=True)]
         for i, rows in second.walk.steps.items()
     }  # fmt: skip
-    return Exact(values, Walk(steps, totals, second.walk.order, second.walk.edges), second.kinks)
+    return Exact(values, Walk(steps, totals, second.walk.order, second.walk.edges), second.kinks, second.bits)
 
 
 def constant_value(graph: Graph, node: int) -> Number:
     """The exact value of a constant node; nan or an infinity where it has none, 0 for what only rounding leaves."""
-    one, other = (_constant_at(graph, node, digits) for digits in DIGITS[:2])
-    return _settle(one, other)
+    with digits(DIGITS[0]):
+        one = _constant(graph, node)
+    with digits(DIGITS[1]):
+        return _settle(one, _constant(graph, node))
 
 
-def _constant_at(graph: Graph, node: int, digits: int) -> Number:
-    mp.dps = digits
+def _constant(graph: Graph, node: int) -> Number:
     values: dict[int, Number] = {}
     # Only what the node is made of: other parts of the graph may be no numbers.
     for i in graph.inputs_first(node):

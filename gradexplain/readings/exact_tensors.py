@@ -13,6 +13,7 @@ from gradexplain.calculus.pullbacks import Pullback
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.arithmetic import NAN, Number, constant, exactly, finite, mp, to_float
 from gradexplain.readings.compiled import function
+from gradexplain.readings.digits import digits
 from gradexplain.readings.exact_rules import CALLS, Value, each, elements, shape_of
 from gradexplain.rules.rules import RULES
 from gradexplain.rules.shapes import length, resolved
@@ -106,10 +107,10 @@ class ExactTensors:
 
 def run(graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Value], seed: Value) -> ExactTensors:
     """The exact values and contributions, at DIGITS digits. `given` has the inputs, `seed` is the upstream gradient."""
-    mp.dps = DIGITS
-    builder = ExactBuilder(graph.sizes)
-    values = forward(builder, graph, given, graph.objective)
-    return ExactTensors(values, reverse(graph, sources, _Reading(builder, graph, values, seed)))
+    with digits(DIGITS):
+        builder = ExactBuilder(graph.sizes)
+        values = forward(builder, graph, given, graph.objective)
+        return ExactTensors(values, reverse(graph, sources, _Reading(builder, graph, values, seed)))
 
 
 def floats(value: Value) -> list[float]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gradexplain.readings.alone import ALONE
+from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.records import Began
 from gradexplain.training.job import AGREES, LOOK, SAME, Chunk, Close
@@ -51,7 +51,7 @@ class History:
         """The verdict of a closer look; only the last one is remembered: a run that has come to rest stays there."""
         seen = repr((close.points, close.reference, backward))
         if self.seen != seen:
-            with ALONE:
+            with digits():
                 self.seen, self.seen_verdict = seen, look(self.setup, close, backward)
         return self.seen_verdict
 

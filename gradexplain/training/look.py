@@ -12,6 +12,7 @@ from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
 from gradexplain.explain.verdicts import NOISE, WRONG, Judgement, judge
 from gradexplain.readings import exact as exact_reading
+from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import Exact
 from gradexplain.readings.numbers import Witness
@@ -54,8 +55,16 @@ def _at_point(setup: Setup, point: Point, backward: Sequence[float | None] | Non
     problem = Problem(
         job.source, graph, setup.names, {}, given, sources, Fraction(1), 1.0, job.dtype, [], [], len(graph.nodes)
     )
-    closer = CloserLook(problem, exact)
-    judgement = judge(graph, exact, witness, job.dtype, closer)
+    with digits(bits=exact.bits):
+        verdict, origin = _judged(problem, exact, witness)
+    if origin is not None and point.row:
+        origin = Began(origin.node, f"{origin.reason} (row {point.row})")
+    return verdict, origin
+
+
+def _judged(problem: Problem, exact: Exact, witness: Witness) -> Verdict:
+    sources, closer = problem.sources, CloserLook(problem, exact)
+    judgement = judge(problem.graph, exact, witness, problem.dtype, closer)
     settle(problem, exact, witness, judgement)
     verdicts = {j: judgement.verdicts.get(j, "agrees") for j in sources}
     for j in sources:
@@ -64,10 +73,7 @@ def _at_point(setup: Setup, point: Point, backward: Sequence[float | None] | Non
     worst = max(sources, key=lambda j: VERDICTS.index(verdicts[j]))
     if worst not in judgement.began or verdicts[worst] == "agrees":
         return verdicts[worst], None
-    origin = began(problem, exact, witness, judgement, worst)
-    if origin is not None and point.row:
-        origin = Began(origin.node, f"{origin.reason} (row {point.row})")
-    return verdicts[worst], origin
+    return verdicts[worst], began(problem, exact, witness, judgement, worst)
 
 
 def _is_rounding(exact: Exact, witness: Witness, judgement: Judgement, closer: CloserLook, j: int) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradexplain.errors import OptionError, PointError
 from gradexplain.language.text import write
-from gradexplain.readings.alone import ALONE
+from gradexplain.readings.digits import digits
 from gradexplain.readings.worker import TORCH, Asked, WorkerStopped
 from gradexplain.records import VERDICTS
 from gradexplain.training.job import ORDERS, Chunk
@@ -52,7 +52,7 @@ class Run:
         self.request = request
         # Whoever chooses an order wants to know what it changes.
         self.compare = compare or ("order" if request.order != ORDERS[0] else None)
-        with ALONE:
+        with digits():
             self.setup: Setup | TensorSetup = set_up(request)
         if not TORCH.installed():
             raise OptionError("training needs PyTorch, which is not installed", hint="pip install torch")
@@ -66,7 +66,7 @@ class Run:
         from gradexplain.training.course import Watch
 
         job = self.setup.job
-        with ALONE:
+        with digits():
             self.forms = self.setup.partials()
         self.history = self.setup.history()
         self.watch = Watch(len(self.setup.parameters), job.zero_grad, job.batch_size >= job.rows)
