@@ -15,11 +15,12 @@ from gradexplain.language.graph import CONSTANT, INPUT
 from gradexplain.language.parse import parse
 from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.text import write
+from gradexplain.readings.place import Place
 from gradexplain.readings.tensor_reading import TensorReading
 from gradexplain.readings.torch_builder import TorchBuilder
 from gradexplain.rules.shapes import Shape
 
-BUILDER = TorchBuilder(torch, torch.float64, {})
+BUILDER = TorchBuilder(Place(torch), {})
 POINTS = 3
 # PyTorch's own derivative holds 1/6 as a float32, whatever the dtype.
 INEXACT = ("hardsigmoid(", "hardswish(")

@@ -181,6 +181,26 @@ def test_no_text_is_ever_run(path: Path) -> None:
             )
 
 
+# What makes tensors of nothing but numbers; `zeros_like` and the like follow a tensor that is there.
+FACTORIES = {
+    "tensor", "as_tensor", "scalar_tensor", "asarray", "from_numpy", "frombuffer", "zeros", "ones", "full", "empty",
+    "eye", "arange", "range", "linspace", "logspace", "rand", "randn", "randint", "randperm", "Generator", "new_tensor",
+    "new_zeros", "new_ones", "new_full", "new_empty",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_one_place_makes_tensors(path: Path) -> None:
+    """Where a tensor lives, in which dtype and on which device, is said by what makes it, and by nobody else."""
+    if path.relative_to(PACKAGE).as_posix() == "readings/place.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr in FACTORIES:
+            owner = getattr(node.value, "attr", getattr(node.value, "id", ""))
+            assert owner != "torch" and not node.attr.startswith("new_"), f"{path.name}:{node.lineno} {node.attr}"
+            assert node.attr != "Generator", f"{path.name}:{node.lineno}"
+
+
 HEAVY = {"torch", "sympy", "mpmath", "rich", "orjson", "matplotlib", "numpy", "pyarrow"}
 
 

@@ -9,6 +9,7 @@ import torch
 
 from gradexplain.data.point import held_constants
 from gradexplain.language.parse import parse
+from gradexplain.readings.place import Place
 from gradexplain.readings.tensors import Elementwise, at_kink, chain_rule, plan
 from gradexplain.rules.rules import RULES, Rule
 
@@ -29,9 +30,10 @@ def formula(rule: Rule) -> str:
 def read(text: str, values: list[float], dtype: Any = torch.float64) -> tuple[Any, dict[int, Any], list[Any], Any]:
     """The graph of a formula, its inputs as leaves with these values, the values of all nodes, and the rule table."""
     graph = parse(text)
-    leaves = {i: torch.tensor(values, dtype=dtype, requires_grad=True) for i in graph.inputs}
-    steps = plan(torch, graph, held_constants(graph, text, str(dtype).removeprefix("torch.")), dtype)
-    return graph, leaves, steps.run(leaves), Elementwise(torch, dtype)
+    place = Place(torch, str(dtype).removeprefix("torch."))
+    leaves = {i: place.leaf(values) for i in graph.inputs}
+    steps = plan(place, graph, held_constants(graph, text, str(dtype).removeprefix("torch.")))
+    return graph, leaves, steps.run(leaves), Elementwise(place)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
@@ -56,10 +58,10 @@ def test_every_rule_on_tensors_is_what_autograd_has(rule: Rule, dtype: Any) -> N
 def test_the_objective_alone_is_the_same_as_with_all_values() -> None:
     text = "a = w*x; L = a*sin(a) + relu(a) - 2**w"
     graph, leaves, values, _ = read(text, GRID)
-    steps = plan(torch, graph, held_constants(graph, text, "float64"), torch.float64)
+    steps = plan(Place(torch), graph, held_constants(graph, text, "float64"))
     assert torch.equal(steps.result(leaves), values[graph.objective])
     alone = parse("w")
-    assert plan(torch, alone, {}, torch.float64).result({alone.inputs[0]: torch.ones(1)}) == 1.0
+    assert plan(Place(torch), alone, {}).result({alone.inputs[0]: torch.ones(1)}) == 1.0
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple, cast
 
 from gradexplain.language.graph import INPUT, Graph
+from gradexplain.readings.place import Place
 from gradexplain.rules.rules import RULES
 
 # An operation: PyTorch's name below `torch.`, the nodes it reads, the settings that are plain numbers, and for a leaf
@@ -75,11 +76,11 @@ def run(program: Program) -> Witness:
 
     # The caller may have switched gradients off for work of their own.
     with torch.inference_mode(False), torch.enable_grad():
-        return _run(torch, program)
+        return _run(Place(torch, program.dtype), program)
 
 
-def _run(torch: Any, program: Program) -> Witness:
-    dtype = getattr(torch, program.dtype)
+def _run(place: Place, program: Program) -> Witness:
+    torch = place.torch
     calls: dict[str, Callable[..., Any]] = {
         "heaviside": partial(step, torch),
         "polygamma": lambda a, n: torch.polygamma(int(n), a),
@@ -88,7 +89,7 @@ def _run(torch: Any, program: Program) -> Witness:
     tensors: list[Any] = []
     # All leaves are made at once, since a tensor takes a while to make.
     values = [operation[3] for operation in program.operations if operation is not None and operation[0] == "leaf"]
-    leaves = iter(torch.tensor(values, dtype=dtype).unbind())
+    leaves = iter(place.tensor(values).unbind())
     try:
         for operation in program.operations:
             if operation is None:
@@ -102,7 +103,7 @@ def _run(torch: Any, program: Program) -> Witness:
             if call is None:
                 call = calls[name] = torch_function(torch, name)
             tensors.append(call(*[tensors[j] for j in inputs], *settings))
-        gradients = _gradients(torch, tensors, program, dtype)
+        gradients = _gradients(place, tensors, program)
         return Witness(_items(tensors), gradients)
     except (RuntimeError, NotImplementedError, TypeError, ValueError, OverflowError) as error:
         return Witness([], {}, str(error).splitlines()[0])
@@ -118,7 +119,7 @@ def step(torch: Any, a: Any, at_zero: Any) -> Any:
 
     PyTorch has no derivative for it. That of the sign is 0, and lets the step take part in autograd.
     """
-    at = at_zero.detach().to(a.dtype) if hasattr(at_zero, "dtype") else torch.tensor(at_zero, dtype=a.dtype)
+    at = at_zero.detach().to(a.dtype) if hasattr(at_zero, "dtype") else torch.full_like(a.detach(), at_zero)
     return torch.heaviside(a.detach(), at) + 0 * torch.sign(a)
 
 
@@ -135,14 +136,14 @@ def torch_function(torch: Any, name: str) -> Callable[..., Any]:
     return cast(Callable[..., Any], found)
 
 
-def _gradients(torch: Any, tensors: list[Any], program: Program, dtype: Any) -> dict[int, float | None]:
+def _gradients(place: Place, tensors: list[Any], program: Program) -> dict[int, float | None]:
     objective = tensors[program.objective]
     wanted = [i for i in program.wanted if tensors[i] is not None and tensors[i].requires_grad]
     found: dict[int, float | None] = dict.fromkeys(program.wanted)
     if objective.requires_grad and wanted:
         # With an explicit seed PyTorch imports SymPy to compare two shapes, which takes longer than all the rest.
-        seed = None if program.upstream == 1.0 else torch.tensor(program.upstream, dtype=dtype)
-        results = torch.autograd.grad(objective, [tensors[i] for i in wanted], seed, allow_unused=True)
+        seed = None if program.upstream == 1.0 else place.tensor(program.upstream)
+        results = place.torch.autograd.grad(objective, [tensors[i] for i in wanted], seed, allow_unused=True)
         found.update(zip(wanted, _items(results), strict=True))
     return found
 

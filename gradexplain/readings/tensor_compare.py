@@ -8,6 +8,7 @@ from typing import Any
 
 from gradexplain.calculus.backward import Walk
 from gradexplain.readings.dtypes import DTYPES
+from gradexplain.readings.place import Place
 
 # From this relative error on a difference is no loss of digits but a disagreement.
 WRONG = 1e-3
@@ -24,9 +25,10 @@ def equal(torch: Any, value: Any, total: Any) -> bool:
     return bool(((value - total)[finite].abs() <= 1e-8 * scale + 1e-300).all())
 
 
-def compare(torch: Any, exact: Any, found: Any, dtype: str) -> tuple[float, str]:
+def compare(place: Place, exact: Any, found: Any, dtype: str) -> tuple[float, str]:
     """The largest |autograd - value| / max(1, |value|) of all elements, and the verdict; none counts as 0."""
-    found = torch.zeros_like(exact) if found is None else found.to(torch.float64)
+    torch = place.torch
+    found = place.zeros(exact.shape) if found is None else place.bring(found)
     if found.shape != exact.shape:
         return math.nan, "disagrees"
     if not exact.numel():
@@ -67,11 +69,11 @@ def is_finite(value: Any) -> bool:
     return bool(value.isfinite().all()) if hasattr(value, "isfinite") else math.isfinite(value)
 
 
-def random_tensor(torch: Any, shape: Sequence[int], generator: Any, trial: int) -> Any:
+def random_tensor(place: Place, shape: Sequence[int], generator: Any, trial: int) -> Any:
     """Random numbers: of both signs, then positive ones, then matrices that can be inverted and factored."""
-    value = torch.randn(shape, generator=generator, dtype=torch.float64)
+    value = place.normal(shape, generator)
     if trial % 3 == 1:
-        value = 0.1 + 0.8 * torch.rand(shape, generator=generator, dtype=torch.float64)
+        value = 0.1 + 0.8 * place.uniform(shape, generator)
     if trial % 3 == 2 and len(shape) == 2 and shape[0] == shape[1]:
-        value = value @ value.T + shape[0] * torch.eye(shape[0], dtype=torch.float64)
+        value = value @ value.T + shape[0] * place.eye(shape[0])
     return value

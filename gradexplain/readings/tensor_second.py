@@ -30,7 +30,7 @@ def jacobian(
     objective = builder.table.tensor(values[top])
     rows: dict[int, list[Any]] = {j: [] for j in sources}
     for k in range(objective.numel()):
-        seed = torch.zeros(objective.numel(), dtype=objective.dtype)
+        seed = builder.place.zeros((objective.numel(),))
         seed[k] = 1
         walk = reverse(graph, sources, TensorReading(builder, graph, values, seed.reshape(objective.shape)), keep=False)
         for j in sources:
@@ -39,7 +39,7 @@ def jacobian(
     return {
         j: torch.stack(found).reshape((*objective.shape, *values[j].shape))
         if found
-        else torch.zeros((*objective.shape, *values[j].shape), dtype=objective.dtype)
+        else builder.place.zeros((*objective.shape, *values[j].shape))
         for j, found in rows.items()
     }
 
@@ -86,13 +86,13 @@ def hessian(
         graph.sizes.update(builder.sizes)
         places = {str(graph.nodes[i].value): i for i in graph.inputs}
         for k in range(value.numel()):
-            unit = torch.zeros(value.numel(), dtype=value.dtype)
+            unit = builder.place.zeros((value.numel(),))
             unit[k] = 1
             known = {**given, direction: unit.reshape(value.shape)}
             inputs = {i: known[called] for called, i in places.items()}
             values = builder.forward(graph, inputs, graph.objective)
             sources = [places[other] for other in names if other in places]
-            seed = torch.tensor(1.0, dtype=value.dtype)
+            seed = builder.place.ones()
             totals = reverse(graph, sources, TensorReading(builder, graph, values, seed), keep=False).totals
             parts = [totals.get(places.get(other, -1)) for other in names]
             row = [
@@ -152,7 +152,7 @@ def hessians(run: TensorRun, given: Mapping[int, Any], values: Sequence[Any]) ->
         raise ValueError(f"a Hessian over {count:,} elements is not computed, but up to {MAX_ELEMENTS}")
     names = [run.names[j] for j in sources]
     # Of nothing PyTorch makes no matrix.
-    nothing = torch.zeros((0, 0), dtype=torch.float64)
+    nothing = run.exact.place.zeros((0, 0))
     other = hessian_of_torch(run.exact, run.graph, sources, given) if count else nothing
     own = None if count else nothing
     if count and all(j in asked.forms for j in sources):

@@ -15,11 +15,12 @@ from gradexplain.calculus.builder import Refused
 from gradexplain.language.parse import parse
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.dtypes import DTYPES
+from gradexplain.readings.place import Place
 from gradexplain.readings.tensor_compare import SPACINGS, compare, equal, is_finite, largest, random_tensor, uncancelled
 from gradexplain.readings.tensor_kinks import kinks
 from gradexplain.readings.tensor_reading import TensorReading
 from gradexplain.readings.tensor_second import hessians, jacobians
-from gradexplain.readings.torch_builder import TorchBuilder, from_bytes
+from gradexplain.readings.torch_builder import TorchBuilder
 from gradexplain.rules.shapes import Shape, length
 
 TRIALS = 6
@@ -89,24 +90,24 @@ class TensorRun:
         graph = parse(asked.source, asked.given, asked.shapes, tensors=True)
         assert isinstance(graph, TensorGraph)
         graph.sizes.update(asked.sizes)
-        self.graph, self.dtype = graph, getattr(torch, asked.dtype)
-        self.exact = TorchBuilder(torch, torch.float64, graph.sizes)
-        self.builder = self.exact if self.dtype == torch.float64 else TorchBuilder(torch, self.dtype, graph.sizes)
+        self.graph, self.place = graph, Place(torch, asked.dtype)
+        self.exact = TorchBuilder(Place(torch), graph.sizes)
+        self.builder = self.exact if asked.dtype == "float64" else TorchBuilder(self.place, graph.sizes)
         self.names = {i: str(graph.nodes[i].value) for i in graph.inputs}
 
     def inputs(self, trial: int) -> dict[int, Any]:
         """The values of all inputs in float64, as the dtype holds them; random ones where there are none."""
-        torch, found = self.torch, {}
-        generator, classes = torch.Generator().manual_seed(trial), self.graph.classes()
+        place, found = self.exact.place, {}
+        generator, classes = place.generator(trial), self.graph.classes()
         for i, name in self.names.items():
             data, shape = self.asked.values.get(name), self.graph.lengths(i)
             if data is not None:
-                value = from_bytes(torch, data, shape)
+                value = place.from_bytes(data, shape)
             elif i in classes:
-                value = torch.randint(length(classes[i], self.graph.sizes), shape, generator=generator)
+                value = place.whole(length(classes[i], self.graph.sizes), shape, generator)
             else:
-                value = random_tensor(torch, shape, generator, trial)
-            found[i] = value.to(self.dtype).to(torch.float64)
+                value = random_tensor(place, shape, generator, trial)
+            found[i] = place.bring(self.place.bring(value))
         return found
 
     def answer(self) -> dict[str, Any]:
@@ -128,10 +129,10 @@ class TensorRun:
         """The formula, autograd at every node, the chain rule of the tables along every edge, and both compared."""
         torch, graph = self.torch, self.graph
         top = graph.objective
-        leaves = {i: value.to(self.dtype).requires_grad_() for i, value in given.items()}
+        leaves = {i: self.place.bring(value).requires_grad_() for i, value in given.items()}
         witness = self.builder.forward(graph, leaves, top)
         with torch.no_grad():
-            same = self.dtype == torch.float64
+            same = self.builder is self.exact
             values = [_plain(value) for value in witness] if same else self.exact.forward(graph, given, top)
             seed = self._seed(values[top])
             walk = reverse(graph, self.asked.sources, TensorReading(self.exact, graph, values, seed))
@@ -160,11 +161,10 @@ class TensorRun:
             return {**found, self.asked.want: result, "matrices_hold": confirmed}
 
     def _seed(self, objective: Any) -> Any:
-        torch = self.torch
         if self.asked.upstream is None:
-            return torch.ones_like(self.exact.table.tensor(objective))
+            return self.torch.ones_like(self.exact.table.tensor(objective))
         shape, data = self.asked.upstream
-        return from_bytes(torch, data, shape).to(self.dtype).to(torch.float64)
+        return self.exact.place.bring(self.place.from_bytes(data, shape))
 
     def _autograd(self, witness: Sequence[Any], wanted: Sequence[int], seed: Any) -> dict[int, Any]:
         objective = witness[self.graph.objective]
@@ -173,7 +173,7 @@ class TensorRun:
         # With an explicit seed PyTorch imports SymPy to compare two shapes, which takes longer than all the rest.
         plain = self.asked.upstream is None and not objective.dim()
         found = self.torch.autograd.grad(
-            objective, [witness[j] for j in wanted], None if plain else seed.to(objective.dtype), allow_unused=True
+            objective, [witness[j] for j in wanted], None if plain else self.place.bring(seed), allow_unused=True
         )
         return {j: value for j, value in zip(wanted, found, strict=True) if value is not None}
 
@@ -255,7 +255,7 @@ class TensorRun:
 
     def compare(self, exact: Any, found: Any) -> tuple[float, str]:
         """As in tensor_compare, in the dtype that was asked for."""
-        return compare(self.torch, self.exact.table.tensor(exact), found, self.asked.dtype)
+        return compare(self.exact.place, self.exact.table.tensor(exact), found, self.asked.dtype)
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from gradexplain.calculus.backward import reverse
 from gradexplain.calculus.templates import template
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.readings.numbers import choice, step, torch_function
+from gradexplain.readings.place import Place
 from gradexplain.rules.rules import RULES
 
 # What Python's operators do on tensors and numbers alike, so that `x**2` is what it is in anybody's code.
@@ -62,8 +63,9 @@ class Plan(NamedTuple):
         return self.run(inputs, keep=False)[self.objective]
 
 
-def plan(torch: Any, graph: Graph, constants: Mapping[int, float], dtype: Any) -> Plan:
+def plan(place: Place, graph: Graph, constants: Mapping[int, float]) -> Plan:
     """The plan of a formula. `constants` has the value of every constant that is read, as the dtype holds it."""
+    torch = place.torch
     needed = graph.ancestors([graph.objective])
     registers: list[Any] = [constants.get(i) for i in range(len(graph.nodes))]
     operations = []
@@ -82,7 +84,7 @@ def plan(torch: Any, graph: Graph, constants: Mapping[int, float], dtype: Any) -
                 continue
             if j in constants and j not in as_tensors:
                 as_tensors[j] = len(registers)
-                registers.append(torch.tensor(constants[j], dtype=dtype))
+                registers.append(place.tensor(constants[j]))
             inputs.append(as_tensors.get(j, j))
         settings = [constants[node.inputs[k]] for k in numbers]
         operations.append(Operation(i, _with_settings(torch, rule.name, settings), tuple(inputs)))
@@ -90,8 +92,8 @@ def plan(torch: Any, graph: Graph, constants: Mapping[int, float], dtype: Any) -
     for k, operation in enumerate(operations):
         last.update(dict.fromkeys(operation.inputs, k))
     ends: list[list[int]] = [[] for _ in operations]
-    for place, k in last.items():
-        ends[k].append(place)
+    for register, k in last.items():
+        ends[k].append(register)
     marked = [operation._replace(last_read=tuple(ends[k])) for k, operation in enumerate(operations)]
     return Plan(marked, registers, graph.objective)
 
@@ -114,15 +116,11 @@ def function(torch: Any, rule: str) -> Callable[..., Any]:
 
 
 class Elementwise:
-    """The rule table on tensors: every expression of a row, evaluated in `dtype` on the device's own functions."""
+    """The rule table on tensors: every expression of a row, evaluated at a place by PyTorch's own functions."""
 
-    def __init__(self, torch: Any, dtype: Any) -> None:
-        self.torch, self.dtype = torch, dtype
+    def __init__(self, place: Place) -> None:
+        self.torch, self.tensor = place.torch, place.tensor
         self._steps = cache(self._compiled)
-
-    def tensor(self, value: Any) -> Any:
-        """A number as a tensor of the dtype; a tensor as it is."""
-        return value if hasattr(value, "dtype") else self.torch.tensor(value, dtype=self.dtype)
 
     def expression(self, text: str, inputs: Sequence[Any], out: Any = None) -> Any:
         """An expression of the rule table with `inputs` for a, b, c and `out` for the result."""

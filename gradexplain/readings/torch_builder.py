@@ -9,6 +9,7 @@ from typing import Any
 from gradexplain.calculus.builder import forward
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.numbers import choice, step, torch_function
+from gradexplain.readings.place import Place
 from gradexplain.readings.tensors import OPERATORS, Elementwise, function
 from gradexplain.rules.rules import RULES
 from gradexplain.rules.shapes import length, resolved
@@ -19,12 +20,12 @@ _CONSTANTS = {"pi": math.pi, "e": math.e}
 
 
 class TorchBuilder:
-    """Makes tensors of one dtype. `sizes` has the number for every size that has a name."""
+    """Makes tensors at one place. `sizes` has the number for every size that has a name."""
 
-    def __init__(self, torch: Any, dtype: Any, sizes: Mapping[str, int]) -> None:
-        self.torch, self.dtype, self.sizes = torch, dtype, sizes
-        self.table = Elementwise(torch, dtype)
-        self.calls = _calls(torch, dtype)
+    def __init__(self, place: Place, sizes: Mapping[str, int]) -> None:
+        self.place, self.torch, self.sizes = place, place.torch, sizes
+        self.table = Elementwise(place)
+        self.calls = _calls(place)
 
     def number(self, value: Any) -> Any:
         """A number as Python has it."""
@@ -72,29 +73,16 @@ class TorchBuilder:
             return value
         if not value.dim():
             return value.item()
-        value = value.detach()
-        known = value.numel() <= MAX_ELEMENTS
-        flat = value.to(self.torch.float64).contiguous() if known or value.dtype != self.torch.float64 else value
+        flat = self.place.bring(value.detach())
+        known = flat.numel() <= MAX_ELEMENTS
+        flat = flat.contiguous() if known else flat
         corner = flat[tuple(slice(CORNER) for _ in flat.shape)]
         low = high = math.nan
         if flat.numel():
             low, high = (bound.item() for bound in self.torch.aminmax(flat))
         norm = self.torch.linalg.vector_norm(flat).item() if flat.numel() else 0.0
-        data = _bytes(self.torch, flat) if known else None
+        data = self.place.to_bytes(flat) if known else None
         return tuple(value.shape), data, norm, low, high, tuple(corner.shape), tuple(corner.flatten().tolist())
-
-
-def from_bytes(torch: Any, data: bytes, shape: Sequence[int]) -> Any:
-    """The float64 tensor of a shape whose numbers came as bytes."""
-    flat = torch.frombuffer(bytearray(data), dtype=torch.float64) if data else torch.zeros(0, dtype=torch.float64)
-    return flat.reshape(tuple(shape))
-
-
-def _bytes(torch: Any, flat: Any) -> bytes:
-    """The numbers of a float64 tensor in this machine's order of bytes; NumPy may not be there."""
-    import array
-
-    return array.array("d", flat.flatten().tolist()).tobytes() if flat.numel() else b""
 
 
 def _dims(dim: Any, value: Any) -> Any:
@@ -135,12 +123,10 @@ def _classes(torch: Any, name: str) -> Callable[..., Any]:
     return lambda a, b, reduction: call(a, b if a.shape == b.shape else b.detach().long(), reduction=reduction)
 
 
-def _calls(torch: Any, dtype: Any) -> dict[str, Callable[..., Any]]:
+def _calls(place: Place) -> dict[str, Callable[..., Any]]:
     """The rules whose call in PyTorch is not the name with tensors and settings."""
+    torch, dtype, tensor = place.torch, place.dtype, place.tensor
     functional = torch.nn.functional
-
-    def tensor(value: Any) -> Any:
-        return value if hasattr(value, "dtype") else torch.tensor(value, dtype=dtype)
 
     def norm(a: Any, dim: Any, keepdim: bool) -> Any:
         return torch.linalg.vector_norm(a, 2, dim, keepdim)
@@ -187,7 +173,7 @@ def _calls(torch: Any, dtype: Any) -> dict[str, Callable[..., Any]]:
         "squeeze": lambda a, dim: torch.squeeze(a) if dim is None else torch.squeeze(a, dim),
         "diagonal": lambda a: torch.diagonal(a),
         "cofactor": lambda a: _cofactor(torch, a),
-        "eye": lambda n: torch.eye(n, dtype=dtype),
-        "ones": lambda shape: torch.ones(shape, dtype=dtype),
-        "zeros": lambda shape: torch.zeros(shape, dtype=dtype),
+        "eye": place.eye,
+        "ones": place.ones,
+        "zeros": place.zeros,
     }

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from gradexplain.readings.place import Place
+
 
 def steps_in_epoch(rows: int, batch_size: int, accumulate: int) -> int:
     """How many steps go once through the data.
@@ -17,19 +19,19 @@ def steps_in_epoch(rows: int, batch_size: int, accumulate: int) -> int:
     return math.ceil(batches / accumulate)
 
 
-def groups(torch: Any, rows: int, batch_size: int, accumulate: int, shuffle: bool, seed: int) -> Iterator[list[Any]]:
+def groups(place: Place, rows: int, batch_size: int, accumulate: int, shuffle: bool, seed: int) -> Iterator[list[Any]]:
     """For every step its batches, without end: each the numbers of its rows as a tensor, None for all rows in order.
 
     Rows are counted from 0. With `shuffle` every epoch has an order of its own, which `seed` decides.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = place.generator(seed)
     whole = batch_size >= rows and not shuffle
     while True:
         if whole:
             # Without data, several batches in one step are the same point again.
             yield [None] * accumulate
             continue
-        order = torch.randperm(rows, generator=generator) if shuffle else torch.arange(rows)
+        order = place.shuffled(rows, generator) if shuffle else place.rows(rows)
         starts = range(0, rows, batch_size)
         for first in range(0, len(starts), accumulate):
             yield [order[start : start + batch_size] for start in starts[first : first + accumulate]]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gradexplain.language.parse import parse
-from gradexplain.readings.tensors import plan
+from gradexplain.readings.place import Place
 from gradexplain.rules.rules import RULES
 from gradexplain.training.job import Job
 from gradexplain.training.problem_tensors import Tensors
@@ -66,13 +66,11 @@ def bowl(torch: Any, hessians: Sequence[Any]) -> float | None:
 
 
 def _tensors(torch: Any, job: Job) -> Tensors:
-    graph = parse(job.source, job.given)
-    dtype = getattr(torch, job.dtype)
-    return Tensors(torch, job, graph, plan(torch, graph, job.constants, dtype), dtype)
+    return Tensors(Place(torch, job.dtype), job, parse(job.source, job.given))
 
 
 def _hessian(torch: Any, tensors: Tensors, values: Sequence[float]) -> Any:
-    points = [torch.tensor(value, dtype=tensors.dtype, requires_grad=True) for value in values]
+    points = [tensors.place.leaf(value) for value in values]
     loss = tensors.reduce(tensors.forward(points, None), None)
     first = torch.autograd.grad(loss, points, create_graph=True, allow_unused=True)
     rows = []
@@ -82,7 +80,7 @@ def _hessian(torch: Any, tensors: Tensors, values: Sequence[float]) -> Any:
             continue
         second = torch.autograd.grad(gradient, points, retain_graph=True, allow_unused=True)
         rows.append([0.0 if entry is None else entry.item() for entry in second])
-    return torch.tensor(rows, dtype=tensors.dtype)
+    return tensors.place.tensor(rows)
 
 
 def largest_rate(optimizer: str, settings: Mapping[str, float], eigenvalue: float) -> float | None:
@@ -114,18 +112,18 @@ def grid(payload: tuple[Any, ...]) -> Iterator[list[list[float]]]:
     fields, x, y = payload
     job = Job(*fields)
     tensors = _tensors(torch, job)
-    chosen = torch.arange(0, job.rows, -(-job.rows // GRID_ROWS)) if job.rows > GRID_ROWS else None
+    chosen = tensors.place.rows(job.rows, -(-job.rows // GRID_ROWS)) if job.rows > GRID_ROWS else None
     count = tensors.count(chosen)
     scale = tensors.count(None) if job.rows and job.reduction == "sum" else 1
     rows = []
     with torch.no_grad():
-        across = torch.tensor(x, dtype=tensors.dtype)
+        across = tensors.place.tensor(x)
         at_once = max(1, ELEMENTS // count)
         for value in y:
             found: list[float] = []
             for first in range(0, len(x), at_once):
                 part = across[first : first + at_once, None]
-                losses = tensors.forward([part, torch.tensor(value, dtype=tensors.dtype)], chosen)
+                losses = tensors.forward([part, tensors.place.tensor(value)], chosen)
                 found += (losses.expand(len(part), count).mean(1) * scale).tolist()
             rows.append(found)
     yield rows

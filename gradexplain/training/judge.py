@@ -14,6 +14,7 @@ from typing import Any
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.numbers import program
 from gradexplain.readings.numbers import run as run_program
+from gradexplain.readings.place import Place
 from gradexplain.readings.tensors import Elementwise, at_kink, chain_rule
 from gradexplain.training.job import AGREES, LOOK, SAME, UNCHECKED, Close, Job, Point
 from gradexplain.training.problem_tensors import Tensors
@@ -32,7 +33,7 @@ class Examiner:
 
     def __init__(self, torch: Any, job: Job, tensors: Tensors) -> None:
         self.torch, self.job, self.tensors, self.graph = torch, job, tensors, tensors.graph
-        self.table = Elementwise(torch, tensors.dtype)
+        self.table, self.double = Elementwise(tensors.place), Place(torch)
         self.tolerance = DTYPES[job.dtype].tolerance
         self.closely = set(job.closely)
         self.looks_left = LOOKS
@@ -97,18 +98,18 @@ class Examiner:
         self, steps: list[int], parameters: list[list[float]], backward: list[list[float | None]], batches: list[Any]
     ) -> list[bool]:
         """Whether autograd's gradient is that of the chain rule, for several steps with as many rows each."""
-        torch, dtype = self.torch, self.tensors.dtype
-        points = [torch.tensor([starts[k] for k in steps], dtype=dtype)[:, None] for starts in parameters]
+        torch, place = self.torch, self.tensors.place
+        points = [place.tensor([starts[k] for k in steps])[:, None] for starts in parameters]
         rows = None
         if self.job.rows and batches[steps[0]][0][0] is not None:
             rows = torch.stack([torch.cat(list(batches[k][0])) for k in steps])
         values = self.tensors.plan.run(self.tensors.inputs(points, rows))
         shape = (len(steps), rows.shape[1] if rows is not None else max(self.job.rows, 1))
         totals = self._totals(values, shape, sized=shape[1] <= MANY_ROWS)
-        kinks = torch.as_tensor(at_kink(self.table, self.graph, self.tensors.nodes, values)).expand(shape).any(1)
+        kinks = self._kinks(values).expand(shape).any(1)
         agrees = ~kinks
         for (total, size), found in zip(totals, backward, strict=True):
-            autograd = torch.tensor([found[k] or 0.0 for k in steps], dtype=torch.float64)
+            autograd = self.double.tensor([found[k] or 0.0 for k in steps])
             # Without data, or where the mean is taken, the weights of the rows add up to 1.
             share = 1.0 if self.job.rows and self.job.reduction == "sum" else 1.0 / shape[1]
             total, size = (total * share).sum(1), (size * share).sum(1)
@@ -117,17 +118,21 @@ class Examiner:
 
     def _totals(self, values: Sequence[Any], shape: tuple[int, ...], sized: bool = True) -> list[tuple[Any, Any]]:
         """By parameter the gradient by the chain rule and its size, elementwise, in float64."""
-        torch = self.torch
         plain = [value.detach() if hasattr(value, "detach") else value for value in values]
         found = chain_rule(self.table, self.graph, self.tensors.nodes, plain, sized)
         return [
-            tuple(torch.as_tensor(part, dtype=torch.float64).expand(shape) for part in found.get(node, (0.0, 0.0)))
+            tuple(self.double.bring(part).expand(shape) for part in found.get(node, (0.0, 0.0)))
             for node in self.tensors.nodes
         ]
 
+    def _kinks(self, values: Sequence[Any]) -> Any:
+        """Where there is a kink on the way to a parameter, elementwise or for all."""
+        found = at_kink(self.table, self.graph, self.tensors.nodes, values)
+        return self.double.bring(found) != 0
+
     def start(self, values: list[float]) -> Close:
         """The point at which a run would begin, with the first row whose loss is not finite, if it is that of a row."""
-        losses = self.tensors.forward([self.torch.tensor(v, dtype=self.tensors.dtype) for v in values], None)
+        losses = self.tensors.forward([self.tensors.place.tensor(v) for v in values], None)
         broken = (~self.torch.isfinite(losses.detach().reshape(-1))).nonzero()
         if not len(broken):
             return Close([], [], [])
@@ -152,7 +157,7 @@ class Examiner:
         at_a_kink = -1
         reference = [(0.0, 0.0, True)] * len(values)
         for n, part in enumerate(rows):
-            numbers = self.torch.arange(job.rows) if part is None else part
+            numbers = self.tensors.place.rows(job.rows) if part is None else part
             row_losses, row_gradients, doubts, kinks, totals = self._by_row(values, part)
             most = int(doubts.argmax())
             worst = max(worst, (doubts[most].item(), int(numbers[most])))
@@ -183,18 +188,18 @@ class Examiner:
         torch, tensors = self.torch, self.tensors
         count = tensors.count(rows)
         with torch.enable_grad():
-            points = [torch.full((count,), value, dtype=tensors.dtype, requires_grad=True) for value in values]
+            points = [tensors.place.full((count,), value).requires_grad_() for value in values]
             results = tensors.plan.run(tensors.inputs(points, rows))
             losses = results[self.graph.objective]
             losses = losses if losses.dim() else losses.expand(count)
             gradients = torch.autograd.grad(losses.sum(), points, allow_unused=True)
         found = [torch.zeros_like(p) if g is None else g for p, g in zip(points, gradients, strict=True)]
         plain = [value.detach() if hasattr(value, "detach") else value for value in results]
-        kinks = torch.as_tensor(at_kink(self.table, self.graph, tensors.nodes, plain)).expand(count)
+        kinks = self._kinks(plain).expand(count)
         totals = self._totals(plain, (count,))
-        doubts = torch.zeros(count, dtype=torch.float64)
+        doubts = self.double.zeros((count,))
         for (total, size), autograd in zip(totals, found, strict=True):
-            difference = (total - autograd).abs()
+            difference = (total - self.double.bring(autograd)).abs()
             relative = torch.where(difference == 0, 0.0, difference / size)
             doubts = torch.maximum(doubts, relative.nan_to_num(nan=math.inf, posinf=math.inf))
         return losses.detach(), found, doubts, kinks, totals

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gradexplain.language.parse import parse
-from gradexplain.readings.tensors import plan
+from gradexplain.readings.place import Place
 from gradexplain.training.batches import groups
 from gradexplain.training.job import Chunk, Job
 from gradexplain.training.judge import Examiner
@@ -43,11 +43,11 @@ class _Run:
     def __init__(self, torch: Any, job: Job) -> None:
         self.torch, self.job = torch, job
         graph = parse(job.source, job.given)
-        dtype = getattr(torch, job.dtype)
-        self.tensors = Tensors(torch, job, graph, plan(torch, graph, job.constants, dtype), dtype)
+        place = Place(torch, job.dtype)
+        self.tensors = Tensors(place, job, graph)
         self.examiner = Examiner(torch, job, self.tensors)
-        self.parameters = [torch.tensor(value, dtype=dtype, requires_grad=True) for _, value in job.parameters]
-        self.stepper = Stepper(torch, job.optimizer, job.settings, self.parameters)
+        self.parameters = [place.leaf(value) for _, value in job.parameters]
+        self.stepper = Stepper(place, job.optimizer, job.settings, self.parameters)
         self.arrived: list[list[float]] = [[] for _ in self.parameters]
         self.now: list[float] = []
         self.small_enough: float | None = None
@@ -60,7 +60,7 @@ class _Run:
 
     def messages(self) -> Iterator[tuple[str, Any]]:
         job, torch = self.job, self.torch
-        rows = groups(torch, job.rows, job.batch_size, job.accumulate, job.shuffle, job.seed)
+        rows = groups(self.tensors.place, job.rows, job.batch_size, job.accumulate, job.shuffle, job.seed)
         loss = self._loss(None)
         if not torch.isfinite(loss):
             yield "start", tuple(self.examiner.start([value for _, value in job.parameters]))

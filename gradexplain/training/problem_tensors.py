@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from gradexplain.language.graph import Graph
-from gradexplain.readings.tensors import Plan
+from gradexplain.readings.place import Place
+from gradexplain.readings.tensors import plan
 from gradexplain.training.job import Job
 
 
 class Tensors:
     """Everything of a job that does not change while it runs. A parameter or row set is handed in where it is used."""
 
-    def __init__(self, torch: Any, job: Job, graph: Graph, plan: Plan, dtype: Any) -> None:
-        self.torch, self.job, self.graph, self.plan, self.dtype = torch, job, graph, plan, dtype
+    def __init__(self, place: Place, job: Job, graph: Graph) -> None:
+        self.place, self.job, self.graph, self.plan = place, job, graph, plan(place, graph, job.constants)
         self.nodes = [node for node, _ in job.parameters]
-        self.fixed = {node: torch.tensor(value, dtype=dtype) for node, value in job.inputs.items()}
-        with warnings.catch_warnings():
-            # The bytes are read-only, and nothing here writes to them.
-            warnings.simplefilter("ignore")
-            self.columns = {node: torch.frombuffer(data, dtype=torch.float64).to(dtype) for node, data in job.columns}
+        self.fixed = {node: place.tensor(value) for node, value in job.inputs.items()}
+        self.columns = {node: place.from_bytes(data) for node, data in job.columns}
 
     def inputs(self, parameters: Sequence[Any], rows: Any) -> dict[int, Any]:
         """The values of all inputs: the given parameters, and of the columns the given rows (None for all)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gradexplain.readings.place import Place
 from gradexplain.training.optimizers import OPTIMIZERS, state_of
 
 
@@ -14,11 +15,12 @@ class Stepper:
     `state` has by name (as in the rule) one tensor for each parameter, None before the first step.
     """
 
-    def __init__(self, torch: Any, name: str, settings: Mapping[str, float], parameters: Sequence[Any]) -> None:
-        self.torch, self.name, self.settings, self.parameters = torch, name, settings, list(parameters)
+    def __init__(self, place: Place, name: str, settings: Mapping[str, float], parameters: Sequence[Any]) -> None:
+        self.torch, self.name, self.settings, self.parameters = place.torch, name, settings, list(parameters)
         names = state_of(OPTIMIZERS[name], settings)
         self.state: dict[str, list[Any]] = {key: [None] * len(self.parameters) for key in names}
-        self.counts = [torch.tensor(0.0) for _ in self.parameters]
+        # PyTorch keeps these on the CPU wherever the parameters are.
+        self.counts = [Place(place.torch, "float32").zeros() for _ in self.parameters]
         self._step = _STEPS[name]
 
     def step(self) -> None:

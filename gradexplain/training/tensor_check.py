@@ -7,6 +7,7 @@ from typing import Any
 
 from gradexplain.calculus.backward import Edges, Walk, reverse
 from gradexplain.readings.dtypes import DTYPES
+from gradexplain.readings.place import Place
 from gradexplain.readings.tensor_kinks import kinks as kinks_of
 from gradexplain.readings.tensor_reading import TensorReading
 from gradexplain.readings.torch_builder import TorchBuilder
@@ -26,16 +27,16 @@ class _Rounding(TorchBuilder):
     """Computes in float64 and changes every result at random by the rounding of a smaller format."""
 
     def __init__(self, torch: Any, sizes: Mapping[str, int], dtype: str) -> None:
-        super().__init__(torch, torch.float64, sizes)
+        super().__init__(Place(torch), sizes)
         self.spacing = 2.0 ** -DTYPES[dtype].bits
         self.least = self.spacing * DTYPES[dtype].smallest
-        self.generator = torch.Generator().manual_seed(0)
+        self.generator = self.place.generator(0)
 
     def apply(self, rule: str, inputs: Sequence[Any], settings: tuple[Any, ...] = ()) -> Any:
         value = super().apply(rule, inputs, settings)
         if getattr(value, "dtype", None) != self.torch.float64:
             return value
-        signs = 2.0 * self.torch.randint(0, 2, value.shape, generator=self.generator, dtype=self.torch.float64) - 1
+        signs = 2.0 * self.place.whole(2, value.shape, self.generator) - 1
         return value + signs * (self.spacing * value.abs() + self.least)
 
 
@@ -52,10 +53,10 @@ class Checker:
 
         At the point itself a gradient may be 0 but for rounding, which no two ways of computing it share.
         """
-        torch, forms = self.torch, self.inputs.job.forms
-        generator = torch.Generator().manual_seed(0)
+        forms, place = self.inputs.job.forms, self.inputs.place
+        generator = place.generator(0)
         for distance in NEARBY:
-            steps = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
+            steps = [place.normal(p.shape, generator) for p in parameters]
             moved = [p.detach() + distance * step for p, step in zip(parameters, steps, strict=True)]
             values = self._exact(moved, None)
             walk = self._walk(values, self.run.exact)
@@ -76,13 +77,13 @@ class Checker:
 
         `known` are the values of all nodes where there is one batch, `finite` is whether every loss is.
         """
-        torch, nodes = self.torch, self.inputs.nodes
+        nodes, exact = self.inputs.nodes, self.run.exact.place
         totals: list[Any] = [None] * len(nodes)
         kinks: dict[int, int] = {}
         walks = []
         for rows, weight in zip(batches, weights, strict=True):
-            float64 = self.inputs.dtype == torch.float64
-            values = known if known is not None and float64 else self._exact(parameters, rows)
+            same = self.run.builder is self.run.exact
+            values = known if known is not None and same else self._exact(parameters, rows)
             plain = [value.detach() if hasattr(value, "detach") else value for value in values]
             walk = self._walk(plain, self.run.exact)
             kinks |= kinks_of(self.run, plain, walk)
@@ -90,7 +91,7 @@ class Checker:
             totals = _added(totals, [walk.totals.get(node) for node in nodes], weight)
         compared = []
         for node, parameter, total, gradient in zip(nodes, parameters, totals, gradients, strict=True):
-            total = torch.zeros_like(parameter, dtype=torch.float64) if total is None else total
+            total = exact.zeros(parameter.shape) if total is None else total
             compared.append((node, total, gradient, self.run.compare(total, gradient)[1]))
         broken: Found | None = None
         if not finite or any(verdict in ("nonfinite", "undefined") for *_, verdict in compared):
@@ -119,12 +120,11 @@ class Checker:
 
     def _exact(self, parameters: Sequence[Any], rows: Any) -> list[Any]:
         given = self.inputs.at(parameters, rows)
-        double = {i: value.detach().to(self.torch.float64) for i, value in given.items()}
+        double = {i: self.run.exact.place.bring(value.detach()) for i, value in given.items()}
         return self.run.exact.forward(self.graph, double, self.graph.objective)
 
     def _walk(self, values: Sequence[Any], builder: TorchBuilder) -> Walk[Any]:
-        seed = self.torch.ones((), dtype=self.torch.float64)
-        reading = TensorReading(builder, self.graph, values, seed)
+        reading = TensorReading(builder, self.graph, values, builder.place.ones())
         walk = reverse(self.graph, self.inputs.nodes, reading, edges=self.edges)
         self.edges = walk.edges
         return walk
@@ -133,7 +133,7 @@ class Checker:
         """The first value that is not finite, in the dtype of the run, or else the first gradient."""
         last = values[self.graph.objective]
         finite = all(bool(total.isfinite().all()) for total in walk.totals.values())
-        if self.inputs.dtype != self.torch.float64:
+        if self.run.builder is not self.run.exact:
             values = self.inputs.values([p.detach() for p in parameters], rows)
             last = values[self.graph.objective]
         if bool(self.run.builder.table.tensor(last).isfinite().all()) and finite:
@@ -158,19 +158,19 @@ class Checker:
         gradient: Any,
     ) -> bool:  # fmt: skip
         """Whether the difference is no more than what rounding every operation once more would change."""
-        torch = self.torch
+        exact = self.run.exact.place
         if gradient is None:
             return False
         noise = 0.0
         for _ in range(TRIALS):
             moved: list[Any] = [None]
             for rows, weight in zip(batches, weights, strict=True):
-                given = {i: v.detach().to(torch.float64) for i, v in self.inputs.at(parameters, rows).items()}
+                given = {i: exact.bring(v.detach()) for i, v in self.inputs.at(parameters, rows).items()}
                 values = self.rounding.forward(self.graph, given, self.graph.objective)
                 moved = _added(moved, [self._walk(values, self.rounding).totals.get(node)], weight)
             if moved[0] is not None:
                 noise = max(noise, (moved[0] - total).abs().max().item())
-        return bool((gradient.to(torch.float64) - total).abs().max().item() <= NOISE * noise)
+        return bool((exact.bring(gradient) - total).abs().max().item() <= NOISE * noise)
 
 
 def _added(totals: Sequence[Any], found: Sequence[Any], weight: float) -> list[Any]:

@@ -23,19 +23,20 @@ def largest_eigenvalue(torch: Any, inputs: Inputs) -> float | None:
     """
     if any(node.rule in _PIECES for node in inputs.graph.nodes):
         return None
-    generator = torch.Generator().manual_seed(POINTS)
+    place = inputs.place
+    generator = place.generator(POINTS)
 
     def around(values: Sequence[Any], size: float) -> list[Any]:
-        return [v + size * (2 * torch.rand(v.shape, generator=generator, dtype=v.dtype) - 1) for v in values]
+        return [v + size * (2 * place.uniform(v.shape, generator) - 1) for v in values]
 
     start = [value.detach() for value in inputs.start()]
     points = [start, *[around(start, 2.0) for _ in range(POINTS - 1)]]
     products = [_Hessian(torch, inputs, point) for point in points]
     count = sum(value.numel() for value in start)
     if count <= MOST:
-        rows = torch.eye(count, dtype=torch.float64)
+        rows = place.eye(count)
         return bowl(torch, [torch.stack([product(row) for row in rows]) for product in products])
-    direction = torch.randn(count, generator=generator, dtype=torch.float64)
+    direction = place.normal((count,), generator)
     images = [product(direction) for product in products]
     if not same(images):
         return None

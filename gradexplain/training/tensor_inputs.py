@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,40 +17,26 @@ class Inputs:
         self.run = TensorRun(
             torch, Asked(job.source, job.given, job.shapes, job.sizes, {}, [], None, job.dtype, {})
         )  # fmt: skip
-        self.graph, self.dtype = self.run.graph, self.run.dtype
+        self.graph, self.place = self.run.graph, self.run.place
         by_name = {name: i for i, name in self.run.names.items()}
         self.nodes = [by_name[name] for name, *_ in job.parameters]
-        self.fixed = {by_name[name]: self._tensor(shape, data) for name, (shape, data) in job.inputs.items()}
-        columns = {name: self._tensor((-1,), data) for name, data in job.columns.items()}
+        self.fixed = {by_name[name]: self.place.from_bytes(data, shape) for name, (shape, data) in job.inputs.items()}
+        columns = {name: self.place.from_bytes(data) for name, data in job.columns.items()}
         self.fed = {
             by_name[name]: columns[parts] if isinstance(parts, str) else torch.stack([columns[p] for p in parts], dim=1)
             for name, parts in job.fed.items()
         }
 
-    def _tensor(self, shape: Sequence[int], data: Any) -> Any:
-        if not len(data):
-            return self.torch.zeros([max(size, 0) for size in shape], dtype=self.dtype)
-        with warnings.catch_warnings():
-            # The bytes may be read-only, and nothing here writes to them.
-            warnings.simplefilter("ignore")
-            found = self.torch.frombuffer(data, dtype=self.torch.float64)
-        return found.to(self.dtype, copy=True).reshape(tuple(shape))
-
     def start(self) -> list[Any]:
         """The parameters as leaves, in order; those that begin at random are drawn in order from the seed."""
-        torch = self.torch
-        generator = torch.Generator().manual_seed(self.job.seed)
+        generator = self.place.generator(self.job.seed)
         found = []
         for _, shape, data, init in self.job.parameters:
             if data is not None:
-                found.append(self._tensor(shape, data).requires_grad_())
+                found.append(self.place.from_bytes(data, shape).requires_grad_())
                 continue
             assert init is not None
-            name, arguments = init
-            value = torch.empty(shape, dtype=self.dtype)
-            drawn = name not in ("constant_", "zeros_", "ones_")
-            getattr(torch.nn.init, name)(value, **arguments, **({"generator": generator} if drawn else {}))
-            found.append(value.requires_grad_())
+            found.append(self.place.drawn(shape, *init, generator).requires_grad_())
         return found
 
     def at(self, parameters: Sequence[Any], rows: Any) -> dict[int, Any]:

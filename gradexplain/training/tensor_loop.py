@@ -59,7 +59,7 @@ class _Run:
         self.checker = Checker(self.inputs)
         self.parameters = self.inputs.start()
         self.by_element = [name in job.by_element for name, *_ in job.parameters]
-        self.stepper = Stepper(torch, job.optimizer, job.settings, self.parameters)
+        self.stepper = Stepper(self.inputs.place, job.optimizer, job.settings, self.parameters)
         self.arrived: list[list[Any]] = [[] for _ in self.parameters]
         self.last_moves: list[Any] = [None] * len(self.parameters)
         self.last_signs = [1.0] * len(self.parameters)
@@ -74,7 +74,7 @@ class _Run:
 
     def messages(self) -> Iterator[tuple[str, Any]]:
         job, torch = self.job, self.torch
-        rows = groups(torch, job.rows, job.batch_size, job.accumulate, job.shuffle, job.seed)
+        rows = groups(self.inputs.place, job.rows, job.batch_size, job.accumulate, job.shuffle, job.seed)
         loss = self.inputs.loss(self.parameters, None)
         if not torch.isfinite(loss):
             yield "start", self.checker.trouble(self.parameters)
