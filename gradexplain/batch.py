@@ -39,6 +39,7 @@ class Settings(NamedTuple):
     dtype: str = "float64"
     select: Sequence[str] = ()
     ascii_only: bool = False
+    device: str = "cpu"
 
 
 class Answer(NamedTuple):
@@ -80,6 +81,7 @@ class Batch:
 
     def __init__(self, settings: Settings) -> None:
         from gradexplain.data.point import read_point, read_upstream
+        from gradexplain.readings.devices import check_name, check_presence
         from gradexplain.readings.dtypes import DTYPES
 
         self.settings = settings
@@ -88,6 +90,8 @@ class Batch:
             read_upstream(settings.upstream, settings.dtype)
         for path in settings.select:
             check_path(path)
+        check_name(settings.device, settings.dtype)
+        check_presence(settings.device)
 
     def answer(self, number: int, line: bytes | None) -> Answer:
         """The answer to a line: a derivation, or an error; whatever goes wrong with one does not end the batch."""
@@ -145,6 +149,7 @@ class Batch:
             shape=request.get("shape"),
             jacobian=request.get("jacobian", False),
             hessian=request.get("hessian", False),
+            device=settings.device,
         )
 
     def _whole(self, known: dict[str, Any], derivation: Derivation) -> str:
@@ -245,7 +250,7 @@ def _names(record: Any) -> tuple[str, ...]:
 
 def paths() -> list[str]:
     """The first parts of the paths that a record can have."""
-    return ["line", "id", "schema", *_names(MatrixDerivation)]
+    return ["line", "id", "schema", "device", *_names(MatrixDerivation)]
 
 
 def check_path(path: str) -> None:

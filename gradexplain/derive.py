@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gradexplain.calculus.backward import influenced
@@ -21,9 +22,11 @@ from gradexplain.explain.names import Names
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.readings.devices import check_name, check_presence
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.numbers import program
+from gradexplain.readings.place import CPU
 from gradexplain.readings.worker import TORCH
 from gradexplain.records import Derivation
 from gradexplain.rules.shapes import Shape, times, write_shape
@@ -43,6 +46,7 @@ def derive(
     shape: str | Sequence[str] | Mapping[str, Any] | None = None,
     jacobian: bool = False,
     hessian: bool = False,
+    device: str = CPU,
 ) -> Derivation:
     """Differentiate a formula by the chain rule and compare every step with PyTorch's autograd.
 
@@ -54,7 +58,8 @@ def derive(
 
     A value may be a vector or a matrix: a nested list, an array or a tensor. `shape` has the shapes of inputs without
     a value, such as `"X=4x3"` or `{"X": ("n", "d")}`, where random numbers check the formulas. `jacobian` asks for the
-    derivatives of all elements of the objective, `hessian` for the second derivatives of a single number.
+    derivatives of all elements of the objective, `hessian` for the second derivatives of a single number. `device` is
+    where PyTorch computes: `cpu`, `cuda`, `cuda:1` and so on, or `mps`.
 
     Returns the record of all rows. Without PyTorch, or without a value for every input, its symbolic half is complete
     and the verdict is `unverified`. Raises FormulaError, PointError or OptionError, each a GradexplainError and a
@@ -67,8 +72,9 @@ def derive(
     '2 * A.T @ A @ x'
     """
     return begin(
-        expression, at, wrt=wrt, upstream=upstream, dtype=dtype, shape=shape, jacobian=jacobian, hessian=hessian
-    )()
+        expression, at, wrt=wrt, upstream=upstream, dtype=dtype, shape=shape, jacobian=jacobian, hessian=hessian,
+        device=device,
+    )()  # fmt: skip
 
 
 def begin(
@@ -81,6 +87,7 @@ def begin(
     shape: str | Sequence[str] | Mapping[str, Any] | None = None,
     jacobian: bool = False,
     hessian: bool = False,
+    device: str = CPU,
 ) -> Callable[[], Derivation]:
     """The first half of `derive`: everything but PyTorch's numbers, which load meanwhile.
 
@@ -91,8 +98,11 @@ def begin(
         raise OptionError(f"unknown dtype {dtype}", hint=nearest(dtype, DTYPES) or "it is one of " + ", ".join(DTYPES))
     if jacobian and hessian:
         raise OptionError("the Jacobian and the Hessian are two questions", hint="ask one at a time")
+    check_name(device, dtype)
     with digits():
-        return _begin(expression, at, wrt, upstream, dtype, shape, "jacobian" * jacobian + "hessian" * hessian)
+        rest = _begin(expression, at, wrt, upstream, dtype, device, shape, "jacobian" * jacobian + "hessian" * hessian)
+    check_presence(device)
+    return rest if device == CPU else lambda: replace(rest(), _device=device)
 
 
 def _begin(
@@ -101,6 +111,7 @@ def _begin(
     wrt: str | Sequence[str] | None,
     upstream: Any,
     dtype: str,
+    device: str,
     shape: str | Sequence[str] | Mapping[str, Any] | None,
     want: str,
 ) -> Callable[[], Derivation]:
@@ -116,7 +127,7 @@ def _begin(
         graph.sizes.update(sizes)
         from gradexplain.explain.tensor_problem import begin_tensors
 
-        return begin_tensors(_tensor_problem(expression, graph, point, shapes, wrt, upstream, dtype, want))
+        return begin_tensors(_tensor_problem(expression, graph, point, shapes, wrt, upstream, dtype, want), device)
     names = Names(graph)
     notes = check_point(graph, point)
     inputs = {i: names.of[i] for i in graph.inputs}
@@ -134,7 +145,8 @@ def _begin(
     if with_torch:
         # Everything that can be wrong has been looked at: from here on PyTorch is worth its time.
         TORCH.start()
-        asked = TORCH.ask_witness(program(graph, given, graph.inputs, _active(graph, sources), held_seed, dtype))
+        active = _active(graph, sources)
+        asked = TORCH.ask_witness(program(graph, given, graph.inputs, active, held_seed, dtype, device))
     from gradexplain.explain.build import finish, prepare
     from gradexplain.explain.problem import Problem
 

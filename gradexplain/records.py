@@ -135,6 +135,12 @@ class Derivation:
     backward: tuple[BackwardRow, ...]
     gradient: Mapping[str, Gradient]
     _shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
+    _device: str = "cpu"
+
+    @property
+    def device(self) -> str:
+        """Where PyTorch computed; in JSON only if it is not the CPU."""
+        return self._device
 
     @property
     def shapes(self) -> Mapping[str, tuple[int | str, ...]]:
@@ -148,7 +154,7 @@ class Derivation:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of `docs/output.md`, with `nan` and infinities as strings."""
-        return {"schema": SCHEMA, **plain(self)}
+        return {"schema": SCHEMA, **plain(fields_of(self))}
 
     def __str__(self) -> str:
         from gradexplain.output.derivation.table import render
@@ -257,7 +263,9 @@ def _plain_tensor(value: Tensor) -> Any:
 def fields_of(record: Any) -> dict[str, Any]:
     """The fields of a record that go into JSON, by name; what they hold is left as it is."""
     kind: Any = type(record)
-    return dict(zip(_fields(kind), _values(kind)(record), strict=True))
+    found = dict(zip(_fields(kind), _values(kind)(record), strict=True))
+    device = getattr(record, "_device", "cpu")
+    return found if device == "cpu" else {**found, "device": device}
 
 
 @cache

@@ -42,6 +42,7 @@ def train(
     shape: str | Sequence[str] | Mapping[str, Any] | None = None,
     init: str | Sequence[str] | Mapping[str, str] | None = None,
     columns: str | Sequence[str] | Mapping[str, str | Sequence[str]] | None = None,
+    device: str = "cpu",
 ) -> Training:
     """Minimize a formula by gradient descent, as a training loop of PyTorch does, and explain every step.
 
@@ -61,6 +62,8 @@ def train(
     a single number. `init` says how parameters begin (`"W=normal(0, 0.1)"`, see INITS), drawn from `seed` as
     `torch.nn.init` does; `shape` gives their shapes (`"W=8x2"`).
 
+    `device` is where PyTorch computes: `cpu`, `cuda`, `cuda:1` and so on, or `mps`.
+
     Returns the record. Raises FormulaError, PointError or OptionError.
 
     >>> training = train(steps=2)
@@ -72,8 +75,7 @@ def train(
     beta1, beta2 = betas if betas is not None else (None, None)
     settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "beta1": beta1, "beta2": beta2,
                 "alpha": alpha, "eps": eps}  # fmt: skip
-    request = Request(
+    return Run(Request(
         expression, at, params, data, reduction, optimizer, settings, steps, epochs, batch_size, shuffle, seed, dtype,
-        zero_grad, accumulate, order, until, every, shape, init, columns,
-    )  # fmt: skip
-    return Run(request, compare).finish()
+        zero_grad, accumulate, order, until, every, shape, init, columns, device,
+    ), compare).finish()  # fmt: skip

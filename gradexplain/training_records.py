@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from gradexplain.records import Began, plain
+from gradexplain.records import Began, fields_of, plain
 from gradexplain.tensor import Tensor, unpacked
 
 SCHEMA = "gradexplain/training@1"
@@ -175,10 +175,16 @@ class Training:
     curve: tuple[tuple[int, float, tuple[float, ...]], ...]
     label: str = ""
     comparison: tuple[Training, ...] = ()
+    _device: str = "cpu"
+
+    @property
+    def device(self) -> str:
+        """Where PyTorch computed; in JSON only if it is not the CPU."""
+        return self._device
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of `docs/training.md`, with `nan` and infinities as strings."""
-        return {"schema": SCHEMA, **plain(self)}
+        return {"schema": SCHEMA, **plain(fields_of(self))}
 
     def __str__(self) -> str:
         from gradexplain.output.training.table import render

@@ -33,6 +33,7 @@ LAYERS = (
 OPEN = ("records", "training_records", "errors", "tensor")
 HOMES = {
     "torch": {
+        "readings/devices.py",
         "readings/numbers.py",
         "readings/torch_files.py",
         "readings/worker.py",
@@ -53,7 +54,15 @@ HOMES = {
         "cli/progress.py",
     },
     "orjson": {"output/derivation/json.py", "output/training/json.py"},
-    "typer": {"cli/app.py", "cli/batch.py", "cli/derive.py", "cli/graph.py", "cli/rules.py", "cli/train.py"},
+    "typer": {
+        "cli/app.py",
+        "cli/batch.py",
+        "cli/derive.py",
+        "cli/graph.py",
+        "cli/options.py",
+        "cli/rules.py",
+        "cli/train.py",
+    },
     "matplotlib": {"output/training/plot.py", "output/training/axes.py", "output/training/path.py"},
     "numpy": {"data/files.py", "output/training/path.py", "readings/exact_rules.py", "readings/exact_tensors.py"},
     "pyarrow": {

@@ -13,7 +13,7 @@ from typing import IO, Annotated
 import typer
 
 from gradexplain.cli.inputs import read_points
-from gradexplain.cli.options import DTypeName, look_for
+from gradexplain.cli.options import Device, DTypeName, look_for
 from gradexplain.cli.progress import Progress
 from gradexplain.cli.streams import Lines, write_note
 from gradexplain.errors import OptionError
@@ -51,6 +51,7 @@ def command(
     dtype: Annotated[
         DTypeName, typer.Option(help="The floating-point format, where a line names none.")
     ] = DTypeName.float64,
+    device: Device = "cpu",
     select: Annotated[
         list[str] | None,
         typer.Option(
@@ -81,7 +82,7 @@ def command(
         raise OptionError(f"--jobs is {jobs}, and must be a whole number from 1 to {MAX_JOBS}")
     ascii_only = look_for("json", output, "never").ascii_only
     wanted = [path.strip() for text in select or () for path in text.split(",")]
-    settings = Settings(read_points(at) or (), wrt, upstream, dtype.value, wanted, ascii_only)
+    settings = Settings(read_points(at) or (), wrt, upstream, dtype.value, wanted, ascii_only, device)
     # What is wrong with the options is said before a line is read.
     Batch(settings)
     failed = answered = 0

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gradexplain.cli.inputs import read_formula, read_points
-from gradexplain.cli.options import Color, DTypeName, complete_from, look_for
+from gradexplain.cli.options import Color, Device, DTypeName, complete_from, look_for
 from gradexplain.cli.streams import write_file, write_note, write_result
 from gradexplain.output.formats import DERIVATION, choose, preload, writer
 from gradexplain.records import FAILURES
@@ -54,6 +54,7 @@ def command(
     dtype: Annotated[
         DTypeName, typer.Option(help="The floating-point format that PyTorch computes in.")
     ] = DTypeName.float64,
+    device: Device = "cpu",
     format: Annotated[
         str | None,
         typer.Option(
@@ -94,6 +95,7 @@ def command(
         shape=shape,
         jacobian=jacobian,
         hessian=hessian,
+        device=device,
     )
     # What the output needs loads while PyTorch does.
     preload(DERIVATION[chosen])

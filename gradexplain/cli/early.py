@@ -9,7 +9,7 @@ _TAKE_A_VALUE = frozenset((
     "-o", "--output", "--at", "--wrt", "--upstream", "--dtype", "--format", "--color", "--params", "--data",
     "--reduction", "--optimizer", "--lr", "--momentum", "--weight-decay", "--betas", "--alpha", "--eps", "--steps",
     "--epochs", "--batch-size", "--seed", "--accumulate", "--order", "--compare", "--until", "--every", "--plot",
-    "--select", "--jobs", "--shape", "--init", "--columns",
+    "--select", "--jobs", "--shape", "--init", "--columns", "--device",
 ))  # fmt: skip
 
 

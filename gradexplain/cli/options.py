@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from gradexplain.cli.streams import encodes, use_color
 from gradexplain.output.formats import Look
@@ -23,6 +26,11 @@ class DTypeName(StrEnum):
     float32 = "float32"
     bfloat16 = "bfloat16"
     float16 = "float16"
+
+
+Device = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Where PyTorch computes: cpu, cuda, cuda:1 or mps.")
+]
 
 
 class Color(StrEnum):

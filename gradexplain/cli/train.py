@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradexplain.cli.inputs import read_formula, read_points
-from gradexplain.cli.options import Color, DTypeName, complete_from, look_for
+from gradexplain.cli.options import Color, Device, DTypeName, complete_from, look_for
 from gradexplain.cli.progress import Progress
 from gradexplain.cli.streams import (
     Lines,
@@ -128,6 +128,7 @@ def command(
     dtype: Annotated[
         DTypeName, typer.Option(help="The floating-point format that PyTorch computes in.")
     ] = DTypeName.float64,
+    device: Device = "cpu",
     no_zero_grad: Annotated[bool, typer.Option("--no-zero-grad", help="Never call zero_grad().")] = False,
     accumulate: Annotated[int, typer.Option(metavar="K", help="How many backward() before each step().")] = 1,
     order: Annotated[Order, typer.Option(help="The order of the calls.")] = Order.zero_backward_step,
@@ -193,6 +194,7 @@ def command(
         optimizer=optimizer.value, settings=settings, steps=steps, epochs=epochs, batch_size=batch_size,
         shuffle=shuffle, seed=seed, dtype=dtype.value, zero_grad=not no_zero_grad, accumulate=accumulate,
         order=order.value, until=until, every=every, shape=shape, init=init, columns=columns,
+        device=device,
     )  # fmt: skip
     run = Run(request, compare.value if compare is not None else None)
     with Progress(run.setup.job.steps) as progress:

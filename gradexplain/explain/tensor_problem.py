@@ -161,7 +161,7 @@ class Texts:
         return {j: roots[0] if roots else None for j, roots in self.roots.items()}
 
 
-def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:
+def begin_tensors(problem: TensorProblem, device: str) -> Callable[[], Any]:
     """Everything but PyTorch's numbers; returns a function that waits for these and gives the record."""
     graph = problem.graph
     check_size(graph)
@@ -177,7 +177,7 @@ def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:
 
     statements = "\n".join(closed_form_source(problem))
     formulas = second_forms(problem, texts.first())
-    asked = _ask(problem, texts, statements, formulas.matrices) if with_torch else None
+    asked = _ask(problem, texts, statements, formulas.matrices, device) if with_torch else None
 
     exact = exactly(problem)
 
@@ -191,7 +191,7 @@ def begin_tensors(problem: TensorProblem) -> Callable[[], Any]:
     return finish
 
 
-def _ask(problem: TensorProblem, texts: Texts, statements: str, matrices: Mapping[str, str]) -> Asked:
+def _ask(problem: TensorProblem, texts: Texts, statements: str, matrices: Mapping[str, str], device: str) -> Asked:
     values = {name: bytes_of(problem.values[name]) if name in problem.values else None for name in problem.shapes}
     upstream = problem.upstream
     shape = upstream.shape if isinstance(upstream, Tensor) else ()
@@ -199,5 +199,6 @@ def _ask(problem: TensorProblem, texts: Texts, statements: str, matrices: Mappin
         problem.source, list(problem.point), dict(problem.shapes), dict(problem.graph.sizes), values,
         list(problem.sources), None if upstream is None else (shape, bytes_of(upstream)), problem.dtype,
         {j: found for j, found in texts.texts.items() if found}, problem.want, statements, dict(matrices),
+        device,
     )  # fmt: skip
     return TORCH.ask(TASK, payload, alone=True)

@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple, cast
 
 from gradexplain.language.graph import INPUT, Graph
-from gradexplain.readings.place import Place
+from gradexplain.readings.place import CPU, Place
 from gradexplain.rules.rules import RULES
 
 # An operation: PyTorch's name below `torch.`, the nodes it reads, the settings that are plain numbers, and for a leaf
@@ -29,6 +29,7 @@ class Program(NamedTuple):
     wanted: list[int]
     upstream: float
     dtype: str
+    device: str = CPU
 
 
 class Witness(NamedTuple):
@@ -43,7 +44,13 @@ class Witness(NamedTuple):
 
 
 def program(
-    graph: Graph, given: dict[int, float | None], sources: Sequence[int], wanted: list[int], upstream: float, dtype: str
+    graph: Graph,
+    given: dict[int, float | None],
+    sources: Sequence[int],
+    wanted: list[int],
+    upstream: float,
+    dtype: str,
+    device: str = CPU,
 ) -> Program:
     """The program for a graph at a point; `given` has the value of every input and of every constant that is used."""
     operations: list[Operation] = []
@@ -59,7 +66,7 @@ def program(
             inputs = [j for k, j in enumerate(node.inputs) if k not in numbers] if numbers else list(node.inputs)
             settings = [float(given[node.inputs[k]] or 0.0) for k in numbers]
             operations.append((name, inputs, settings, 0.0, False))
-    return Program(operations, graph.objective, wanted, upstream, dtype)
+    return Program(operations, graph.objective, wanted, upstream, dtype, device)
 
 
 @cache
@@ -76,7 +83,7 @@ def run(program: Program) -> Witness:
 
     # The caller may have switched gradients off for work of their own.
     with torch.inference_mode(False), torch.enable_grad():
-        return _run(Place(torch, program.dtype), program)
+        return _run(Place(torch, program.dtype, program.device), program)
 
 
 def _run(place: Place, program: Program) -> Witness:
@@ -89,8 +96,8 @@ def _run(place: Place, program: Program) -> Witness:
     tensors: list[Any] = []
     # All leaves are made at once, since a tensor takes a while to make.
     values = [operation[3] for operation in program.operations if operation is not None and operation[0] == "leaf"]
-    leaves = iter(place.tensor(values).unbind())
     try:
+        leaves = iter(place.tensor(values).unbind())
         for operation in program.operations:
             if operation is None:
                 tensors.append(None)

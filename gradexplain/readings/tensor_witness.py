@@ -15,7 +15,7 @@ from gradexplain.calculus.builder import Refused
 from gradexplain.language.parse import parse
 from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.dtypes import DTYPES
-from gradexplain.readings.place import Place
+from gradexplain.readings.place import CPU, Place
 from gradexplain.readings.tensor_compare import SPACINGS, compare, equal, is_finite, largest, random_tensor, uncancelled
 from gradexplain.readings.tensor_kinks import kinks
 from gradexplain.readings.tensor_reading import TensorReading
@@ -49,6 +49,7 @@ class Asked(NamedTuple):
     want: str = ""
     statements: str = ""
     matrices: Mapping[str, str] = MappingProxyType({})
+    device: str = CPU
 
 
 class Compared(NamedTuple):
@@ -90,9 +91,10 @@ class TensorRun:
         graph = parse(asked.source, asked.given, asked.shapes, tensors=True)
         assert isinstance(graph, TensorGraph)
         graph.sizes.update(asked.sizes)
-        self.graph, self.place = graph, Place(torch, asked.dtype)
+        self.graph, self.place = graph, Place(torch, asked.dtype, asked.device)
         self.exact = TorchBuilder(Place(torch), graph.sizes)
-        self.builder = self.exact if asked.dtype == "float64" else TorchBuilder(self.place, graph.sizes)
+        same = (asked.dtype, asked.device) == ("float64", CPU)
+        self.builder = self.exact if same else TorchBuilder(self.place, graph.sizes)
         self.names = {i: str(graph.nodes[i].value) for i in graph.inputs}
 
     def inputs(self, trial: int) -> dict[int, Any]:

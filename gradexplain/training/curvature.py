@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gradexplain.language.parse import parse
-from gradexplain.readings.place import Place
+from gradexplain.readings.place import CPU, Place
 from gradexplain.rules.rules import RULES
 from gradexplain.training.job import Job
 from gradexplain.training.problem_tensors import Tensors
@@ -37,7 +37,7 @@ def curvature(payload: tuple[Any, ...]) -> Iterator[float | None]:
     """
     import torch
 
-    job = Job(*payload)._replace(dtype="float64")
+    job = Job(*payload)._replace(dtype="float64", device=CPU)
     tensors = _tensors(torch, job)
     if any(node.rule in _PIECES for node in tensors.graph.nodes):
         yield None
@@ -66,7 +66,7 @@ def bowl(torch: Any, hessians: Sequence[Any]) -> float | None:
 
 
 def _tensors(torch: Any, job: Job) -> Tensors:
-    return Tensors(Place(torch, job.dtype), job, parse(job.source, job.given))
+    return Tensors(Place(torch, job.dtype, job.device), job, parse(job.source, job.given))
 
 
 def _hessian(torch: Any, tensors: Tensors, values: Sequence[float]) -> Any:

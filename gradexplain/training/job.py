@@ -39,6 +39,7 @@ class Job(NamedTuple):
     accumulate: int
     until: float | None
     closely: list[int]
+    device: str
 
 
 class TensorJob(NamedTuple):
@@ -78,6 +79,7 @@ class TensorJob(NamedTuple):
     closely: list[int]
     by_element: list[str]
     forms: dict[str, str]
+    device: str
 
 
 class Chunk(NamedTuple):

@@ -211,5 +211,5 @@ class Examiner:
         inputs |= {node: column[row].item() for node, column in tensors.columns.items()}
         given: dict[int, float | None] = {**inputs, **self.job.constants}
         wanted = [i for i in range(len(self.graph.nodes)) if i != self.graph.objective]
-        witness = run_program(program(self.graph, given, tensors.nodes, wanted, 1.0, self.job.dtype))
+        witness = run_program(program(self.graph, given, tensors.nodes, wanted, 1.0, self.job.dtype, self.job.device))
         return tuple(Point(row + 1, inputs, tuple(witness)))

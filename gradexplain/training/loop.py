@@ -43,7 +43,7 @@ class _Run:
     def __init__(self, torch: Any, job: Job) -> None:
         self.torch, self.job = torch, job
         graph = parse(job.source, job.given)
-        place = Place(torch, job.dtype)
+        place = Place(torch, job.dtype, job.device)
         self.tensors = Tensors(place, job, graph)
         self.examiner = Examiner(torch, job, self.tensors)
         self.parameters = [place.leaf(value) for _, value in job.parameters]

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
 from gradexplain.errors import OptionError, nearest
+from gradexplain.readings.devices import check_name
 from gradexplain.readings.dtypes import DTYPES
+from gradexplain.readings.place import CPU
 from gradexplain.training.job import ORDERS
 from gradexplain.training.optimizers import OPTIMIZERS
 
@@ -42,6 +44,7 @@ class Request:
     shape: Any = None
     init: Any = None
     columns: Any = None
+    device: str = CPU
 
 
 def _choice(value: str, choices: Collection[str], what: str) -> None:
@@ -61,6 +64,7 @@ def check_whole(value: int | None, what: str, least: int = 1) -> None:
 def check_request(request: Request) -> None:
     """Raise OptionError where an option is out of its range, or two of them contradict each other."""
     _choice(request.dtype, DTYPES, "dtype")
+    check_name(request.device, request.dtype)
     _choice(request.optimizer, OPTIMIZERS, "optimizer")
     _choice(request.reduction, REDUCTIONS, "reduction")
     _choice(request.order, ORDERS, "order")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradexplain.errors import OptionError, PointError
 from gradexplain.language.text import write
+from gradexplain.readings.devices import check_presence
 from gradexplain.readings.digits import digits
 from gradexplain.readings.worker import TORCH, Asked, WorkerStopped
 from gradexplain.records import VERDICTS
@@ -56,6 +57,7 @@ class Run:
             self.setup: Setup | TensorSetup = set_up(request)
         if not TORCH.installed():
             raise OptionError("training needs PyTorch, which is not installed", hint="pip install torch")
+        check_presence(request.device)
         self.progress: Callable[[int], None] = lambda step: None
         self.kept: list[TrainingStep] = []
         self.interrupted = False
@@ -205,6 +207,7 @@ class Run:
             interrupted=self.interrupted,
             curve=tuple(watch.curve),
             label=self._label(),
+            _device=job.device,
         )
         return on_tensors(training, self.tensors, setup.job.row_size) if not isinstance(setup, Setup) else training
 

@@ -136,6 +136,7 @@ def set_up(request: Request) -> Setup | TensorSetup:
         accumulate=request.accumulate,
         until=request.until,
         closely=closely(steps, request.every),
+        device=request.device,
     )
     return Setup(job, graph, names, point, parameters, fixed, columns, used, notes)
 

@@ -15,7 +15,7 @@ class Inputs:
     def __init__(self, torch: Any, job: TensorJob) -> None:
         self.torch, self.job = torch, job
         self.run = TensorRun(
-            torch, Asked(job.source, job.given, job.shapes, job.sizes, {}, [], None, job.dtype, {})
+            torch, Asked(job.source, job.given, job.shapes, job.sizes, {}, [], None, job.dtype, {}, device=job.device)
         )  # fmt: skip
         self.graph, self.place = self.run.graph, self.run.place
         by_name = {name: i for i, name in self.run.names.items()}

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from gradexplain.readings.place import CPU
 from gradexplain.training.batches import groups
 from gradexplain.training.job import Chunk, TensorJob
 from gradexplain.training.pace import chunks
@@ -45,7 +46,7 @@ def curvature(payload: tuple[Any, ...]) -> Iterator[float | None]:
     bowl in one piece; else None."""
     import torch
 
-    inputs = Inputs(torch, TensorJob(*payload)._replace(dtype="float64"))
+    inputs = Inputs(torch, TensorJob(*payload)._replace(dtype="float64", device=CPU))
     try:
         yield largest_eigenvalue(torch, inputs)
     except _REFUSALS:
@@ -155,6 +156,7 @@ class _Run:
 
     def _told(self, tensors: list[Any]) -> list[Any]:
         """By parameter a tensor as the steps tell it: its elements in order, or its norm; None for no tensor."""
+        exact = self.inputs.run.exact.place
         found: list[Any] = []
         for parameter, tensor, single in zip(self.parameters, tensors, self.by_element, strict=True):
             if tensor is None:
@@ -162,7 +164,7 @@ class _Run:
             elif single:
                 found += tensor.detach().flatten().tolist()
             else:
-                found.append(self.torch.linalg.vector_norm(tensor.detach().to(self.torch.float64)).item())
+                found.append(self.torch.linalg.vector_norm(exact.bring(tensor.detach())).item())
         return found
 
     def _keep(self, where: list[list[Any]], tensors: list[Any]) -> None:
@@ -171,14 +173,14 @@ class _Run:
 
     def _moved(self, before: list[Any]) -> None:
         """By how much each large parameter moved; the sign turns where it turned back."""
-        place = 0
+        place, exact = 0, self.inputs.run.exact.place
         for k, (old, new, single) in enumerate(zip(before, self.parameters, self.by_element, strict=True)):
             count = new.numel() if single else 1
             if single:
                 for n in range(place, place + count):
                     self.change[n].append(None)
             else:
-                move = (new.detach() - old).to(self.torch.float64)
+                move = exact.bring(new.detach() - old)
                 if self.last_moves[k] is not None and (self.last_moves[k] * move).sum() < 0:
                     self.last_signs[k] = -self.last_signs[k]
                 self.last_moves[k] = move

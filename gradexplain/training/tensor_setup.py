@@ -189,6 +189,7 @@ def set_up_tensors(
         until=request.until,
         closely=closely(steps, request.every),
         by_element=singly,
+        device=request.device,
         forms={name: form.symbolic for name, form in forms.items() if form.symbolic is not None},
     )  # fmt: skip
     shown = tuple(part for name, shape in exact.items() for part in told(name, shape, name in singly))
