@@ -54,6 +54,7 @@ HOMES = {
         "cli/progress.py",
     },
     "orjson": {"output/derivation/json.py", "output/training/json.py"},
+    "jinja2": {"output/page/pages.py"},
     "typer": {
         "cli/app.py",
         "cli/batch.py",
@@ -210,7 +211,7 @@ def test_one_place_makes_tensors(path: Path) -> None:
             assert node.attr != "Generator", f"{path.name}:{node.lineno}"
 
 
-HEAVY = {"torch", "sympy", "mpmath", "rich", "orjson", "matplotlib", "numpy", "pyarrow"}
+HEAVY = {"torch", "sympy", "mpmath", "rich", "orjson", "matplotlib", "numpy", "pyarrow", "jinja2"}
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ class Line(NamedTuple):
 
     @property
     def through(self) -> str:
-        """The node at whose end the contribution begins."""
-        return self.chain.partition(" · ")[0].rpartition("/∂")[2]
+        """The node at whose end the contribution begins; empty where it is no contribution."""
+        return self.chain.partition(" · ")[0].rpartition("/∂")[2] if self.chain.startswith("∂") else ""
 
 
 class Column(NamedTuple):

@@ -13,31 +13,43 @@ from gradexplain.data.point import held_constants
 from gradexplain.explain.names import Names
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
+from gradexplain.output.derivation.lines import given_shapes
 from gradexplain.records import Derivation, Value, plain
 from gradexplain.rules.rules import RULES
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 # Larger derivations are shown as they are, without sliders.
 MAX_LIVE_NODES = 400
+TOO_MANY = "With {:,} nodes (more than {}) the page shows numbers, but does not recompute them."
+STILL = "The page shows the numbers of one point: its sliders recompute operations on single numbers only."
 # What an input without a value has in the beginning.
 START = 1.0
 
 
 class Live:
-    """The data of a page. `graph` and `names` are those of the formula, for what else is written of it."""
+    """The data of a page; `graph` is that of the formula, and `still` a sentence where nothing is recomputed."""
 
     def __init__(self, derivation: Derivation) -> None:
         self.derivation = derivation
-        self.graph = parse(derivation.source, derivation.inputs)
-        self.names = Names(self.graph)
-        self.by_name = {name: i for i, name in self.names.of.items()}
-        self.is_live = len(self.graph.nodes) <= MAX_LIVE_NODES
+        shapes = given_shapes(derivation)
+        self.graph = parse(derivation.source, list(derivation.inputs), shapes)
+        self.still = self._still()
         self._locals: dict[tuple[str, int], int] = {}
+
+    def _still(self) -> str:
+        """Why the page does not recompute the numbers; empty where it does."""
+        if self.derivation.has_tensors or any(node.rule in TENSOR_RULES for node in self.graph.nodes):
+            return STILL
+        count = len(self.graph.nodes)
+        return TOO_MANY.format(count, MAX_LIVE_NODES) if count > MAX_LIVE_NODES else ""
 
     def data(self) -> dict[str, Any]:
         """All that the script gets, as JSON has it; next to nothing where the derivation is too large for that."""
         graph = self.graph
-        if not self.is_live:
+        if self.still:
             return {"live": False, "nodes": [], "backward": []}
+        self.names = Names(graph)
+        self.by_name = {name: i for i, name in self.names.of.items()}
         constants = held_constants(graph, self.derivation.source, self.derivation.dtype)
         kept = [i for i in range(len(graph.nodes)) if not graph.is_constant[i] or i in constants]
         place = {i: k for k, i in enumerate(kept)}
