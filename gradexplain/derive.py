@@ -21,7 +21,6 @@ from gradexplain.errors import OptionError, PointError, nearest
 from gradexplain.explain.names import Names
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
-from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.devices import check_name, check_presence
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
@@ -123,7 +122,7 @@ def _begin(
     else:
         shapes, sizes = {}, {}
     graph = parse(expression, [*point, *shapes], shapes, tensors=bool(want))
-    if isinstance(graph, TensorGraph):
+    if want or graph.needs_tensors():
         graph.sizes.update(sizes)
         from gradexplain.explain.tensor_problem import begin_tensors
 
@@ -164,7 +163,7 @@ def _begin(
 
 
 def _tensor_problem(
-    expression: str, graph: TensorGraph, point: dict[str, Given], shapes: dict[str, Shape],
+    expression: str, graph: Graph, point: dict[str, Given], shapes: dict[str, Shape],
     wrt: str | Sequence[str] | None, upstream: Any, dtype: str, want: str,
 ) -> TensorProblem:  # fmt: skip
     from gradexplain.explain.tensor_names import TensorNames

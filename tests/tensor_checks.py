@@ -11,9 +11,8 @@ import torch
 
 from gradexplain.calculus.backward import reverse
 from gradexplain.explain.tensor_forms import tensor_forms
-from gradexplain.language.graph import CONSTANT, INPUT
+from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.parse import parse
-from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.text import write
 from gradexplain.readings.place import Place
 from gradexplain.readings.tensor_reading import TensorReading
@@ -73,10 +72,10 @@ def point(names: list[str], shapes: Mapping[str, tuple[tuple[int, ...], str]], s
     return found
 
 
-def read(formula: str, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> TensorGraph:
+def read(formula: str, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> Graph:
     """The graph of a formula on tensors."""
     graph = parse(formula, list(shapes), {name: shape for name, (shape, _) in shapes.items()})
-    assert isinstance(graph, TensorGraph), formula
+    assert graph.needs_tensors(), formula
     return graph
 
 
@@ -87,7 +86,7 @@ class Run(NamedTuple):
     gradients: dict[int, torch.Tensor]
 
 
-def run(graph: TensorGraph, at: Mapping[str, torch.Tensor]) -> Run:
+def run(graph: Graph, at: Mapping[str, torch.Tensor]) -> Run:
     """The formula and autograd at a point."""
     given = {i: at[str(graph.nodes[i].value)].clone().requires_grad_() for i in graph.inputs}
     values = BUILDER.forward(graph, given, graph.objective)
@@ -112,7 +111,7 @@ def close(one: torch.Tensor, other: torch.Tensor, tolerance: float = 1e-9) -> bo
     return bool(torch.allclose(one, other, rtol=0, atol=tolerance * max(scale, 1e-3)))
 
 
-def contributions_agree(graph: TensorGraph, at: Mapping[str, torch.Tensor], within: float = 1e-9) -> list[str]:
+def contributions_agree(graph: Graph, at: Mapping[str, torch.Tensor], within: float = 1e-9) -> list[str]:
     """Where the chain rule by the table is not what autograd has, or contributions do not add up, a line for each."""
     found, wrong = run(graph, at), []
     with torch.no_grad():
@@ -136,7 +135,7 @@ class Printed(NamedTuple):
     symbols: dict[str, int]
 
 
-def printed(graph: TensorGraph, generic: bool = True) -> dict[str, Printed]:
+def printed(graph: Graph, generic: bool = True) -> dict[str, Printed]:
     """The closed form of the gradient by each input, by its name."""
     named = {i: name for i, name in graph.names.items() if i != graph.objective}
     symbols = {str(graph.nodes[i].value): i for i in graph.inputs} | {name: i for i, name in named.items()}
@@ -159,11 +158,10 @@ def evaluate(text: str, shapes: Mapping[str, Shape], values: Mapping[str, torch.
     return BUILDER.table.tensor(BUILDER.forward(graph, given, graph.objective)[graph.objective])  # type: ignore[no-any-return]
 
 
-def form(text: str, shapes: Mapping[str, Shape]) -> TensorGraph:
+def form(text: str, shapes: Mapping[str, Shape]) -> Graph:
     """A closed form as a graph; one without a variable is a formula as well."""
     name = next(iter(shapes))
     graph = parse(f"({text}) + 0*sum({name})", list(shapes), dict(shapes))
-    assert isinstance(graph, TensorGraph)
     graph.objective = graph.nodes[graph.objective].inputs[0]
     return graph
 
@@ -173,9 +171,8 @@ def operations(text: str, shapes: Mapping[str, Shape]) -> int:
     graph = form(text, shapes)
     counts: dict[int, int] = {}
     for i in graph.inputs_first(graph.objective):
-        rule, inputs, value = graph.nodes[i]
-        tensors = () if rule in (INPUT, CONSTANT) or isinstance(value, Setting) else graph.tensors(graph.nodes[i])
-        if graph.spelling.get(i) == "matrix_power":
-            tensors = inputs[1:]
-        counts[i] = 0 if rule in (INPUT, CONSTANT) else 1 + sum(counts[j] for j in tensors)
+        rule, inputs, _, _ = graph.nodes[i]
+        if i in graph.powers:
+            inputs = inputs[1:]
+        counts[i] = 0 if rule in (INPUT, CONSTANT) else 1 + sum(counts[j] for j in inputs)
     return counts[graph.objective]

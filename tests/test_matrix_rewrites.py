@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -12,12 +13,9 @@ from tensor_checks import BUILDER, close
 from gradexplain.calculus.matrix_rewrites import ROWS, rewrite
 from gradexplain.calculus.rows import row
 from gradexplain.calculus.tensor_algebra import TensorAlgebra
-from gradexplain.language.graph import CONSTANT, INPUT
-from gradexplain.language.tensor_graph import Setting, TensorGraph
+from gradexplain.language.graph import INPUT, Graph
 from gradexplain.rules.shapes import ShapeProblem
-from gradexplain.rules.tensor_rules import TENSOR_RULES
 
-WORDS = {"True": True, "False": False, "None": None}
 SETTINGS = (0, 1, 2, 3, 9, True, False, None, (3,), (3, 3), (1, 3), (3, 1), (9, 9), (1,), (1, 0))
 SHAPES = dict.fromkeys("ABCRS", (3, 3)) | dict.fromkeys("uvw", (3,)) | {"t": (3,)}
 PRODUCTS = {(1, 1): "dot", (2, 1): "matvec", (1, 2): "vecmat"}
@@ -28,43 +26,37 @@ FEW = ((3,), 0, 1, 3)
 WAYS = 12
 
 
-def _built(graph: TensorGraph, text: str, bound: dict[str, int]) -> int:
+def _built(graph: Graph, text: str, bound: dict[str, Any]) -> int:
     """The left side as it stands. Raises ShapeProblem, or TypeError for settings of another kind."""
     pattern, made = row(text), dict[int, int]()
-    for i, (rule, parts, value) in enumerate(pattern.graph.nodes[: pattern.root + 1]):
+    for i, (rule, parts, value, words) in enumerate(pattern.graph.nodes[: pattern.root + 1]):
         inputs = [made[j] for j in parts]
+        settings = tuple(bound[word] if isinstance(word, str) else word for word in words)
         if rule == INPUT:
-            name = str(value)
-            made[i] = graph.setting(WORDS[name]) if name in WORDS else bound[name]
-        elif rule == CONSTANT:
-            made[i] = graph.setting(int(value))  # type: ignore[arg-type]
+            made[i] = bound[str(value)]
         elif rule == "swapped":
             rank = len(graph.shapes[inputs[0]])
             if rank < 2:
                 raise ShapeProblem("no matrix")
-            made[i] = graph.apply("transpose", inputs[0], graph.setting(rank - 2), graph.setting(rank - 1))
+            made[i] = graph.apply("transpose", inputs[0], settings=(rank - 2, rank - 1))
         elif rule == "matmul":
             one, other = (len(graph.shapes[j]) for j in inputs)
             made[i] = graph.apply(PRODUCTS.get((one, other), rule), *inputs)
         else:
-            if rule in TENSOR_RULES and not TENSOR_RULES[rule].any_number:
-                count = len(inputs) - len(TENSOR_RULES[rule].settings)
-                if any(not isinstance(graph.nodes[j].value, Setting) for j in inputs[count:]):
-                    raise TypeError
             if rule == "matvec" and [len(graph.shapes[j]) for j in inputs] != [2, 1]:
                 raise ShapeProblem("another product")
-            made[i] = graph.apply(rule, *inputs)
+            made[i] = graph.apply(rule, *inputs, settings=settings)
     return made[pattern.root]
 
 
-def _ways(text: str) -> Iterator[tuple[TensorGraph, int]]:
-    names = [str(name) for name in row(text).places if name not in WORDS]
-    settings = [name for name in names if name not in SHAPES]
+def _ways(text: str) -> Iterator[tuple[Graph, int]]:
+    pattern, names = row(text).graph, list(row(text).places)
+    settings = sorted({word for node in pattern.nodes for word in node.settings if isinstance(word, str)})
     anything = ANYTHING if "t" in names else ANYTHING[:1]
     for t, *values in itertools.product(anything, *[SETTINGS if len(settings) < 4 else FEW] * len(settings)):
-        graph = TensorGraph(SHAPES | {"t": t})
-        bound = {name: graph.input(name) for name in names if name in SHAPES}
-        bound |= {name: graph.setting(value) for name, value in zip(settings, values, strict=True)}
+        graph = Graph(SHAPES | {"t": t})
+        bound: dict[str, Any] = {name: graph.input(name) for name in names}
+        bound |= dict(zip(settings, values, strict=True))
         try:
             yield graph, _built(graph, text, bound)
         except (ShapeProblem, TypeError, AttributeError, AssertionError, ValueError):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gradexplain.data.point import held_constants
+from gradexplain.language.graph import Graph
 from gradexplain.language.parse import parse
 from gradexplain.readings.place import Place
 from gradexplain.readings.tensors import Elementwise, at_kink, chain_rule, plan
@@ -87,3 +88,11 @@ def test_sizes_see_what_cancels() -> None:
     assert (float(total.value), float(total.size)) == (0.0, 4.0)
     bare = chain_rule(table, graph, graph.inputs, values, sized=False)[graph.inputs[0]]
     assert float(bare.size) == 0.0
+
+
+def test_settings_that_python_takes_for_equal_are_different_nodes() -> None:
+    graph = Graph({"A": (3, 4)})
+    A = graph.input("A")
+    sums = [graph.apply("sum", A, settings=settings) for settings in ((1, True), (1, 1), (1, 1.0), (1, True))]
+    assert len(set(sums)) == 3 and sums[0] == sums[3]
+    assert graph.settings(graph.nodes[sums[0]]) == {"dim": 1, "keepdim": True}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Collection
 from fractions import Fraction
+from typing import Any
 
 from gradexplain.calculus.products import MAX_NUMBER_POWER, ONE, Exponent, Factors, Products, TooLarge, whole
 from gradexplain.calculus.templates import Template
@@ -39,7 +40,7 @@ class Algebra(Products):
         self.generic = generic
         self._sums: set[int] = set()
 
-    def apply(self, rule: str, *inputs: int) -> int:
+    def apply(self, rule: str, *inputs: int, settings: tuple[Any, ...] = ()) -> int:
         """The node for `rule` on `inputs`, in its simplest form. Raises TooLarge."""
         if rule == "mul":
             if self.number(inputs[0]) == 1:
@@ -137,7 +138,7 @@ class Algebra(Products):
         stack = [(node, ONE)]
         while stack:
             i, sign = stack.pop()
-            rule, inputs, _ = self.graph.nodes[i]
+            rule, inputs, _, _ = self.graph.nodes[i]
             if rule in ("add", "sub") and i not in self.atoms:
                 stack.append((inputs[1], sign if rule == "add" else -sign))
                 stack.append((inputs[0], sign))
@@ -184,7 +185,7 @@ class Algebra(Products):
         """The terms of a sum of this algebra's own making, so that it is written without brackets; else the node."""
         found: list[int] = []
         while node in self._sums:
-            rule, inputs, _ = self.graph.nodes[node]
+            rule, inputs, _, _ = self.graph.nodes[node]
             found.append(inputs[1] if rule == "add" else self.apply("neg", inputs[1]))
             node = inputs[0]
         return [node, *found[::-1]]

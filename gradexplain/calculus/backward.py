@@ -44,10 +44,6 @@ class Step(NamedTuple, Generic[T]):
     value: T
 
 
-# How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.
-_make = tuple.__new__
-
-
 class Edges(NamedTuple):
     """The edges that a walk follows: for every node those along which a gradient leaves it, and how many reach it."""
 
@@ -105,7 +101,7 @@ def reverse(
             # The one place where gradients accumulate.
             totals[j] = reading.add(totals[j], value) if j in totals else value
             if keep:
-                step = _make(Step, (i, slot, upstream, local, value))
+                step = Step(i, slot, upstream, local, value)
                 if j in steps:
                     steps[j].append(step)
                 else:

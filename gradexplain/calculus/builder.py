@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from gradexplain.language.graph import CONSTANT, INPUT
-from gradexplain.language.tensor_graph import Setting, TensorGraph
+from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.rules.shapes import Shape
 from gradexplain.rules.tensor_rules import product_rule
 
@@ -30,7 +29,7 @@ class Refused(RuntimeError):
         self.node = node
 
 
-def forward(builder: Builder[T], graph: TensorGraph, given: Mapping[int, T], last: int) -> list[Any]:
+def forward(builder: Builder[T], graph: Graph, given: Mapping[int, T], last: int) -> list[Any]:
     """The value of every node up to `last`; `given` has those of the inputs. Nodes that nobody needs are None.
 
     What has a name is needed: closed forms are written over it. Raises Refused where a node cannot be computed.
@@ -38,16 +37,15 @@ def forward(builder: Builder[T], graph: TensorGraph, given: Mapping[int, T], las
     needed = graph.ancestors([last, *[i for i in graph.names if i < last]])
     values: list[Any] = []
     for i, node in enumerate(graph.nodes[: last + 1]):
-        if not needed[i] or isinstance(node.value, Setting):
+        if not needed[i]:
             values.append(None)
         elif node.rule == INPUT:
             values.append(given[i])
         elif node.rule == CONSTANT:
             values.append(builder.number(node.value))
         else:
-            settings = tuple(graph.settings(node).values())
             try:
-                values.append(builder.apply(node.rule, [values[j] for j in graph.tensors(node)], settings))
+                values.append(builder.apply(node.rule, [values[j] for j in node.inputs], node.settings))
             except RuntimeError as error:
                 raise Refused(i, str(error).splitlines()[0]) from None
     return values

@@ -32,7 +32,7 @@ def may_be_shorter(algebra: Algebra, root: int) -> bool:
     constants = 0
     logarithm = exponential = False
     for i in graph.inputs_first(root, algebra.atoms):
-        rule, inputs, value = graph.nodes[i]
+        rule, inputs, value, _ = graph.nodes[i]
         own = [parts.get(j, frozenset((j,))) for j in inputs]
         below = any(divided.get(j, False) for j in inputs)
         logarithm, exponential = logarithm or rule.startswith("log"), exponential or rule == "exp"
@@ -72,5 +72,5 @@ def _has_minus(graph: Graph, i: int) -> bool:
     """Whether an exponent is a sum, or begins with a minus."""
     while graph.nodes[i].rule in ("mul", "div"):
         i = graph.nodes[i].inputs[0]
-    rule, _, value = graph.nodes[i]
+    rule, _, value, _ = graph.nodes[i]
     return rule in ("neg", "sub", "add") or (isinstance(value, Fraction) and value < 0)

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from gradexplain.calculus.algebra import TooLarge
 from gradexplain.calculus.backward import influenced
 from gradexplain.calculus.tensor_algebra import TensorAlgebra
+from gradexplain.language.graph import Graph
 from gradexplain.language.tensor_calls import size_node
-from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.text import write
 
 # What is longer is not readable any more; the numbers stand for it.
@@ -18,7 +18,7 @@ SUMS = ("add", "sub")
 UNIT = -1
 
 
-def matrix(graph: TensorGraph, product: int | None, g: int, names: Mapping[int, str]) -> str | None:
+def matrix(graph: Graph, product: int | None, g: int, names: Mapping[int, str]) -> str | None:
     """The Jacobian whose transpose a vector-Jacobian product `product` multiplies the vector `g` with, as text.
 
     None where it is not of such a form. J.T @ g belongs to the Jacobian J, g*d to diag(d), sum(d*g) to d, and a number
@@ -41,7 +41,7 @@ class LinearMaps:
     The nodes `atoms` are taken whole. The methods raise TooLarge.
     """
 
-    def __init__(self, graph: TensorGraph, g: int, atoms: Collection[int]) -> None:
+    def __init__(self, graph: Graph, g: int, atoms: Collection[int]) -> None:
         self.graph, self.g = graph, g
         self.algebra = TensorAlgebra(graph, atoms)
         self.vector = len(graph.shapes[g]) == 1
@@ -96,7 +96,7 @@ class LinearMaps:
 
     def _inner(self, base: int, depends: list[bool]) -> int | None:
         """The map of a product of matrices and vectors, or of the sum of all elements."""
-        rule, inputs, _ = self.graph.nodes[base]
+        rule, inputs, _, _ = self.graph.nodes[base]
         shape = self.graph.shapes[inputs[0]]
         if rule in ("sum", "mean") and len(shape) == 1:
             row = self._row(self._ones(shape), inputs[0])

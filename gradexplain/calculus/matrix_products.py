@@ -98,7 +98,8 @@ def _product(algebra: TensorAlgebra, factors: list[int]) -> int:
             power = base
             for _ in range(count - 1):
                 power = graph.apply("matmul", power, base)
-            graph.spelling.setdefault(power, "matrix_power")
+            if power not in graph.spelling:
+                graph.powers[power] = base, count
             parts.append(power)
         else:
             parts += [base] * count
@@ -116,7 +117,7 @@ def _turned(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> i
     graph, rank = algebra.graph, len(algebra.shape(node))
     if rank < 2 or {k % rank for k in settings} != {rank - 2, rank - 1} or node in algebra.atoms:
         return None
-    rule, parts, _ = graph.nodes[node]
+    rule, parts, _, _ = graph.nodes[node]
     if rule == "transpose" and algebra.is_turn(node):
         return parts[0]
     if rule == "matmul" and all(len(algebra.shape(i)) > 1 for i in parts):
@@ -129,7 +130,7 @@ def _turned(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> i
         return result
     if rule in ("tril", "triu"):
         other = "triu" if rule == "tril" else "tril"
-        return algebra.make(other, (algebra.turned(parts[0]),), (-algebra.setting(parts[1]),))
+        return algebra.make(other, (algebra.turned(parts[0]),), (-algebra.settings(node)[0],))
     if rule == "inverse" and algebra.turned(parts[0]) == parts[0]:
         return node
     if rule in ("add", "sub") and all(algebra.shape(i) == algebra.shape(node) for i in parts):
@@ -166,7 +167,7 @@ def _pair(algebra: TensorAlgebra, first: int, second: int) -> int | None:
     found: list[tuple[Fraction, Factors, str, tuple[int, ...], tuple[int, ...]]] = []
     for node in (first, second):
         number, factors, rest = algebra.taken_out(node)
-        rule, inputs, _ = algebra.graph.nodes[rest]
+        rule, inputs, _, _ = algebra.graph.nodes[rest]
         if listed := _listed(algebra, rest):
             *parts, dim = listed
             front = tuple(factors.items())
@@ -198,10 +199,10 @@ def _listed(algebra: TensorAlgebra, node: int) -> list[int]:
     """The elements of a list and the axis along which they stand, zeros for those that are not there; else nothing."""
     inputs = algebra.graph.nodes[node].inputs
     if algebra.is_rule(node, "stack"):
-        return [*inputs[:-1], algebra.setting(inputs[-1])]
+        return [*inputs, algebra.settings(node)[0]]
     if not algebra.is_rule(node, "select_scatter") or algebra.number(inputs[0]) != 0:
         return []
-    dim, index = (algebra.setting(i) for i in inputs[2:])
+    dim, index = algebra.settings(node)
     size, shape = algebra.shape(node)[dim], algebra.shape(inputs[1])
     if not isinstance(size, int) or size > LISTED:
         return []

@@ -8,16 +8,13 @@ the shape of what it replaces, so that `ones(k)*v` may be written `v` wherever s
 from __future__ import annotations
 
 from collections import defaultdict
-from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gradexplain.calculus.rows import row
 from gradexplain.calculus.templates import Template
 from gradexplain.language.graph import CONSTANT, INPUT
-from gradexplain.language.tensor_graph import Setting
 from gradexplain.rules.shapes import Shape
-from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 if TYPE_CHECKING:
     from gradexplain.calculus.tensor_algebra import TensorAlgebra
@@ -125,10 +122,8 @@ ROWS = (
 )  # fmt: skip
 RANKS = dict.fromkeys("ABCRS", 2) | dict.fromkeys("uvw", 1)
 SQUARE = frozenset("RS")
-_WORDS = {"True": True, "False": False, "None": None}
 # A pattern with @ stands for products of matrices and of a matrix and a vector.
 _SAME = {"matmul": ("matmul", "matvec", "vecmat"), "swapped": ("transpose",)}
-_BY_NAME = {"matvec": ("matvec",), "vecmat": ("vecmat",)}
 
 
 @cache
@@ -147,8 +142,8 @@ def rewrite(algebra: TensorAlgebra, node: int) -> int | None:
     """What a node becomes by the first row that fits; None where none does. Raises TooLarge.
 
     >>> from gradexplain.calculus.tensor_algebra import TensorAlgebra
-    >>> from gradexplain.language.tensor_graph import TensorGraph
-    >>> graph = TensorGraph({"A": (2, 2)})
+    >>> from gradexplain.language.graph import Graph
+    >>> graph = Graph({"A": (2, 2)})
     >>> A = graph.input("A")
     >>> rewrite(TensorAlgebra(graph), graph.apply("inverse", graph.apply("inverse", A))) == A
     True
@@ -173,20 +168,16 @@ def _can_be_spread(shape: Shape, wanted: Shape) -> bool:
     return len(shape) <= len(wanted) and all(one in (1, other) for one, other in pairs)
 
 
-def _matched(algebra: TensorAlgebra, pattern: Template, node: int) -> dict[str, int] | None:
-    """The nodes that the letters of a pattern stand for; None where it does not fit."""
-    bound: dict[str, int] = {}
+def _matched(algebra: TensorAlgebra, pattern: Template, node: int) -> dict[str, Any] | None:
+    """The nodes and settings that the letters of a pattern stand for; None where it does not fit."""
+    bound: dict[str, Any] = {}
     waiting = [(pattern.root, node)]
     while waiting:
         i, j = waiting.pop()
-        rule, parts, value = pattern.graph.nodes[i]
-        found, inputs, held = algebra.graph.nodes[j]
-        if rule == INPUT and value in _WORDS:
-            fits = isinstance(held, Setting) and held == Setting(_WORDS[value])
-        elif rule == INPUT:
+        rule, parts, value, settings = pattern.graph.nodes[i]
+        found, inputs, _, held = algebra.graph.nodes[j]
+        if rule == INPUT:
             fits = bound.setdefault(str(value), j) == j and _is_kind(algebra, str(value), j)
-        elif rule == CONSTANT:
-            fits = isinstance(held, Setting) and held == Setting(int(value)) if isinstance(value, Fraction) else False
         elif j in algebra.atoms and i != pattern.root:
             fits = False
         elif rule == "swapped":
@@ -197,16 +188,25 @@ def _matched(algebra: TensorAlgebra, pattern: Template, node: int) -> dict[str, 
             fits = True
             waiting += zip(parts, inputs, strict=True)
         else:
-            fits = found in _SAME.get(rule, (rule,)) and len(parts) == len(inputs)
+            fits = found in _SAME.get(rule, (rule,)) and len(parts) == len(inputs) and _same(settings, held, bound)
             waiting += zip(parts, inputs, strict=False)
         if not fits:
             return None
     return bound
 
 
+def _same(settings: tuple[Any, ...], held: tuple[Any, ...], bound: dict[str, Any]) -> bool:
+    """Whether the settings of a node are those of a pattern, in which a letter stands for any; 1 is not True."""
+    for setting, value in zip(settings, held, strict=True):
+        if setting == "i" and not isinstance(value, int):
+            return False
+        wanted = bound.setdefault(setting, value) if isinstance(setting, str) else setting
+        if type(wanted) is not type(value) or wanted != value:
+            return False
+    return True
+
+
 def _is_kind(algebra: TensorAlgebra, letter: str, node: int) -> bool:
-    if letter == "i":
-        return isinstance(algebra.setting(node), int)
     rank = RANKS.get(letter)
     if rank is None:
         return True
@@ -214,12 +214,13 @@ def _is_kind(algebra: TensorAlgebra, letter: str, node: int) -> bool:
     return len(shape) == rank and (letter not in SQUARE or shape[0] == shape[1])
 
 
-def _built(algebra: TensorAlgebra, result: Template, bound: dict[str, int]) -> int:
-    graph, made = algebra.graph, dict[int, Any]()
-    for i, (rule, parts, value) in enumerate(result.graph.nodes[: result.root + 1]):
+def _built(algebra: TensorAlgebra, result: Template, bound: dict[str, Any]) -> int:
+    graph, made = algebra.graph, dict[int, int]()
+    for i, (rule, parts, value, words) in enumerate(result.graph.nodes[: result.root + 1]):
         inputs = [made[j] for j in parts]
+        settings = tuple(bound[word] if isinstance(word, str) else word for word in words)
         if rule == INPUT:
-            made[i] = graph.setting(_WORDS[str(value)]) if value in _WORDS else bound[str(value)]
+            made[i] = bound[str(value)]
         elif rule == CONSTANT:
             made[i] = graph.constant(value)  # type: ignore[arg-type]
         elif rule == "swapped":
@@ -228,11 +229,6 @@ def _built(algebra: TensorAlgebra, result: Template, bound: dict[str, int]) -> i
             made[i] = algebra.product_of(*inputs)
         elif rule == "eye_like":
             made[i] = algebra.make("eye", (), (algebra.shape(inputs[0])[-1],))
-        elif rule in TENSOR_RULES:
-            count = len(inputs) - len(TENSOR_RULES[rule].settings)
-            settings = tuple(getattr(graph.nodes[j].value, "value", None) if isinstance(graph.nodes[j].value, Setting)
-                             else int(graph.nodes[j].value) for j in inputs[count:])  # fmt: skip
-            made[i] = algebra.make(rule, inputs[:count], settings)
         else:
-            made[i] = algebra.apply(rule, *inputs)
-    return int(made[result.root])
+            made[i] = algebra.apply(rule, *inputs, settings=settings)
+    return made[result.root]

@@ -42,7 +42,7 @@ class Products:
 
     def number(self, node: int) -> Fraction | None:
         """The value of a node that is a number, or a fraction such as `1/3`; else None."""
-        rule, inputs, value = self.graph.nodes[node]
+        rule, inputs, value, _ = self.graph.nodes[node]
         if node in self.atoms:
             return None
         if rule == "div" and self.graph.is_constant[node]:
@@ -58,7 +58,7 @@ class Products:
             return self.number(node)
         found: dict[int, Fraction] = {}
         for i in graph.inputs_first(node):
-            rule, inputs, value = graph.nodes[i]
+            rule, inputs, value, _ = graph.nodes[i]
             call = _ARITHMETIC.get(rule)
             if isinstance(value, Fraction):
                 found[i] = value
@@ -75,16 +75,19 @@ class Products:
         return found[node]
 
     def size(self, node: int) -> int:
-        """How many operations and leaves the text of `node` has; raises TooLarge above the limit."""
+        """How many operations, settings and leaves the text of `node` has; raises TooLarge above the limit."""
         sizes, stack = self._sizes, [node]
         while stack:
             i = stack[-1]
-            inputs = () if i in self.atoms else self.graph.nodes[i].inputs
+            made = self.graph.nodes[i]
+            inputs = () if i in self.atoms else made.inputs
             missing = [j for j in inputs if j not in sizes]
             if missing:
                 stack.extend(missing)
                 continue
             sizes[i] = 1 + sum(sizes[j] for j in inputs)
+            if made.settings and i not in self.atoms:
+                sizes[i] += len(made.settings)
             if sizes[i] > self.max_size:
                 raise TooLarge
             stack.pop()
@@ -120,7 +123,7 @@ class Products:
             return False
 
     def _factors(self, i: int) -> list[tuple[int, Exponent]]:
-        rule, inputs, _ = self.graph.nodes[i]
+        rule, inputs, _, _ = self.graph.nodes[i]
         if i in self.atoms or not self._fits(i):
             return [(i, 1)]
         if rule in ("mul", "div"):
@@ -143,7 +146,7 @@ class Products:
 
     def _power_with_sum(self, i: int, base: int, exponent: int) -> list[tuple[int, Exponent]]:
         """`x**(n - 1)` as `x**n` times `x**-1`, so that it meets other powers of x."""
-        rule, inputs, _ = self.graph.nodes[exponent]
+        rule, inputs, _, _ = self.graph.nodes[exponent]
         if rule in ("add", "sub") and exponent not in self.atoms:
             left, right = (self.number(j) for j in inputs)
             if right is not None and right.denominator == 1:
@@ -212,7 +215,7 @@ class Products:
         """Factors with `x**n` and `x**-1` written as `x**(n - 1)`."""
         joined = factors
         for base, exponent in factors.items():
-            rule, inputs, _ = self.graph.nodes[base]
+            rule, inputs, _, _ = self.graph.nodes[base]
             if rule != "pow" or exponent != 1 or base in self.atoms or self.number(inputs[1]) is not None:
                 continue
             shift = joined.get(inputs[0])

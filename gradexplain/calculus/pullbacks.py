@@ -5,15 +5,13 @@ The same expression of a row is written out for the reader, run on tensors and e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from gradexplain.calculus.builder import Builder, matmul, swapped
-from gradexplain.calculus.rows import row
+from gradexplain.calculus.rows import PHRASES, row
 from gradexplain.calculus.templates import Template, partial
-from gradexplain.language.graph import CONSTANT, INPUT, Node
-from gradexplain.language.tensor_graph import Setting, TensorGraph
-from gradexplain.rules.rules import RULES
+from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.rules.shapes import Shape, axes, times
 from gradexplain.rules.tensor_rules import TENSOR_RULES
 
@@ -28,26 +26,23 @@ class Pullback(Generic[T]):
     """
 
     def __init__(
-        self, builder: Builder[T], graph: TensorGraph, node: Node, slot: int, values: Sequence[T], out: T, upstream: T
+        self, builder: Builder[T], graph: Graph, node: Node, slot: int, values: Sequence[T], out: T, upstream: T
     ) -> None:
         self.builder, self.node, self.slot = builder, node, slot
         self.settings = graph.settings(node)
-        count = len(graph.tensors(node))
-        self.values, self.upstream = list(values[:count]), upstream
-        self.env: dict[str, Any] = dict(zip("abcdefgh", self.values, strict=False))
-        self.env |= {"out": out, "g": upstream, "True": Setting(True), "False": Setting(False), "None": Setting(None)}
-        self.env |= {name: Setting(value) for name, value in self.settings.items()}
+        self.values, self.upstream = list(values), upstream
+        self.env: dict[str, Any] = dict(zip("abcdefgh", self.values, strict=False)) | {"out": out, "g": upstream}
         if node.rule in _CLASSES:
-            self.env["dim"] = Setting(1 if len(self._shape(0)) > 1 else 0)
+            self.settings["dim"] = 1 if len(self._shape(0)) > 1 else 0
         # In a product with a batch of matrices, a vector is a matrix of one row or column.
-        self.is_lifted = [node.rule == "matmul" and len(self._shape(k)) == 1 for k in range(count)]
+        self.is_lifted = [node.rule == "matmul" and len(self._shape(k)) == 1 for k in range(len(values))]
         for name, k, place in (("a", 0, 0), ("b", 1, 1)):
             if any(self.is_lifted) and self.is_lifted[k]:
                 self.env[name] = builder.apply("unsqueeze", (self.values[k],), (place,))
                 rank = len(builder.shape(upstream))
                 self.env["g"] = builder.apply("unsqueeze", (upstream,), (rank - 1 + place,))
         if node.rule == "layer_norm":
-            self.env["dim"] = Setting(tuple(range(-len(self.settings["normalized_shape"]), 0)))
+            self.settings["dim"] = tuple(range(-len(self.settings["normalized_shape"]), 0))
 
     def _shape(self, slot: int) -> Shape:
         return self.builder.shape(self.values[slot])
@@ -88,44 +83,32 @@ class Pullback(Generic[T]):
         made: list[Any] = []
         for node in template.graph.nodes[: template.root + 1]:
             arguments = [made[j] for j in node.inputs]
+            settings = tuple(self.settings[s] if isinstance(s, str) else s for s in node.settings)
             if node.rule == INPUT:
-                name = str(node.value)
-                made.append(self._count() if name == "count" else self.env[name])
+                made.append(self._named(str(node.value)))
             elif node.rule == CONSTANT:
                 made.append(self.builder.number(node.value))
-            elif node.rule in _WORDS:
-                made.append(_WORDS[node.rule](self, *arguments))
+            elif node.rule in PHRASES:
+                made.append(getattr(self, node.rule)(*arguments, *settings))
             elif node.rule == "matmul":
                 made.append(matmul(self.builder, *arguments))
             elif node.rule == "where" and self._is_exception(template, node):
-                made.append(self._solid(arguments[2]))
-            elif node.rule in TENSOR_RULES:
-                # A number in the place of a setting is meant as it stands.
-                plain = [template.graph.nodes[j].value for j in node.inputs]
-                settings = [
-                    int(p) if p is not None and not isinstance(p, str) else a.value if isinstance(a, Setting) else a
-                    for p, a in zip(plain, arguments, strict=True)
-                ]
-                made.append(self._tensor(node.rule, arguments, settings))
+                made.append(arguments[2])
             else:
-                assert node.rule in RULES, node.rule
-                made.append(self.builder.apply(node.rule, [self._solid(argument) for argument in arguments]))
-        return self._solid(made[template.root])
+                made.append(self.builder.apply(node.rule, arguments, settings))
+        return made[template.root]  # type: ignore[no-any-return]
+
+    def _named(self, name: str) -> T:
+        """What a name in a row stands for; a setting in the place of a tensor is a number."""
+        if name == "count":
+            return self._count()
+        return self.env[name] if name in self.env else self.builder.number(self.settings[name])
 
     def _is_exception(self, template: Template, node: Node) -> bool:
         """Whether a choice is a rule's own exception for one number, which formulas in general leave out."""
         condition = template.graph.nodes[node.inputs[0]]
         number = condition.rule == "eq" and template.graph.nodes[condition.inputs[1]].rule == CONSTANT
         return number and getattr(self.builder, "generic", False)
-
-    def _solid(self, value: Any) -> T:
-        return self.builder.number(value.value) if isinstance(value, Setting) else value
-
-    def _tensor(self, name: str, arguments: list[Any], settings: list[Any]) -> T:
-        rule = TENSOR_RULES[name]
-        count = len(rule.pullbacks)
-        defaults = [default for _, default in rule.settings[len(arguments) - count :]]
-        return self.builder.apply(name, arguments[:count], (*settings[count:], *defaults))
 
     def _count(self) -> T:
         """How many elements were reduced to one."""
@@ -164,7 +147,7 @@ class Pullback(Generic[T]):
         """The probability of each class: as given, or 1 for the class that is named."""
         if self._probabilities():
             return value
-        place = self.env["dim"].value
+        place = self.settings["dim"]
         hot = self.builder.apply("one_hot", (value,), (self._shape(0)[place],))
         rank = len(self._shape(0))
         if rank > 2:
@@ -172,31 +155,31 @@ class Pullback(Generic[T]):
             hot = self.builder.apply("permute", (hot,), (order,))
         return hot
 
-    def target_sum(self, value: T, dim: Setting) -> T:
+    def target_sum(self, value: T, dim: int) -> T:
         """The sum of the probabilities of all classes."""
         if self._probabilities():
-            return self.builder.apply("sum", (value,), (dim.value, True))
+            return self.builder.apply("sum", (value,), (dim, True))
         return self.builder.number(1)
 
     def target_gradient(self, scores: T, target: T) -> T:
         """What flows to probabilities that were given."""
-        return self.builder.apply("neg", (self.builder.apply("log_softmax", (scores,), (self.env["dim"].value,)),))
+        return self.builder.apply("neg", (self.builder.apply("log_softmax", (scores,), (self.settings["dim"],)),))
 
-    def part_of_cat(self, value: T, dim: Setting) -> T:
+    def part_of_cat(self, value: T, dim: int) -> T:
         """The part of the gradient that belongs to one of the joined tensors."""
-        place = axes(dim.value, len(self._shape(0)))[0]
+        place = axes(dim, len(self._shape(0)))[0]
         lengths: list[Any] = [self._shape(k)[place] for k in range(len(self.values))]
         start = sum(lengths[: self.slot])
         return self.builder.apply("slice", (value,), (place, start, start + lengths[self.slot], 1))
 
-    def part_of_stack(self, value: T, dim: Setting) -> T:
+    def part_of_stack(self, value: T, dim: int) -> T:
         """The part of the gradient that belongs to one of the stacked tensors."""
-        place = axes(dim.value, len(self._shape(0)) + 1)[0]
+        place = axes(dim, len(self._shape(0)) + 1)[0]
         return self.builder.apply("select", (value,), (place, self.slot))
 
-    def unpermuted(self, value: T, dims: Setting) -> T:
+    def unpermuted(self, value: T, dims: Any) -> T:
         """The axes in the order in which they were before."""
-        order = axes(dims.value, len(self._shape(0)))
+        order = axes(dims, len(self._shape(0)))
         return self.builder.apply("permute", (value,), (tuple(sorted(range(len(order)), key=order.__getitem__)),))
 
     def product(self, one: T, other: T) -> T:
@@ -234,13 +217,6 @@ class Pullback(Generic[T]):
     def swapped(self, value: T) -> T:
         """The last two axes swapped."""
         return swapped(self.builder, value)
-
-
-_WORDS: Mapping[str, Callable[..., Any]] = {
-    word: getattr(Pullback, word)
-    for word in ("restored", "averaged", "target", "target_sum", "target_gradient", "part_of_cat", "part_of_stack",
-                 "unpermuted", "product", "symmetric", "eye_like", "swapped", "each", "diagonal_like")
-}  # fmt: skip
 
 
 def _axes(found: Sequence[int]) -> Any:

@@ -16,8 +16,8 @@ from gradexplain.calculus.matrix_products import CHANGES, PRODUCTS, joined, put_
 from gradexplain.calculus.matrix_rewrites import rewrite
 from gradexplain.calculus.products import ONE, Exponent, Factors
 from gradexplain.calculus.tensor_parts import loosened, without_ones
+from gradexplain.language.graph import Graph
 from gradexplain.language.tensor_calls import size_node
-from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.rules.shapes import Shape, broadcast
 from gradexplain.rules.tensor_rules import TENSOR_RULES, product_rule
 
@@ -35,17 +35,15 @@ FILLED = {"ones_like": 1, "zeros_like": 0, "ones": 1, "zeros": 0}
 
 
 class TensorAlgebra(Algebra):
-    """Builds simplified nodes in a TensorGraph. It is the builder of formulas for Pullback.
+    """Builds simplified nodes of tensors. It is the builder of formulas for Pullback.
 
-    >>> graph = TensorGraph({"A": (2, 2)})
+    >>> graph = Graph({"A": (2, 2)})
     >>> algebra, A = TensorAlgebra(graph), graph.input("A")
     >>> algebra.turned(algebra.turned(A)) == A
     True
     """
 
-    graph: TensorGraph
-
-    def __init__(self, graph: TensorGraph, atoms: Collection[int] = (), generic: bool = True) -> None:
+    def __init__(self, graph: Graph, atoms: Collection[int] = (), generic: bool = True) -> None:
         super().__init__(graph, atoms, generic)
         # What the rows of the rewrites make of a node, None where none fits.
         self.rewritten: dict[int, int | None] = {}
@@ -60,9 +58,9 @@ class TensorAlgebra(Algebra):
             return Fraction(0)
         return super().number(node)
 
-    def setting(self, node: int) -> Any:
-        """The value of a node that is a setting."""
-        return self.graph.nodes[node].value.value  # type: ignore[union-attr]
+    def settings(self, node: int) -> tuple[Any, ...]:
+        """The settings of a node, in the order of its rule."""
+        return self.graph.nodes[node].settings
 
     def is_rule(self, node: int, *rules: str) -> bool:
         """Whether a node that may be taken apart is of one of the rules."""
@@ -70,8 +68,8 @@ class TensorAlgebra(Algebra):
 
     def is_turn(self, node: int) -> bool:
         """Whether a transposition swaps the last two axes."""
-        rank, axes = len(self.shape(node)), self.graph.nodes[node].inputs[1:]
-        return rank > 1 and {self.setting(i) % rank for i in axes} == {rank - 2, rank - 1}
+        rank = len(self.shape(node))
+        return rank > 1 and {axis % rank for axis in self.settings(node)} == {rank - 2, rank - 1}
 
     def make(self, rule: str, inputs: Sequence[int], settings: tuple[Any, ...] = ()) -> int:
         """The node for a rule of either table, in its simplest form. Raises TooLarge."""
@@ -81,9 +79,8 @@ class TensorAlgebra(Algebra):
         names = [name for name, _ in TENSOR_RULES[rule].settings]
         settings = tuple(value[0] if name == "dim" and isinstance(value, tuple) and len(value) == 1 else value
                          for name, value in zip(names, settings, strict=True))  # fmt: skip
-        made = [self.graph.setting(setting) for setting in settings]
         # Whatever is made of it, the result has the shape that it is to have.
-        plain = self.graph.apply(rule, *inputs, *made)
+        plain = self.graph.apply(rule, *inputs, settings=settings)
         if rule in FILLED:
             return self.spread(self.graph.constant(FILLED[rule]), self.shape(plain))
         self.size(plain)
@@ -94,11 +91,10 @@ class TensorAlgebra(Algebra):
             found = rewrite(self, plain)
         return plain if found is None else self.spread(found, self.shape(plain))
 
-    def apply(self, rule: str, *inputs: int) -> int:
-        """The node of a rule on nodes, settings included. Raises TooLarge."""
+    def apply(self, rule: str, *inputs: int, settings: tuple[Any, ...] = ()) -> int:
+        """The same, for inputs one by one. Raises TooLarge."""
         if rule in TENSOR_RULES:
-            count = len(inputs) - len(TENSOR_RULES[rule].settings)
-            return self.make(rule, inputs[:count], tuple(map(self.setting, inputs[count:])))
+            return self.make(rule, inputs, settings)
         wanted = broadcast([self.shape(i) for i in inputs])
         found = super().apply(rule, *inputs)
         if rule == self.graph.nodes[found].rule and found not in self.atoms:
@@ -147,7 +143,7 @@ class TensorAlgebra(Algebra):
         return node if shape == wanted else self._with_ones(node, wanted)
 
     def _with_ones(self, node: int, wanted: Shape) -> int:
-        ones = self.graph.apply("ones", self.graph.setting(wanted))
+        ones = self.graph.apply("ones", settings=(wanted,))
         return ones if self.number(node) == 1 else self.graph.apply("mul", node, ones)
 
     def front(self, coefficient: Fraction, factors: Factors) -> int:
@@ -165,7 +161,7 @@ class TensorAlgebra(Algebra):
         if self.shape(node) == wanted:
             return node
         if self.number(node) == 0:
-            return self.graph.apply("zeros", self.graph.setting(wanted))
+            return self.graph.apply("zeros", settings=(wanted,))
         return self._with_ones(node, wanted)
 
     # Linear operations

@@ -50,15 +50,15 @@ def _loose(algebra: TensorAlgebra, node: int) -> int | None:
         return node
     if node in algebra.atoms:
         return None
-    rule, inputs, _ = algebra.graph.nodes[node]
-    if rule == "unsqueeze" and algebra.setting(inputs[1]) == 0:
+    rule, inputs, _, _ = algebra.graph.nodes[node]
+    if rule == "unsqueeze" and algebra.settings(node)[0] == 0:
         return inputs[0]
     if rule in REDUCTIONS:
         settings = algebra.graph.settings(algebra.graph.nodes[node])
         gone = axes(settings["dim"], len(shape)) if settings["keepdim"] else ()
         if gone and gone == tuple(range(len(gone))):
             plain = None if len(gone) == len(shape) else settings["dim"]
-            return algebra.make(rule, inputs[:1], tuple({**settings, "dim": plain, "keepdim": False}.values()))
+            return algebra.make(rule, inputs, tuple({**settings, "dim": plain, "keepdim": False}.values()))
     if rule in ELEMENTWISE:
         parts = [_loose(algebra, i) for i in inputs]
         if None not in parts:
@@ -95,7 +95,7 @@ def _reduced(rule: str) -> Change:
 def _is_centered(algebra: TensorAlgebra, node: int, gone: tuple[int, ...]) -> bool:
     """Whether a node is `x - mean(x)`, by whatever name: along the axes of that mean it adds up to 0."""
     graph = algebra.graph
-    rule, inputs, _ = graph.nodes[node]
+    rule, inputs, _, _ = graph.nodes[node]
     if rule != "sub":
         return False
     mean = graph.nodes[inputs[1]]
@@ -171,13 +171,13 @@ def _part(rule: str) -> Change:
 
     def change(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> int | None:
         (node,), (dim, index, *more) = inputs, settings
-        kind, parts, _ = algebra.graph.nodes[node]
+        kind, parts, _, along = algebra.graph.nodes[node]
         if node in algebra.atoms:
             return None
-        if kind == "stack" and rule == "select" and algebra.setting(parts[-1]) == dim:
+        if kind == "stack" and rule == "select" and along[0] == dim:
             return int(parts[index])
-        if kind == "cat" and rule == "slice" and algebra.setting(parts[-1]) == dim and index is not None:
-            ends = [algebra.shape(part)[dim] for part in parts[:-1]]
+        if kind == "cat" and rule == "slice" and along[0] == dim and index is not None:
+            ends = [algebra.shape(part)[dim] for part in parts]
             starts = [sum(ends[:k]) for k in range(len(ends))]
             bounds = [(start, start + size) for start, size in zip(starts, ends, strict=True)]
             if more[1] == 1 and (index, more[0]) in bounds:

@@ -16,7 +16,6 @@ from gradexplain.errors import FormulaError, OptionError, PointError
 from gradexplain.language.graph import Graph
 from gradexplain.language.numerals import write_number
 from gradexplain.language.parse import Assignment, parse_point
-from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.readings.dtypes import DTYPES, round_to
 from gradexplain.rules.shapes import write_shape
 from gradexplain.tensor import Tensor
@@ -79,7 +78,7 @@ def _only_once(name: str, found: Mapping[str, Given], text: str = "", start: int
 def _from_assignment(assignment: Assignment) -> Given:
     graph, value = assignment.graph, assignment.value
     text = " ".join(assignment.text[value.start : value.end].split())
-    if isinstance(graph, TensorGraph) and graph.shapes[value.node]:
+    if graph.shapes[value.node]:
         tensor = constant_tensor(assignment)
         return Given(text if tensor.count <= MAX_SHOWN else shown_tensor(tensor), None, assignment, tensor)
     return Given(text, _fraction(graph, value.node), assignment)
@@ -164,7 +163,6 @@ def _written(entry: Any) -> str:
 def constant_tensor(assignment: Assignment) -> Tensor:
     """The numbers of a value such as `[[1, 2], [1/3, sqrt(2)]]`, `eye(3)` or `zeros(2, 3)`. Raises PointError."""
     graph, place = assignment.graph, assignment.value
-    assert isinstance(graph, TensorGraph)
     found: dict[int, list[float]] = {}
 
     def refuse(message: str, hint: str = "") -> PointError:
@@ -172,10 +170,9 @@ def constant_tensor(assignment: Assignment) -> Tensor:
 
     for i in graph.inputs_first(place.node):
         node, shape = graph.nodes[i], graph.lengths(i)
-        tensors = graph.tensors(node)
+        tensors = node.inputs
         if not shape:
-            if not isinstance(node.value, Setting):
-                found[i] = [_nearest(graph, i)[0]]
+            found[i] = [_nearest(graph, i)[0]]
         elif node.rule == "stack" and graph.settings(node)["dim"] == 0:
             found[i] = [entry for j in tensors for entry in found[j]]
         elif node.rule in ("zeros", "ones"):

@@ -53,7 +53,7 @@ class Names:
 
     def _simple(self, i: int) -> str:
         """The node over its inputs where all of them have names and no two are the same, as most have; else empty."""
-        rule, inputs, _ = self.graph.nodes[i]
+        rule, inputs, _, _ = self.graph.nodes[i]
         called = [self.of[j] for j in inputs if j in self.of]
         if not called or len({*called}) != len(inputs):
             return ""
@@ -72,7 +72,7 @@ class Names:
         stack = [i]
         while stack and len(shape) < _LONGEST_SHAPE:
             j = stack.pop()
-            rule, inputs, value = nodes[j]
+            rule, inputs, value, _ = nodes[j]
             if rule == INPUT or (j in named and j != i):
                 shape.append(leaves.setdefault(j, len(leaves)))
             else:
@@ -94,7 +94,7 @@ class Names:
 
     def local(self, i: int, slot: int) -> str:
         """The local derivative of node `i` with respect to its input `slot`, over the names of nodes: `2*v3`."""
-        rule, inputs, _ = self.graph.nodes[i]
+        rule, inputs, _, _ = self.graph.nodes[i]
         called = [self.of.get(j) for j in inputs]
         key = (rule, slot, *[None if j in self.of else j for j in inputs]) if None in called else (rule, slot)
         pattern = self._patterns.get(key)

@@ -10,12 +10,12 @@ from gradexplain.calculus.backward import influenced
 from gradexplain.calculus.linear_maps import MAX_TEXT, matrix
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.explain.tensor_problem import TensorProblem
-from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.graph import Graph
 from gradexplain.language.text import write
 from gradexplain.rules.shapes import Shape
 
 
-def vector(graph: TensorGraph, shape: Shape, taken: Sequence[str], name: str = "g") -> int:
+def vector(graph: Graph, shape: Shape, taken: Sequence[str], name: str = "g") -> int:
     """An input of a shape, with a name that nothing else has."""
     while name in taken or name in graph.given:
         name += "_"
@@ -52,7 +52,7 @@ def second_forms(problem: TensorProblem, forms: Mapping[int, int | None]) -> Sec
     return found
 
 
-def _short(graph: TensorGraph, node: int, names: Mapping[int, str]) -> str | None:
+def _short(graph: Graph, node: int, names: Mapping[int, str]) -> str | None:
     text = write(graph, node, names)
     return text if len(text) <= MAX_TEXT else None
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from gradexplain.calculus.algebra import Algebra, TooLarge
 from gradexplain.calculus.tensor_algebra import TensorAlgebra
 from gradexplain.language.graph import CONSTANT, INPUT, SYMBOLIC_CONSTANTS, Graph
-from gradexplain.language.tensor_graph import Setting
 
 # What is multiplied out and factored; everything else is a part that stays as it is.
 ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "pow", "identity"))
@@ -33,11 +32,11 @@ def factored(algebra: TensorAlgebra, root: int, since: int) -> int:
     made: dict[int, int] = {}
     try:
         for i in needed:
-            rule, inputs, _ = graph.nodes[i]
+            rule, inputs, _, settings = graph.nodes[i]
             if i < since or rule in (CONSTANT, INPUT):
                 continue
             parts = [made.get(j, j) for j in inputs]
-            new = i if parts == list(inputs) else algebra.apply(rule, *parts)
+            new = i if parts == list(inputs) else algebra.apply(rule, *parts, settings=settings)
             if rule in ARITHMETIC and i not in inner:
                 new = _shorter(algebra, new)
             if new != i:
@@ -71,11 +70,11 @@ def _leaves(algebra: TensorAlgebra, root: int) -> Iterator[int]:
     graph, stack = algebra.graph, [root]
     while stack:
         i = stack.pop()
-        rule, inputs, value = graph.nodes[i]
+        rule, inputs, value, _ = graph.nodes[i]
         named_size = rule == CONSTANT and isinstance(value, str) and value not in SYMBOLIC_CONSTANTS
         if i in algebra.atoms or named_size or (rule not in ARITHMETIC and rule != CONSTANT):
             yield i
-        elif not isinstance(value, Setting):
+        else:
             stack.extend(inputs)
 
 

@@ -11,7 +11,7 @@ from gradexplain.calculus.tensor_algebra import Formulas, TensorAlgebra
 from gradexplain.calculus.tensor_parts import REDUCTIONS
 from gradexplain.explain.closed_forms import FormulaReading
 from gradexplain.explain.tensor_factors import factored
-from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.graph import Graph
 
 _FILLED = {"ones": "ones_like", "zeros": "zeros_like"}
 
@@ -33,7 +33,7 @@ class _TensorReading(FormulaReading):
 
 
 def tensor_forms(
-    graph: TensorGraph, sources: Sequence[int], seed: int, generic: bool = True, edges: Edges | None = None
+    graph: Graph, sources: Sequence[int], seed: int, generic: bool = True, edges: Edges | None = None
 ) -> dict[int, int | None]:
     """The closed form of the gradient by each source, as a node added to `graph`; None where it is too long.
 
@@ -60,17 +60,17 @@ def tensor_forms(
     return found
 
 
-def _kept(algebra: TensorAlgebra, parts: Sequence[int]) -> int | None:
+def _kept(algebra: TensorAlgebra, node: int, place: int) -> int | None:
     """A reduction with its axis kept, instead of one that takes it away and puts it back."""
-    graph, (node, place) = algebra.graph, parts
+    graph = algebra.graph
     if not algebra.is_rule(node, *REDUCTIONS):
         return None
     settings, tensor = graph.settings(graph.nodes[node]), graph.nodes[node].inputs[0]
     if settings["keepdim"] or not isinstance(settings["dim"], int):
         return None
-    if settings["dim"] % len(graph.shapes[tensor]) != algebra.setting(place):
+    if settings["dim"] % len(graph.shapes[tensor]) != place:
         return None
-    return graph.apply(graph.nodes[node].rule, tensor, *map(graph.setting, {**settings, "keepdim": True}.values()))
+    return graph.apply(graph.nodes[node].rule, tensor, settings=tuple({**settings, "keepdim": True}.values()))
 
 
 def _dressed(algebra: TensorAlgebra, root: int, known: Collection[int]) -> int:
@@ -79,14 +79,17 @@ def _dressed(algebra: TensorAlgebra, root: int, known: Collection[int]) -> int:
     models = {graph.shapes[j]: j for j in [*known][::-1] if j in algebra.atoms}
     made: dict[int, int] = {}
     for i in graph.inputs_first(root, algebra.atoms):
-        rule, inputs, _ = graph.nodes[i]
+        rule, inputs, _, settings = graph.nodes[i]
         parts = [made.get(j, j) for j in inputs]
         if rule in _FILLED and graph.shapes[i] in models:
             made[i] = graph.apply(_FILLED[rule], models[graph.shapes[i]])
-        elif rule == "unsqueeze" and _kept(algebra, parts) is not None:
-            made[i] = _kept(algebra, parts)  # type: ignore[assignment]
+        elif rule == "unsqueeze" and (kept := _kept(algebra, *parts, *settings)) is not None:
+            made[i] = kept
         elif parts != list(inputs):
-            made[i] = graph.apply(rule, *parts)
+            made[i] = graph.apply(rule, *parts, settings=settings)
             if i in graph.spelling:
                 graph.spelling.setdefault(made[i], graph.spelling[i])
+            elif i in graph.powers:
+                base, count = graph.powers[i]
+                graph.powers[made[i]] = made.get(base, base), count
     return made.get(root, root)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from gradexplain.calculus.algebra import TooLarge
 from gradexplain.calculus.pullbacks import Pullback
 from gradexplain.calculus.tensor_algebra import Formulas, TensorAlgebra
 from gradexplain.explain.names import Names
-from gradexplain.language.tensor_graph import Setting, TensorGraph
+from gradexplain.language.graph import Graph
 from gradexplain.language.text import write
 from gradexplain.rules.tensor_rules import TENSOR_RULES
 
@@ -19,9 +18,9 @@ UPSTREAM = "g"
 class TensorNames(Names):
     """The names of all nodes, as for single numbers. `upstream` is what the upstream gradient is called."""
 
-    graph: TensorGraph
+    graph: Graph
 
-    def __init__(self, graph: TensorGraph) -> None:
+    def __init__(self, graph: Graph) -> None:
         super().__init__(graph)
         self.upstream = UPSTREAM
         while self.upstream in self.of.values():
@@ -33,7 +32,7 @@ class TensorNames(Names):
 
     def inputs(self, i: int) -> tuple[str, ...]:
         """The tensors that node `i` reads, by name; constants are written out."""
-        return tuple(self._called(j) for j in self.graph.tensors(self.graph.nodes[i]))
+        return tuple(self._called(j) for j in self.graph.nodes[i].inputs)
 
     def _called(self, j: int) -> str:
         return self.of[j] if j in self.of else write(self.graph, j, self.of)
@@ -41,12 +40,11 @@ class TensorNames(Names):
     def local(self, i: int, slot: int) -> str:
         """The local derivative of an elementwise node, or the vector-Jacobian product of any other, over names."""
         node = self.graph.nodes[i]
-        tensors = self.graph.tensors(node)
-        named = [j for j in tensors if j in self.of]
+        named = [j for j in node.inputs if j in self.of]
         shapes = {self.of[j]: self.graph.shapes[j] for j in [*named, i]}
-        scratch = TensorGraph({**shapes, self.upstream: self.graph.shapes[i]})
+        scratch = Graph({**shapes, self.upstream: self.graph.shapes[i]})
         scratch.sizes = self.graph.sizes
-        values = [scratch.input(self.of[j]) if j in self.of else self._constant(j, scratch) for j in tensors]
+        values = [scratch.input(self.of[j]) if j in self.of else self._constant(j, scratch) for j in node.inputs]
         out, upstream = scratch.input(self.of[i]), scratch.input(self.upstream)
         builder = Formulas(TensorAlgebra(scratch))
         pullback = Pullback(builder, self.graph, node, slot, values, out, upstream)
@@ -56,13 +54,9 @@ class TensorNames(Names):
             return ""
         return write(scratch, root, {})
 
-    def _constant(self, j: int, scratch: TensorGraph) -> int:
+    def _constant(self, j: int, scratch: Graph) -> int:
         """A constant part made again in another graph: taken as a name, it would lose its brackets."""
-
-        def constant(value: Any) -> int:
-            return scratch.setting(value.value) if isinstance(value, Setting) else scratch.constant(value)
-
-        return self.graph.rebuilt(j, {}, constant, scratch.apply)
+        return self.graph.rebuilt(j, {}, scratch.constant, scratch.apply)
 
     def is_stretched(self, i: int, slot: int) -> bool:
         """Whether an elementwise node broadcasts this input, so that its gradient is summed back."""

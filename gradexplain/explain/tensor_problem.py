@@ -11,7 +11,7 @@ from gradexplain.data.point import Given
 from gradexplain.errors import FormulaError, GradexplainError, PointError
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.explain.tensor_names import TensorNames
-from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.graph import Graph
 from gradexplain.language.text import write
 from gradexplain.readings.worker import TORCH, Asked
 from gradexplain.rules.shapes import Shape, write_shape
@@ -33,7 +33,7 @@ class TensorProblem:
     """
 
     source: str
-    graph: TensorGraph
+    graph: Graph
     names: TensorNames
     point: Mapping[str, Given]
     values: Mapping[str, Tensor | float]
@@ -59,7 +59,7 @@ class TensorProblem:
         """The upstream gradient as a node: a number, or the list of its elements."""
         graph, upstream = self.graph, self.upstream
         if upstream is None and graph.shapes[graph.objective]:
-            return graph.apply("ones", graph.setting(graph.shapes[graph.objective]))
+            return graph.apply("ones", settings=(graph.shapes[graph.objective],))
         if upstream is None or not isinstance(upstream, Tensor):
             from fractions import Fraction
 
@@ -67,17 +67,17 @@ class TensorProblem:
         return constant_node(graph, upstream)
 
 
-def constant_node(graph: TensorGraph, tensor: Tensor) -> int:
+def constant_node(graph: Graph, tensor: Tensor) -> int:
     """A tensor of known numbers as a node: a list of lists."""
     from fractions import Fraction
 
     level = [graph.constant(Fraction(repr(number))) for number in tensor.numbers or ()]
     for size in reversed(tensor.shape):
-        level = [graph.apply("stack", *level[i : i + size], graph.setting(0)) for i in range(0, len(level), size)]
+        level = [graph.apply("stack", *level[i : i + size], settings=(0,)) for i in range(0, len(level), size)]
     return level[0]
 
 
-def check_size(graph: TensorGraph) -> None:
+def check_size(graph: Graph) -> None:
     """Raises FormulaError where the tensors of the formula would not fit into memory."""
     total = 0
     for i, shape in enumerate(graph.shapes):
@@ -89,7 +89,7 @@ def check_size(graph: TensorGraph) -> None:
             )
 
 
-def check_classes(graph: TensorGraph, names: TensorNames, values: Mapping[str, Tensor]) -> list[str]:
+def check_classes(graph: Graph, names: TensorNames, values: Mapping[str, Tensor]) -> list[str]:
     """The inputs whose numbers are classes, and nothing else. Raises PointError where one is no class that there is."""
     for node in graph.nodes:
         picked = graph.picked(node)
@@ -115,7 +115,7 @@ def not_a_scalar(problem: TensorProblem) -> GradexplainError:
     shape = graph.shapes[graph.objective]
     lines = [f"backward() starts from one number, and {name} has {_count(shape)}; there are three ways out:"]
     for rule in ("sum", "mean"):
-        top = graph.apply(rule, graph.objective, graph.setting(None), graph.setting(False))
+        top = graph.apply(rule, graph.objective, settings=(None, False))
         lines += [f"{rule}({name}) instead: {line}" for line in _gradients(problem, top)]
     ones = "[" * len(shape) + "1, …" + "]" * len(shape)
     lines.append(f'--upstream "{ones}", an upstream gradient of {write_shape(shape)}: the vector-Jacobian product')
@@ -149,7 +149,7 @@ def _gradients(problem: TensorProblem, top: int) -> list[str]:
 class Texts:
     """The closed forms by source, as nodes and as text: the general one, then one with exceptions for values."""
 
-    def __init__(self, graph: TensorGraph, named: Mapping[int, str], forms: Sequence[Mapping[int, int | None]]) -> None:
+    def __init__(self, graph: Graph, named: Mapping[int, str], forms: Sequence[Mapping[int, int | None]]) -> None:
         self.roots: dict[int, list[int]] = {}
         self.texts: dict[int, list[str]] = {}
         for j in forms[0]:

@@ -7,7 +7,7 @@ messages differ between versions of Python; `docs/how-it-works.md` says more.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gradexplain.errors import FormulaError, LimitError
 from gradexplain.language.complaints import CLOSING, TENSORS, foreign, missing_operator, nothing_here, refuse_name
@@ -262,8 +262,8 @@ class ExpressionParser:
                 node = self._apply(rule, [value.node for value in operands], start, right.end)
             values.append(_make(Value, (node, start, right.end)))
 
-    def _apply(self, rule: str, inputs: Iterable[int], start: int, end: int) -> int:
-        node = self.graph.apply(rule, *inputs)
+    def _apply(self, rule: str, inputs: Iterable[int], start: int, end: int, settings: tuple[Any, ...] = ()) -> int:
+        node = self.graph.apply(rule, *inputs, settings=settings)
         self.graph.places.setdefault(node, (start, end))
         self.operations += 1
         check_operations(self.operations)

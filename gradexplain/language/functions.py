@@ -186,7 +186,7 @@ def _check_kinds(rule: Rule, graph: Graph, values: Sequence[Value | None], error
 
 def is_boolean(graph: Graph, node: int) -> bool:
     """Whether the node is a comparison."""
-    return graph.nodes[node].rule in COMPARISONS
+    return node >= 0 and graph.nodes[node].rule in COMPARISONS
 
 
 def is_number(graph: Graph, node: int) -> bool:

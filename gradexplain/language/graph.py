@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gradexplain.rules.rules import RULES
+from gradexplain.rules.shapes import Shape, Size, broadcast, lengths
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 INPUT = "input"
 CONSTANT = "constant"
@@ -17,76 +20,157 @@ class Node(NamedTuple):
     """One place in the graph: a rule applied to earlier nodes, an input or a constant.
 
     `rule` is a rule's id, or INPUT or CONSTANT; `inputs` are the numbers of the nodes it reads, all smaller than its
-    own; `value` is the name of an input, the Fraction of a number, or the name of a symbolic constant.
+    own; `value` is the name of an input, the Fraction of a number, or the name of a symbolic constant or of a size;
+    `settings` are the values of the arguments that are no tensors, in the order of the rule's `settings`: None, True, a
+    whole number, a word, or several of them.
     """
 
     rule: str
     inputs: tuple[int, ...] = ()
     value: Fraction | str | None = None
-
-
-# How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.
-_make = tuple.__new__
+    settings: tuple[Any, ...] = ()
 
 
 class Graph:
     """Nodes in evaluation order. A node that already exists is found again, not made twice.
 
-    `inputs` are the numbers of all inputs, in the order in which the formula first names them; `names` are those the
-    person gave, by node; `places` the half-open ranges of the text that nodes were read from;
-    `spelling` the alias under which the person called a function;
-    `is_template` marks an expression of the rule table, where
-    an input may stand for a condition or a setting.
+    `given` are the shapes of inputs by name; any other input is a single number, a tensor of the shape (). `inputs`
+    are the numbers of all inputs, in the order in which the formula first names them; `names` are those the person
+    gave, by node; `shapes` those of all nodes, and `has_axes` says whether any of them is not (); `sizes` has the
+    number of every size with a name; `places` the half-open ranges of the text that nodes were read from; `spelling`
+    the alias under which the person called a function; `powers` are the products of equal matrices that are written as
+    one power, each with the matrix and how many there are; `is_template` marks an expression of the rule table, where
+    an input may stand for a condition or a setting, and shapes are not known.
 
-    >>> graph = Graph()
+    >>> graph = Graph({"A": (2, 3), "x": (3,)})
     >>> x = graph.input("x")
     >>> product = graph.apply("mul", x, x)
     >>> graph.apply("mul", x, x) == product, len(graph.nodes)
     (True, 2)
+    >>> graph.shapes[graph.apply("matvec", graph.input("A"), x)]
+    (2,)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, given: Mapping[str, Shape] = MappingProxyType({})) -> None:
+        self.given = given
         self.nodes: list[Node] = []
         self.inputs: list[int] = []
         self.names: dict[int, str] = {}
+        self.shapes: list[Shape] = []
+        self.has_axes = False
+        self.sizes: dict[str, int] = {}
         self.places: dict[int, tuple[int, int]] = {}
         self.spelling: dict[int, str] = {}
+        self.powers: dict[int, tuple[int, int]] = {}
         self.is_template = False
         self.objective = -1
         self.is_constant: list[bool] = []
-        self._known: dict[Node, int] = {}
+        self._known: dict[object, int] = {}
         self._needed: list[bool] = []
 
-    def _add(self, node: Node, constant: bool) -> int:
-        last = len(self.nodes)
-        found = self._known.setdefault(node, last)
-        if found == last:
-            self.nodes.append(node)
-            self.is_constant.append(constant)
-        return found
+    def _add(self, node: Node, constant: bool, shape: Shape) -> int:
+        self.nodes.append(node)
+        self.is_constant.append(constant)
+        self.shapes.append(shape)
+        if shape:
+            self.has_axes = True
+        return len(self.nodes) - 1
 
     def input(self, name: str) -> int:
         """The number of the input called `name`."""
-        found = self._add(Node(INPUT, (), name), False)
-        if not self.inputs or found > self.inputs[-1]:
+        node = Node(INPUT, (), name)
+        found = self._known.get(node)
+        if found is None:
+            found = self._known[node] = self._add(node, False, self.given.get(name, ()))
             self.inputs.append(found)
         return found
 
     def constant(self, value: Fraction | int | str) -> int:
-        """The number of the constant `value`: a Fraction or int, or one of SYMBOLIC_CONSTANTS."""
-        return self._add(Node(CONSTANT, (), value if isinstance(value, str) else Fraction(value)), True)
+        """The number of the constant `value`: a Fraction or int, one of SYMBOLIC_CONSTANTS, or the name of a size."""
+        node = Node(CONSTANT, (), value if isinstance(value, str) else Fraction(value))
+        found = self._known.get(node)
+        if found is None:
+            found = self._known[node] = self._add(node, True, ())
+        return found
 
-    def apply(self, rule: str, *inputs: int) -> int:
-        """The number of the node that applies the rule with this id to the nodes `inputs`."""
-        is_constant = self.is_constant
+    def apply(self, rule: str, *inputs: int, settings: tuple[Any, ...] = ()) -> int:
+        """The number of the node that applies the rule with this id to the nodes `inputs`.
+
+        Raises ShapeProblem where their shapes do not fit.
+        """
+        node = Node(rule, inputs, None, settings)
+        # As keys, True and 1 are equal; as text they are not.
+        key = (node, repr(settings)) if settings else node
+        found = self._known.get(key)
+        if found is not None:
+            return found
+        constant, known = True, self.is_constant
         for i in inputs:
-            if not is_constant[i]:
-                return self._add(_make(Node, (rule, inputs, None)), False)
-        return self._add(_make(Node, (rule, inputs, None)), True)
+            if not known[i]:
+                constant = False
+                break
+        shape = () if rule in RULES and not self.has_axes else self._shape(node)
+        found = self._known[key] = self._add(node, constant, shape)
+        return found
+
+    def _shape(self, node: Node) -> Shape:
+        if self.is_template:
+            return ()
+        shapes = [self.shapes[i] for i in node.inputs]
+        if node.rule in RULES:
+            return broadcast(shapes) if any(shapes) else ()
+        return TENSOR_RULES[node.rule].shape(shapes, self.settings(node))
+
+    def settings(self, node: Node) -> dict[str, Any]:
+        """The settings of a node by name."""
+        if not node.settings:
+            return {}
+        return {name: value for (name, _), value in zip(TENSOR_RULES[node.rule].settings, node.settings, strict=True)}
+
+    def lengths(self, i: int) -> tuple[int, ...]:
+        """The shape of a node in numbers."""
+        return lengths(self.shapes[i], self.sizes)
+
+    def needs_tensors(self) -> bool:
+        """Whether a formula is more than operations on single numbers: it has axes, or a rule that is not elementwise.
+
+        It is the one place where derive and train choose between their two ways.
+        """
+        return self.has_axes or any(node.rule in TENSOR_RULES for node in self.nodes)
 
     def flows(self, node: Node) -> Sequence[object]:
         """For each input of a node whether a gradient can flow to it, as something true or false."""
-        return RULES[node.rule].partials
+        rule = TENSOR_RULES.get(node.rule)
+        if rule is None:
+            return RULES[node.rule].partials
+        if rule.any_number:
+            return (True,) * len(node.inputs)
+        picked = self.picked(node)
+        if picked is None:
+            return rule.pullbacks
+        # Classes are no numbers that could be moved a little.
+        return [flows and j != picked[0] for j, flows in zip(node.inputs, rule.pullbacks, strict=True)]
+
+    def picked(self, node: Node) -> tuple[int, Size] | None:
+        """The input of a node that holds classes, and how many classes there are; None where none does."""
+        if node.rule == "one_hot":
+            return node.inputs[0], node.settings[0]
+        if node.rule in ("cross_entropy", "nll_loss"):
+            scores = self.shapes[node.inputs[0]]
+            if scores != self.shapes[node.inputs[1]]:
+                return node.inputs[1], scores[1 if len(scores) > 1 else 0]
+        return None
+
+    def classes(self) -> dict[int, Size]:
+        """The inputs whose numbers are classes and nothing else, each with how many classes there are."""
+        counts: dict[int, Size] = {}
+        others: set[int] = set()
+        for node in self.nodes:
+            picked = self.picked(node)
+            if picked is not None:
+                counts[picked[0]] = picked[1]
+            others.update(j for j in node.inputs if picked is None or j != picked[0])
+        return {i: counts[i] for i in self.inputs if i in counts and i not in others}
 
     def name(self, node: int, name: str, before: int = 0) -> int:
         """Give `node` a name, or have a node `identity` take it: for an input, a number, or a node that is older.
@@ -95,9 +179,7 @@ class Graph:
         into statements that come before this one. Returns the number of the node that now bears the name.
         """
         if node in self.names or node < before or self.nodes[node].rule in (INPUT, CONSTANT):
-            self.nodes.append(Node("identity", (node,)))
-            self.is_constant.append(self.is_constant[node])
-            node = len(self.nodes) - 1
+            node = self._add(Node("identity", (node,)), self.is_constant[node], self.shapes[node])
         self.names[node] = name
         return node
 
@@ -126,8 +208,9 @@ class Graph:
         """
         made = dict(known)
         for i in self.inputs_first(root, known):
-            rule, inputs, value = self.nodes[i]
-            made[i] = constant(value) if rule == CONSTANT else apply(rule, *[made[j] for j in inputs])
+            rule, inputs, value, settings = self.nodes[i]
+            parts = [made[j] for j in inputs]
+            made[i] = constant(value) if rule == CONSTANT else apply(rule, *parts, settings=settings)
         return made[root]
 
     def needed(self) -> list[bool]:

@@ -44,8 +44,8 @@ def parse(
     """The graph of a formula: statements `name = expression` with `;` or line ends between, the last is the objective.
 
     `given` holds the names that have a value, so that `e` and `pi` can be variables. `shapes` are those of the inputs
-    that are vectors or matrices; with one, or an operation on tensors, the graph is a TensorGraph, or with `tensors` in
-    any case. Raises FormulaError.
+    that are vectors or matrices; with one, or an operation on tensors, what only tensors have is read, or with
+    `tensors` in any case. Raises FormulaError.
 
     >>> graph = parse("y_pred = w*x + b; loss = (y_true - y_pred)**2")
     >>> graph.names[graph.objective], [graph.nodes[i].value for i in graph.inputs]
@@ -79,10 +79,9 @@ def parse(
 
 def _parser(text: str, given: Collection[str], shapes: Mapping[str, Shape], tensors: bool = False) -> ExpressionParser:
     if tensors or any(shapes.values()) or (len(text) <= MAX_CHARACTERS and may_be_tensors(text)):
-        from gradexplain.language.tensor_graph import TensorGraph
         from gradexplain.language.tensor_parser import TensorParser
 
-        graph = TensorGraph(shapes)
+        graph = Graph(shapes)
         for shape in shapes.values():
             for size in shape:
                 if isinstance(size, str):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from gradexplain.errors import FormulaError, nearest
 from gradexplain.language.functions import Call, Value, is_boolean
-from gradexplain.language.tensor_graph import Setting
 from gradexplain.rules.tensor_rules import REQUIRED, TENSOR_ALIASES, TENSOR_RULES
 
 if TYPE_CHECKING:
@@ -52,20 +51,20 @@ class Arguments:
             (self.keywords.pop(name) for name in names if name in self.keywords), None)  # fmt: skip
         if value is None:
             return None
+        if value.node in self.parser.settings:
+            if self.parser.settings[value.node] is None:
+                return None
+            raise self.error("a tensor is expected here", "", value)
         node = self.parser.solid(value)
         if is_boolean(self.graph, node):
             hint = "write where(condition, 1, 0) for a number"
             raise self.error("this comparison is used as a number", hint, value)
-        if isinstance(self.graph.nodes[node].value, Setting):
-            if self.graph.nodes[node].value.value is None:  # type: ignore[union-attr]
-                return None
-            raise self.error("a tensor is expected here", "", value)
         return node
 
     def tensors(self) -> list[int]:
         """The elements of the first argument, a list or tuple."""
         value = self.values.pop(0) if self.values else self.keywords.pop("tensors", None)
-        if value is None or value.node >= 0:
+        if value is None or value.node not in self.parser.lists:
             raise self.error(f"{self.name.text} takes a list of tensors", "such as cat([a, b], dim=0)", value)
         return [self.parser.solid(part) for part in self.parser.lists[value.node]]
 
@@ -82,11 +81,11 @@ class Arguments:
 
     def plain(self, value: Value) -> Any:
         """A value as a setting: a number, a word, or a tuple of numbers."""
+        if value.node in self.parser.settings:
+            return self.parser.settings[value.node]
         if value.node < 0:
             return tuple(self.plain(part) for part in self.parser.lists[value.node])
         found = self.graph.nodes[value.node].value
-        if isinstance(found, Setting):
-            return found.value
         if isinstance(found, Fraction):
             return int(found) if found.denominator == 1 else float(found)
         if isinstance(found, str) and found in self.graph.sizes:
@@ -104,8 +103,7 @@ class Arguments:
 
     def apply(self, rule: str, *inputs: int, settings: tuple[Any, ...] = ()) -> int:
         """The node of a rule."""
-        made = [self.graph.setting(value) for value in settings]
-        return self.parser.node(rule, [*inputs, *made], self.start, self.end)
+        return self.parser.node(rule, list(inputs), self.start, self.end, settings)
 
     def finish(self) -> None:
         """Refuse arguments that nobody took."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradexplain.language.functions import Value
+from gradexplain.language.graph import Graph
 from gradexplain.language.tensor_arguments import Arguments
-from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.rules.shapes import ShapeProblem, axis, times
 from gradexplain.rules.tensor_rules import REQUIRED, TENSOR_ALIASES, TENSOR_RULES, TensorRule
 
@@ -55,8 +55,8 @@ def _matrix_power(arguments: Arguments) -> int:
     result = base
     for _ in range(abs(power) - 1):
         result = arguments.apply("matmul", result, base)
-    if abs(power) > 2:
-        arguments.graph.spelling.setdefault(result, "matrix_power")
+    if abs(power) > 2 and result not in arguments.graph.spelling:
+        arguments.graph.powers[result] = base, abs(power)
     return result
 
 
@@ -157,7 +157,7 @@ def _tensor(arguments: Arguments) -> int:
     return arguments.tensor("data")
 
 
-def size_node(graph: TensorGraph, size: int | str) -> int:
+def size_node(graph: Graph, size: int | str) -> int:
     """The node of a size: a number, a name, or a product of both."""
     if isinstance(size, int):
         return graph.constant(size)
@@ -168,34 +168,25 @@ def size_node(graph: TensorGraph, size: int | str) -> int:
     return result
 
 
-def turned_over(graph: TensorGraph, node: int) -> int:
+def turned_over(graph: Graph, node: int) -> int:
     """The transpose of a matrix; a vector as it is. Raises ShapeProblem for more axes than two."""
     rank = len(graph.shapes[node])
     if rank > 2:
         raise ShapeProblem(".T of more than two axes is not in the language", "write .mT, or transpose(x, dim0, dim1)")
-    return node if rank < 2 else graph.apply("transpose", node, graph.setting(0), graph.setting(1))
+    return node if rank < 2 else graph.apply("transpose", node, settings=(0, 1))
 
 
-def swapped(graph: TensorGraph, node: int) -> int:
+def swapped(graph: Graph, node: int) -> int:
     """The last two axes swapped. Raises ShapeProblem where there are none."""
     rank = len(graph.shapes[node])
     if rank < 2:
         raise ShapeProblem(".mT needs a matrix")
-    return graph.apply("transpose", node, graph.setting(rank - 2), graph.setting(rank - 1))
+    return graph.apply("transpose", node, settings=(rank - 2, rank - 1))
 
 
-PROPERTIES: dict[str, Callable[[TensorGraph, int], int]] = {
+PROPERTIES: dict[str, Callable[[Graph, int], int]] = {
     "T": turned_over, "H": turned_over, "mT": swapped, "mH": swapped, "values": lambda _, node: node,
 }  # fmt: skip
-_WORDS_OF_THE_TABLE = (
-    "kron_left",
-    "kron_right",
-    "prod_of_others",
-    "select_scatter",
-    "slice_scatter",
-    "slice",
-    "select",
-)
 CALLS: dict[str, Callable[[Arguments], int]] = {
     name: _plainly(rule) for name, rule in TENSOR_RULES.items()
 }  # fmt: skip

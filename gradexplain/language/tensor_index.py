@@ -7,8 +7,8 @@ from typing import Any
 
 from gradexplain.errors import FormulaError
 from gradexplain.language.functions import Value
+from gradexplain.language.graph import Graph
 from gradexplain.language.tensor_calls import size_node
-from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.tensor_layers import LayerParser
 from gradexplain.language.tensor_text import write_part
 from gradexplain.language.tokens import END, LINE_END, NUMBER, Token
@@ -20,17 +20,26 @@ NEW, REST = "None", "..."
 
 
 class IndexParser(LayerParser):
-    """Makes nodes of a TensorGraph, and reads indices.
+    """Makes nodes with shapes, and reads indices.
 
     Lists and tuples that are arguments of a call are kept in `lists`, under negative numbers, until the function says
-    what they are: sizes, axes, or tensors.
+    what they are: sizes, axes, or tensors. So are words such as True, in `settings`.
     """
 
-    graph: TensorGraph
-
-    def __init__(self, text: str, graph: TensorGraph, given: Collection[str] = ()) -> None:
+    def __init__(self, text: str, graph: Graph, given: Collection[str] = ()) -> None:
         super().__init__(text, graph, given)
         self.lists: dict[int, list[Value]] = {}
+        self.settings: dict[int, Any] = {}
+
+    def below(self) -> int:
+        """A number that stands for no node."""
+        return -2 - len(self.lists) - len(self.settings)
+
+    def setting(self, value: Any) -> int:
+        """The number under which a setting is kept."""
+        number = self.below()
+        self.settings[number] = value
+        return number
 
     def problem(self, problem: ShapeProblem, start: int, end: int, inputs: Collection[int] = ()) -> FormulaError:
         """A problem of shapes with its place, the text of the inputs put into its hint."""
@@ -40,29 +49,28 @@ class IndexParser(LayerParser):
 
     def solid_value(self, value: Value) -> Value:
         """A value that can have a name: a list as a tensor, and no setting."""
-        node = self.solid(value)
-        if isinstance(self.graph.nodes[node].value, Setting):
-            raise self.error("this is a setting of a function, not a number", value)
-        return value._replace(node=node)
+        return value._replace(node=self.solid(value))
 
-    def solid(self, value: Value) -> int:
-        """The node of a value; a list becomes the tensor of its elements."""
+    def solid(self, value: Value, whose: str = "a function") -> int:
+        """The node of a value; a list becomes the tensor of its elements. Raises FormulaError for a setting."""
         if value.node >= 0:
             return value.node
-        parts = [self.solid(part) for part in self.lists[value.node]]
-        return self.node("stack", [*parts, self.graph.setting(0)], value.start, value.end)
+        if value.node in self.settings:
+            raise self.error(f"this is a setting of {whose}, not a number", value)
+        parts = [self.solid(part, whose) for part in self.lists[value.node]]
+        return self.node("stack", parts, value.start, value.end, (0,))
 
-    def node(self, rule: str, inputs: list[int], start: int, end: int) -> int:
+    def node(self, rule: str, inputs: list[int], start: int, end: int, settings: tuple[Any, ...] = ()) -> int:
         """The node of a rule; matrix products are told apart by the number of axes. Raises FormulaError."""
-        return self._apply(rule, inputs, start, end)
+        return self._apply(rule, inputs, start, end, settings)
 
-    def _apply(self, rule: str, inputs: Iterable[int], start: int, end: int) -> int:
+    def _apply(self, rule: str, inputs: Iterable[int], start: int, end: int, settings: tuple[Any, ...] = ()) -> int:
         inputs = list(inputs)
         if rule == "matmul":
             one, other = (len(self.graph.shapes[i]) for i in inputs)
             rule = product_rule(one, other)
         try:
-            return super()._apply(rule, inputs, start, end)
+            return super()._apply(rule, inputs, start, end, settings)
         except ShapeProblem as problem:
             raise self.problem(problem, start, end, inputs) from None
 
@@ -134,29 +142,29 @@ class IndexParser(LayerParser):
         if parts == [None] or (listed and None in parts):
             raise ShapeProblem("an index is missing", "such as x[0], x[:, 1] or x[1:3]")
         if parts == [NEW]:
-            return graph.apply("unsqueeze", node, graph.setting(axis)), axis + 1
+            return graph.apply("unsqueeze", node, settings=(axis,)), axis + 1
         if parts == [REST]:
             left = sum(token.text == "," for token in self.tokens[self.position : self._closing()])
             return node, len(graph.shapes[node]) - left + axis
         if listed:
             chosen = [self._element(node, axis, index) for index in parts]
-            return graph.apply("stack", *chosen, graph.setting(axis)), axis + 1
+            return graph.apply("stack", *chosen, settings=(axis,)), axis + 1
         if len(parts) == 1:
             return self._element(node, axis, parts[0]), axis
         start, stop, step = (*parts, None)[:3]
         if (start, stop, step) == (None, None, None):
             return node, axis + 1
-        values = [axis, start, stop, 1 if step is None else step]
+        values = (axis, start, stop, 1 if step is None else step)
         if values[3] < 1:
             raise ShapeProblem("the step of a range is a whole number from 1 on", "flip(x, 0) turns an axis around")
-        return graph.apply("slice", node, *map(graph.setting, values)), axis + 1
+        return graph.apply("slice", node, settings=values), axis + 1
 
     def _element(self, node: int, axis: int, index: int) -> int:
         graph = self.graph
         size = graph.shapes[node][axis] if axis < len(graph.shapes[node]) else 0
         # An index from the end is the same element as one from the start.
         index = index + size if index < 0 and isinstance(size, int) and index + size >= 0 else index
-        return graph.apply("select", node, graph.setting(axis), graph.setting(index))
+        return graph.apply("select", node, settings=(axis, index))
 
     def _closing(self) -> int:
         """The place of the bracket that ends the index which begins here."""

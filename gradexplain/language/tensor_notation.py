@@ -7,15 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from gradexplain.language import tensor_text
 from gradexplain.language.graph import Graph
 from gradexplain.language.tensor_text import Part
 from gradexplain.rules.tensor_rules import TENSOR_RULES
-
-if TYPE_CHECKING:
-    from gradexplain.language.tensor_graph import TensorGraph
 
 _PLACE = re.compile(r"⟨(\w+)⟩")
 PRODUCT, TURN = "product", "turn"
@@ -45,17 +42,21 @@ class Notation:
         rule = graph.nodes[i].rule
         if rule not in TENSOR_RULES:
             return None
-        inputs = tensor_text.written_inputs(graph, i)
+        inputs = graph.nodes[i].inputs
         key = PRODUCT if tensor_text.is_product(graph, i) else TURN if tensor_text.is_turn(graph, i) else rule
         settings = self._settings(graph, i)
         pattern = self.rows.get(key)
         if pattern is None or (key == rule and "⟨settings⟩" not in pattern and settings):
             pattern = self.called if settings else self.call
         listed: list[Part] = [part for slot, j in enumerate(inputs) for part in (self.comma, (slot, j))][1:]
+        if i in graph.powers:
+            base, count = graph.powers[i]
+            listed = [(0, base), self.comma, self.words(str(count))]
         if TENSOR_RULES[rule].any_number:
             before, after = self.listed.split("⟨inputs⟩")
             listed = [before, *listed, after]
-        name = self.function(graph.spelling.get(i, TENSOR_RULES[rule].written or rule))
+        named = "matrix_power" if i in graph.powers else graph.spelling.get(i, TENSOR_RULES[rule].written or rule)
+        name = self.function(named)
         found: list[Part] = []
         for k, piece in enumerate(_split(pattern)):
             if k % 2 == 0:
@@ -71,7 +72,7 @@ class Notation:
     def _settings(self, graph: Graph, i: int) -> str:
         node = graph.nodes[i]
         if node.rule in ("select", "slice"):
-            settings = cast("TensorGraph", graph).settings(node)
+            settings = graph.settings(node)
             return self.words(f"{':, ' * settings['dim']}{tensor_text.range_of(settings)}")
         if tensor_text.is_turn(graph, i) or tensor_text.is_product(graph, i):
             return ""

@@ -7,7 +7,6 @@ from gradexplain.language.functions import Call, Value, is_boolean
 from gradexplain.language.graph import SYMBOLIC_CONSTANTS
 from gradexplain.language.tensor_arguments import Arguments
 from gradexplain.language.tensor_calls import CALLS, ELEMENTWISE_OR, PROPERTIES
-from gradexplain.language.tensor_graph import Setting
 from gradexplain.language.tensor_index import IndexParser
 from gradexplain.language.tensor_text import PRODUCTS
 from gradexplain.language.tokens import NAME, WORDS, Token
@@ -18,7 +17,7 @@ PRODUCT = 3
 
 
 class TensorParser(IndexParser):
-    """Reads expressions of one text into a TensorGraph."""
+    """Reads expressions of one text into one graph."""
 
     def _operand(self, token: Token) -> bool:
         text = token.text
@@ -30,7 +29,7 @@ class TensorParser(IndexParser):
             if word.kind != NAME or end.text != text:
                 raise self.error("a word in quotation marks is missing here", token)
             self.position += 2
-            self.values.append(Value(self.graph.setting(word.text), token.start, end.end))
+            self.values.append(Value(self.setting(word.text), token.start, end.end))
             return False
         if text == "]" and self.tokens[self.position - 1].text == "[":
             raise self.error("this list is empty", token, "put the elements in, such as [1, 2]")
@@ -69,7 +68,7 @@ class TensorParser(IndexParser):
             return self._listed(call, end)
         start = min([call.name.start, *[value.start for value in call.arguments]])
         known = CALLS.get(name)
-        tensor = any(value.node < 0 or self.graph.shapes[value.node] for value in call.arguments)
+        tensor = any(v.node in self.lists or (v.node >= 0 and self.graph.shapes[v.node]) for v in call.arguments)
         if known is None or (name in ELEMENTWISE_OR and (len(call.arguments) > 1 or not tensor)):
             self._make_solid(call)
             return super()._called(call, end)
@@ -87,19 +86,16 @@ class TensorParser(IndexParser):
 
     def _make_solid(self, call: Call) -> None:
         for k, value in enumerate(call.arguments):
-            call.arguments[k] = value._replace(node=self.solid(value))
+            call.arguments[k] = value._replace(node=self.solid(value, "another function"))
         for key, value in call.keywords.items():
-            call.keywords[key] = value._replace(node=self.solid(value))
-        for value in [*call.arguments, *call.keywords.values()]:
-            if isinstance(self.graph.nodes[value.node].value, Setting):
-                raise self.error("this is a setting of another function, not a number", value)
+            call.keywords[key] = value._replace(node=self.solid(value, "another function"))
 
     def _listed(self, call: Call, end: Token) -> Value:
         """A list: kept as it is where it is an argument as a whole, else the tensor of its elements."""
         for value in call.arguments:
             if is_boolean(self.graph, value.node):
                 raise self.error("this comparison is used as a number", value)
-        number = -2 - len(self.lists)
+        number = self.below()
         self.lists[number] = call.arguments
         value = Value(number, call.name.start, end.end)
         outside = self.stack[-2] if len(self.stack) > 1 else None
@@ -113,8 +109,6 @@ class TensorParser(IndexParser):
             for k, value in enumerate(self.values):
                 if value.node < 0:
                     self.values[k] = value._replace(node=self.solid(value))
-                elif isinstance(self.graph.nodes[value.node].value, Setting):
-                    raise self.error("this is a setting of a function, not a number", value)
         super()._reduce(precedence)
 
     def _method(self) -> bool:
@@ -139,7 +133,7 @@ class TensorParser(IndexParser):
     def _input(self, token: Token) -> int:
         name = token.text
         if name in WORDS:
-            return self.graph.setting(WORDS[name])
+            return self.setting(WORDS[name])
         if name in self.graph.sizes and name not in self.given:
             return self.graph.constant(name)
         if name in self.graph.given and name in SYMBOLIC_CONSTANTS:

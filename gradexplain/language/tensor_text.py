@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from gradexplain.language.graph import Graph
 from gradexplain.rules.tensor_rules import REQUIRED, TENSOR_RULES
-
-if TYPE_CHECKING:
-    from gradexplain.language.tensor_graph import TensorGraph
 
 PRODUCTS = frozenset(("matmul", "matvec", "vecmat", "dot"))
 # Settings that are written without their names.
@@ -16,15 +13,9 @@ POSITIONAL = frozenset(("shape", "dims", "n", "dim0", "dim1", "num_classes", "no
 Part = str | tuple[int, int]
 
 
-def written_inputs(graph: Graph, i: int) -> tuple[int, ...]:
-    """The inputs of a node that are written as formulas of their own: all but the settings."""
-    node = graph.nodes[i]
-    return node.inputs[: len(node.inputs) - len(TENSOR_RULES[node.rule].settings)]
-
-
 def is_product(graph: Graph, i: int) -> bool:
     """Whether a node is written with @: a product of matrices, unless the person called it by name."""
-    return graph.nodes[i].rule in PRODUCTS and i not in graph.spelling
+    return graph.nodes[i].rule in PRODUCTS and i not in graph.spelling and i not in graph.powers
 
 
 def is_scaled_product(graph: Graph, i: int, slot: int = -1) -> bool:
@@ -32,18 +23,18 @@ def is_scaled_product(graph: Graph, i: int, slot: int = -1) -> bool:
 
     The product, which is the input `slot`, needs no brackets: a number may belong to its first matrix as well.
     """
-    rule, inputs, _ = graph.nodes[i]
+    rule, inputs, _, _ = graph.nodes[i]
     place = {"mul": 1, "div": 0, "neg": 0}.get(rule)
     if place is None or slot not in (-1, place) or not is_product(graph, inputs[place]):
         return False
-    shapes = cast("TensorGraph", graph).shapes
+    shapes = graph.shapes
     return bool(shapes[inputs[place]]) and (rule == "neg" or not shapes[inputs[1 - place]])
 
 
 def is_scaled(graph: Graph, i: int) -> bool:
     """Whether a node is a tensor times a single number that stands in front."""
-    rule, inputs, _ = graph.nodes[i]
-    shapes = cast("TensorGraph", graph).shapes
+    rule, inputs, _, _ = graph.nodes[i]
+    shapes = graph.shapes
     return rule == "mul" and not shapes[inputs[0]] and bool(shapes[inputs[1]])
 
 
@@ -60,16 +51,14 @@ def is_postfix(graph: Graph, i: int) -> bool:
 
 def _turn(graph: Graph, i: int) -> str:
     """`.T` or `.mT`, where a transposition is one of these."""
-    tensors = cast("TensorGraph", graph)
     node = graph.nodes[i]
-    swapped, rank = set(tensors.settings(node).values()), len(tensors.shapes[node.inputs[0]])
+    swapped, rank = set(node.settings), len(graph.shapes[node.inputs[0]])
     return ("" if swapped != {rank - 2, rank - 1} else ".T" if rank == 2 else ".mT") if rank > 1 else ""
 
 
 def is_elementwise(graph: Graph, i: int) -> bool:
     """Whether an operation on two inputs goes element by element, both being vectors, matrices or more."""
-    shapes = getattr(graph, "shapes", None)
-    return shapes is not None and all(shapes[j] for j in graph.nodes[i].inputs)
+    return all(graph.shapes[j] for j in graph.nodes[i].inputs)
 
 
 def is_turn(graph: Graph, i: int) -> bool:
@@ -80,9 +69,8 @@ def is_turn(graph: Graph, i: int) -> bool:
 def shown_settings(graph: Graph, i: int) -> list[tuple[str, Any]]:
     """The settings of a node that are written, in order: all but those with their default values."""
     node = graph.nodes[i]
-    values = cast("TensorGraph", graph).settings(node)
-    rows = TENSOR_RULES[node.rule].settings
-    return [(name, values[name]) for name, default in rows if default is REQUIRED or values[name] != default]
+    rows = zip(TENSOR_RULES[node.rule].settings, node.settings, strict=True)
+    return [(name, value) for (name, default), value in rows if default is REQUIRED or value != default]
 
 
 def parts(graph: Graph, i: int) -> list[Part] | None:
@@ -90,14 +78,13 @@ def parts(graph: Graph, i: int) -> list[Part] | None:
     node = graph.nodes[i]
     if node.rule not in TENSOR_RULES:
         return None
-    rule, inputs = TENSOR_RULES[node.rule], written_inputs(graph, i)
-    settings = cast("TensorGraph", graph).settings(node)
+    rule, inputs, settings = TENSOR_RULES[node.rule], node.inputs, graph.settings(node)
     if is_product(graph, i):
         return [(0, inputs[0]), " @ ", (1, inputs[1])]
     if node.rule == "transpose" and _turn(graph, i):
         return [(0, inputs[0]), _turn(graph, i)]
-    if graph.spelling.get(i) == "matrix_power":
-        base, count = _power(graph, i)
+    if i in graph.powers:
+        base, count = graph.powers[i]
         return ["matrix_power(", (0, base), f", {count})"]
     if node.rule in ("select", "slice"):
         return [(0, inputs[0]), f"[{':, ' * settings['dim']}{range_of(settings)}]"]
@@ -112,14 +99,6 @@ def parts(graph: Graph, i: int) -> list[Part] | None:
         text = shown(value, bare=True) if name in POSITIONAL else f"{name}={shown(value)}"
         listed.append(f", {text}" if listed else text)
     return [f"{graph.spelling.get(i, rule.written or node.rule)}(", *listed, ")"]
-
-
-def _power(graph: Graph, i: int) -> tuple[int, int]:
-    """The matrix of which a node is a power, and how many of them are multiplied."""
-    base, count = graph.nodes[i].inputs[1], 1
-    while i != base:
-        i, count = graph.nodes[i].inputs[0], count + 1
-    return base, count
 
 
 def range_of(settings: dict[str, Any]) -> str:

@@ -199,7 +199,7 @@ def _written_inputs(graph: Graph, i: int) -> tuple[int, ...]:
     """The inputs of a node without those at the end that have their default value."""
     node = graph.nodes[i]
     if node.rule in TENSOR_RULES:
-        return tensor_text.written_inputs(graph, i)
+        return node.inputs
     inputs, defaults = node.inputs, RULES[node.rule].defaults
     for default in reversed(defaults):
         if graph.nodes[inputs[-1]].value != Fraction(default):

@@ -60,7 +60,7 @@ def evaluate(graph: Graph, given: Mapping[int, Any], last: int | None = None, co
     values: list[Number] = []
     is_constant = graph.is_constant
     complete = all(value is not None for value in given.values())
-    for i, (rule, inputs, number) in enumerate(graph.nodes[: None if last is None else last + 1]):
+    for i, (rule, inputs, number, _) in enumerate(graph.nodes[: None if last is None else last + 1]):
         if i in given:
             value = given[i]
             values.append(exactly(value) if type(value) is float else None if value is None else mp.mpf(value))
@@ -115,7 +115,7 @@ class _ExactReading:
         return mp.mpf(self.upstream)
 
     def contribution(self, i: int, slot: int, upstream: Number) -> tuple[Number, Number]:
-        rule, inputs, _ = self.graph.nodes[i]
+        rule, inputs, _, _ = self.graph.nodes[i]
         call = self.locals.get((rule, slot))
         if call is None:
             partials = RULES[rule].partials
@@ -132,7 +132,7 @@ class _ExactReading:
 
     def _special(self, i: int, local: Number) -> Number:
         """The local derivative where the rule has kinks, or the value is not finite."""
-        values, (rule, inputs, _) = self.values, self.graph.nodes[i]
+        values, (rule, inputs, _, _) = self.values, self.graph.nodes[i]
         if rule in _WITH_KINK:
             if RULES[rule].kink and any(_is_nan(values[j]) for j in inputs):
                 return NAN

@@ -10,7 +10,7 @@ from typing import Any
 from gradexplain.calculus.backward import Walk, reverse
 from gradexplain.calculus.builder import forward
 from gradexplain.calculus.pullbacks import Pullback
-from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.graph import Graph
 from gradexplain.readings.arithmetic import NAN, Number, constant, exactly, finite, mp, to_float
 from gradexplain.readings.compiled import function
 from gradexplain.readings.digits import digits
@@ -25,7 +25,7 @@ MAX_WORK = 20_000
 _WITH_KINK = frozenset(rule.name for rule in RULES.values() if rule.kink) | {"where"}
 
 
-def work(graph: TensorGraph, count: int) -> int:
+def work(graph: Graph, count: int) -> int:
     """About how many numbers the forward and backward pass of the first `count` nodes compute."""
     result = 0
     for i, node in enumerate(graph.nodes[:count]):
@@ -66,7 +66,7 @@ class ExactBuilder:
 class _Reading:
     """Exact arrays for the reverse walk."""
 
-    def __init__(self, builder: ExactBuilder, graph: TensorGraph, values: Sequence[Any], seed: Value) -> None:
+    def __init__(self, builder: ExactBuilder, graph: Graph, values: Sequence[Any], seed: Value) -> None:
         self.builder, self.graph, self.values, self._seed = builder, graph, values, seed
 
     def seed(self) -> Value:
@@ -74,7 +74,7 @@ class _Reading:
 
     def contribution(self, i: int, slot: int, upstream: Value) -> tuple[Value, Value]:
         node, out = self.graph.nodes[i], self.values[i]
-        inputs = [self.values[j] for j in self.graph.tensors(node)]
+        inputs = [self.values[j] for j in node.inputs]
         pullback = Pullback(self.builder, self.graph, node, slot, inputs, out, upstream)
         if node.rule in TENSOR_RULES:
             if node.rule in ("logdet", "cholesky") and not all(map(finite, elements(out))):
@@ -105,7 +105,7 @@ class ExactTensors:
     walk: Walk[Any]
 
 
-def run(graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Value], seed: Value) -> ExactTensors:
+def run(graph: Graph, sources: Sequence[int], given: Mapping[int, Value], seed: Value) -> ExactTensors:
     """The exact values and contributions, at DIGITS digits. `given` has the inputs, `seed` is the upstream gradient."""
     with digits(DIGITS):
         builder = ExactBuilder(graph.sizes)

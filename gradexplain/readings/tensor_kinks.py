@@ -24,7 +24,7 @@ def kinks(run: TensorRun, values: Sequence[Any], walk: Walk[Any]) -> dict[int, i
         rule = TENSOR_RULES.get(judged.rule) or RULES.get(judged.rule)
         if rule is None or not rule.kink:
             continue
-        inputs = [run.exact.table.tensor(values[j]) for j in run.graph.tensors(judged)]
+        inputs = [run.exact.table.tensor(values[j]) for j in judged.inputs]
         if rule.kink == "ties":
             pullback = Pullback(run.exact, run.graph, node, 0, inputs, values[i], values[i])
             dim = run.graph.settings(node)["dim"]

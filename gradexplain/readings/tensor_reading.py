@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradexplain.calculus.pullbacks import Pullback
-from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.graph import Graph
 from gradexplain.readings.torch_builder import TorchBuilder
 from gradexplain.rules.tensor_rules import TENSOR_RULES
 
@@ -18,7 +18,7 @@ PARTIAL = frozenset(("logdet",))
 class TensorReading:
     """Tensors for the reverse walk: local derivatives (None where there are none elementwise) and contributions."""
 
-    def __init__(self, builder: TorchBuilder, graph: TensorGraph, values: Sequence[Any], seed: Any) -> None:
+    def __init__(self, builder: TorchBuilder, graph: Graph, values: Sequence[Any], seed: Any) -> None:
         self.builder, self.graph, self.values, self._seed = builder, graph, values, seed
         self.finite: dict[int, bool] = {}
 
@@ -27,7 +27,7 @@ class TensorReading:
 
     def contribution(self, i: int, slot: int, upstream: Any) -> tuple[Any, Any]:
         node, values, table = self.graph.nodes[i], self.values, self.builder.table
-        inputs = [table.tensor(values[j]) for j in self.graph.tensors(node)]
+        inputs = [table.tensor(values[j]) for j in node.inputs]
         if node.rule in PARTIAL and not self._is_finite(i):
             # Outside of its domain a function has no derivative, whatever the formula says.
             return None, self.builder.torch.full_like(inputs[slot], math.nan)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradexplain.calculus.backward import reverse
+from gradexplain.language.graph import Graph
 from gradexplain.language.parse import parse
-from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.readings.tensor_reading import TensorReading
 from gradexplain.readings.torch_builder import TorchBuilder
 
@@ -23,7 +23,7 @@ ROUNDINGS = 8
 
 
 def jacobian(
-    builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], values: Sequence[Any]
+    builder: TorchBuilder, graph: Graph, sources: Sequence[int], values: Sequence[Any]
 ) -> dict[int, Any]:
     """The Jacobian by each source, shaped as the objective and then the source; `values` are those of all nodes."""
     torch, top = builder.torch, graph.objective
@@ -45,7 +45,7 @@ def jacobian(
 
 
 def jacobian_of_torch(
-    builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Any]
+    builder: TorchBuilder, graph: Graph, sources: Sequence[int], given: Mapping[int, Any]
 ) -> dict[int, Any]:
     """The same by torch.func.jacrev, which knows nothing of the tables."""
     call = _function(builder, graph, sources, given)
@@ -55,7 +55,7 @@ def jacobian_of_torch(
     return dict(zip(sources, found, strict=True))
 
 
-def _function(builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Any]) -> Any:
+def _function(builder: TorchBuilder, graph: Graph, sources: Sequence[int], given: Mapping[int, Any]) -> Any:
     def call(*arguments: Any) -> Any:
         return builder.forward(graph, {**given, **dict(zip(sources, arguments, strict=True))}, graph.objective)[
             graph.objective
@@ -82,7 +82,6 @@ def hessian(
         value = given[name]
         top = f"{source}\n{direction}_product = sum(({forms[name]})*{direction})"
         graph = parse(top, [*shapes, direction], {**shapes, direction: shapes[name]}, tensors=True)
-        assert isinstance(graph, TensorGraph)
         graph.sizes.update(builder.sizes)
         places = {str(graph.nodes[i].value): i for i in graph.inputs}
         for k in range(value.numel()):
@@ -104,7 +103,7 @@ def hessian(
 
 
 def hessian_of_torch(
-    builder: TorchBuilder, graph: TensorGraph, sources: Sequence[int], given: Mapping[int, Any]
+    builder: TorchBuilder, graph: Graph, sources: Sequence[int], given: Mapping[int, Any]
 ) -> Any:
     """The same by torch.func.hessian, over one vector of all elements."""
     torch = builder.torch

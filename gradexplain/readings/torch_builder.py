@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gradexplain.calculus.builder import forward
-from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.graph import Graph
 from gradexplain.readings.numbers import choice, step, torch_function
 from gradexplain.readings.place import Place
 from gradexplain.readings.tensors import OPERATORS, Elementwise, function
@@ -63,7 +63,7 @@ class TorchBuilder:
         arguments = [float(value) if k in plain else self.table.tensor(value) for k, value in enumerate(inputs)]
         return function(self.torch, rule)(*arguments)
 
-    def forward(self, graph: TensorGraph, given: Mapping[int, Any], last: int) -> list[Any]:
+    def forward(self, graph: Graph, given: Mapping[int, Any], last: int) -> list[Any]:
         """As in `builder.forward`. Raises Refused where PyTorch does."""
         return forward(self, graph, given, last)
 

@@ -36,7 +36,7 @@ class TensorHistory(History):
             return None
         graph, names = self.setup.graph, self.setup.names
         name = names.of.get(node, "a constant")
-        single = not graph.shapes[node]  # type: ignore[attr-defined]
+        single = not graph.shapes[node]
         elements = "it is" if single else "1 element is" if count == 1 else f"{count:,} elements are"
         # Over the names that the person gave: nobody sees the others here.
         formula = names.written(node, {i: own for i, own in graph.names.items() if i != node})

@@ -16,8 +16,8 @@ from gradexplain.errors import FormulaError, OptionError, PointError, nearest
 from gradexplain.explain.forms import Form
 from gradexplain.explain.tensor_names import TensorNames
 from gradexplain.explain.tensor_problem import check_size
+from gradexplain.language.graph import Graph
 from gradexplain.language.parse import parse
-from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.records import Began
 from gradexplain.rules.shapes import Shape, write_shape
 from gradexplain.tensor import Tensor, bytes_of, unpacked
@@ -45,7 +45,7 @@ class TensorSetup:
     """A run on tensors that is ready. `parameters` are what the steps tell: elements and norms; `inits` the starts."""
 
     job: TensorJob
-    graph: TensorGraph
+    graph: Graph
     names: TensorNames
     point: dict[str, Given]
     parameters: tuple[str, ...]
@@ -222,7 +222,7 @@ def _check_fed(fed: Mapping[str, str | list[str]], columns: Columns) -> None:
 def _parsed(
     source: str, known: set[str], sizes: Collection[str], shapes: dict[str, Shape],
     fed: Mapping[str, str | list[str]], rows: int, batch_size: int,
-) -> tuple[TensorGraph, str]:  # fmt: skip
+) -> tuple[Graph, str]:  # fmt: skip
     """The graph with a name for the number of rows, or where the formula needs that number, with the number itself."""
     candidates = itertools.chain(ROW_SIZES, (f"n{k}" for k in itertools.count(1)))
     taken = {*known, *sizes, *re.findall(r"\w+", source)}
@@ -235,7 +235,7 @@ def _parsed(
             raise
         shapes |= fed_shapes(fed, rows)
         size, graph = "", parse(source, {*known, *fed}, shapes)
-    if not isinstance(graph, TensorGraph):
+    if not graph.needs_tensors():
         raise OptionError("the formula has no vector and no matrix", hint="leave out --shape, --init and --columns")
     return graph, size if fed else ""
 

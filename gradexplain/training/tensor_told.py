@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gradexplain.explain.forms import Form
 from gradexplain.explain.tensor_forms import tensor_forms
-from gradexplain.language.tensor_graph import TensorGraph
+from gradexplain.language.graph import Graph
 from gradexplain.language.text import MATHML, write
 from gradexplain.tensor import elements
 from gradexplain.training_records import norm_of
@@ -39,7 +39,7 @@ def told(name: str, shape: tuple[int, ...], singly: bool) -> list[str]:
     return elements(name, shape) if singly else [norm_of(name)]
 
 
-def forms_of(graph: TensorGraph, sources: Mapping[str, int]) -> dict[str, Form]:
+def forms_of(graph: Graph, sources: Mapping[str, int]) -> dict[str, Form]:
     """The gradients of the objective by each source as matrix formulas, over the names that the person gave."""
     named = {i: name for i, name in graph.names.items() if i != graph.objective}
     found = tensor_forms(graph, list(sources.values()), graph.constant(1))

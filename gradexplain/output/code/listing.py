@@ -147,7 +147,7 @@ class Listing:
 
     def _local(self, i: int, slot: int, like: str) -> str:
         """The local derivative of a node, with a rule's exceptions for single values, in brackets where need be."""
-        rule, inputs, _ = self.graph.nodes[i]
+        rule, inputs, _, _ = self.graph.nodes[i]
         named = [j in self.names and (rule in ARITHMETIC or not self.graph.is_constant[j]) for j in inputs]
         key = (rule, slot, *[None if known else j for known, j in zip(named, inputs, strict=True)])
         pattern = self._patterns.get(key)

@@ -92,7 +92,7 @@ class Speller:
             return code.input(self.target.argument(write(code, n, {}, self._style), like))
 
         for i in order:
-            rule, inputs, _ = graph.nodes[i]
+            rule, inputs, _, _ = graph.nodes[i]
             if rule == "where" and graph.is_constant[inputs[0]]:
                 made[i] = get(inputs[1] if constant_value(graph, inputs[0]) else inputs[2])
                 continue
@@ -127,7 +127,7 @@ class Speller:
             return self._literal(graph, i, code)
         made: dict[int, int] = {}
         for j in parts:
-            rule, inputs, value = graph.nodes[j]
+            rule, inputs, value, _ = graph.nodes[j]
             if isinstance(value, Fraction):
                 made[j] = code.constant(value)
             elif value is not None:

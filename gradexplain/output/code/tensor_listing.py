@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from gradexplain.calculus.algebra import TooLarge
 from gradexplain.calculus.pullbacks import Pullback
 from gradexplain.calculus.tensor_algebra import Formulas, TensorAlgebra
 from gradexplain.errors import LimitError
 from gradexplain.explain.tensor_names import TensorNames
-from gradexplain.language.graph import INPUT
+from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
-from gradexplain.language.tensor_graph import Setting, TensorGraph
 from gradexplain.language.text import write
 from gradexplain.output.code.listing import Line, naming
 from gradexplain.output.derivation.lines import given_shapes
@@ -34,8 +33,7 @@ class TensorListing:
     def __init__(
         self, derivation: Derivation, reserved: Collection[str] = (), speller: TensorSpeller | None = None
     ) -> None:
-        graph = parse(derivation.source, list(derivation.inputs), given_shapes(derivation), tensors=True)
-        self.graph = cast(TensorGraph, graph)
+        self.graph = parse(derivation.source, list(derivation.inputs), given_shapes(derivation), tensors=True)
         self.speller, self.derivation = speller, derivation
         self.shown = TensorNames(self.graph).of
         named = naming(self.graph, self.shown, derivation, reserved, self.graph.sizes)
@@ -76,12 +74,11 @@ class TensorListing:
     def _product(self, i: int, slot: int) -> str:
         """The vector-Jacobian product of a node, with a rule's exceptions for single values."""
         graph, node = self.graph, self.graph.nodes[i]
-        tensors = graph.tensors(node)
         upstream = self.gradients[i]
-        shapes = {self.names[j]: graph.shapes[j] for j in (*tensors, i) if j in self.names}
-        scratch = TensorGraph({**shapes, upstream: graph.shapes[i]})
+        shapes = {self.names[j]: graph.shapes[j] for j in (*node.inputs, i) if j in self.names}
+        scratch = Graph({**shapes, upstream: graph.shapes[i]})
         scratch.sizes = graph.sizes
-        values = [self._known(scratch, j) for j in tensors]
+        values = [self._known(scratch, j) for j in node.inputs]
         out, seed = scratch.input(self.names[i]), scratch.input(upstream)
         builder = Formulas(TensorAlgebra(scratch, generic=False))
         try:
@@ -90,20 +87,19 @@ class TensorListing:
             raise LimitError(f"the derivative of {self.shown[i]} is too long to be written as code") from None
         return self._text(scratch, root, {k: str(scratch.nodes[k].value) for k in scratch.inputs})
 
-    def _known(self, scratch: TensorGraph, root: int) -> int:
+    def _known(self, scratch: Graph, root: int) -> int:
         """A tensor that a node reads, as an input of another graph, or a constant part made again there."""
         made: dict[int, int] = {}
         for i in [root] if root in self.names else [*self.graph.inputs_first(root, self.names)]:
-            rule, inputs, value = self.graph.nodes[i]
+            rule, inputs, value, settings = self.graph.nodes[i]
             for j in (i, *inputs):
                 if j in self.names:
                     made[j] = scratch.input(self.names[j])
-            if isinstance(value, Setting):
-                made[i] = scratch.setting(value.value)
+            if i not in made and value is None:
+                made[i] = scratch.apply(rule, *[made[j] for j in inputs], settings=settings)
             elif i not in made:
-                parts = [made[j] for j in inputs]
-                made[i] = scratch.apply(rule, *parts) if value is None else scratch.constant(value)
+                made[i] = scratch.constant(value)  # type: ignore[arg-type]
         return made[root]
 
-    def _text(self, graph: TensorGraph, i: int, names: dict[int, str]) -> str:
+    def _text(self, graph: Graph, i: int, names: dict[int, str]) -> str:
         return self.speller.spell(graph, i, names) if self.speller else write(graph, i, names)

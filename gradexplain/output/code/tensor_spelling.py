@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
-from typing import cast
 
 from gradexplain.language import tensor_text
 from gradexplain.language.graph import Graph
-from gradexplain.language.tensor_graph import TensorGraph
 from gradexplain.language.tensor_text import Part
 from gradexplain.language.text import PLAIN, write
 from gradexplain.output.code.spelling import CONSTANTS, SETTINGS
@@ -40,7 +38,6 @@ _ROWS = {
     "first_largest": "torch.zeros_like(⟨0⟩).scatter(⟨dim⟩, (⟨0⟩).max(⟨dim⟩, keepdim=True).indices, 1.0)",
 }  # fmt: skip
 _NAMES = {"p": "ord"}
-_KEPT = frozenset(("dim", "dims", "start_dim", "end_dim", "correction"))
 # What is written into a module that uses it; the first of them may be used by the others.
 HELPERS = {
     "prod_of_others": '''\
@@ -95,20 +92,19 @@ class TensorSpeller:
 
     def _parts(self, graph: Graph, i: int) -> list[Part] | None:
         rule = graph.nodes[i].rule
-        tensors = cast(TensorGraph, graph)
         if rule not in TENSOR_RULES:
             return self._call(graph, i) if rule in RULES else None
         if tensor_text.is_product(graph, i):
-            return self._filled(_ROWS["product"], tensors, i)
+            return self._filled(_ROWS["product"], graph, i)
         if tensor_text.is_turn(graph, i) or rule in ("select", "slice"):
             return tensor_text.parts(graph, i)
-        inputs = tensors.tensors(graph.nodes[i])
-        classes = rule in ("cross_entropy", "nll_loss") and tensors.shapes[inputs[0]] != tensors.shapes[inputs[1]]
-        return self._filled(_ROWS["classes"] if classes else _ROWS.get(rule, _DEFAULT), tensors, i)
+        inputs = graph.nodes[i].inputs
+        classes = rule in ("cross_entropy", "nll_loss") and graph.shapes[inputs[0]] != graph.shapes[inputs[1]]
+        return self._filled(_ROWS["classes"] if classes else _ROWS.get(rule, _DEFAULT), graph, i)
 
-    def _filled(self, pattern: str, graph: TensorGraph, i: int) -> list[Part]:
+    def _filled(self, pattern: str, graph: Graph, i: int) -> list[Part]:
         node = graph.nodes[i]
-        inputs = graph.tensors(node)
+        inputs = node.inputs
         settings = graph.settings(node)
         if node.rule == "logsumexp" and settings["dim"] is None:
             settings["dim"] = tuple(range(len(graph.shapes[inputs[0]])))
@@ -145,7 +141,7 @@ class TensorSpeller:
 
     def _call(self, graph: Graph, i: int) -> list[Part]:
         """The function of a rule on single numbers; a number among its arguments becomes a tensor, but for settings."""
-        rule, inputs, _ = graph.nodes[i]
+        rule, inputs, _, _ = graph.nodes[i]
         row = RULES[rule]
         found: list[Part] = [f"torch.{row.torch or rule}("]
         # PyTorch chooses between two numbers in float32, which holds whole numbers only.
@@ -158,7 +154,7 @@ class TensorSpeller:
 
     def _tensor(self, graph: Graph, slot: int, j: int) -> Part:
         """An argument that has to be a tensor: a number becomes one."""
-        if not graph.is_constant[j] or cast(TensorGraph, graph).shapes[j] or j in graph.names:
+        if not graph.is_constant[j] or graph.shapes[j] or j in graph.names:
             return (slot, j)
         return f"{self.like}.new_tensor({write(graph, j, {}, self._style)})"
 

@@ -69,7 +69,7 @@ class Live:
         }
 
     def _node(self, i: int, constants: dict[int, float], place: dict[int, int]) -> dict[str, Any]:
-        rule, inputs, _ = self.graph.nodes[i]
+        rule, inputs, _, _ = self.graph.nodes[i]
         name = self.names.of.get(i)
         if rule == INPUT:
             given = self.derivation.inputs[str(name)].value
@@ -118,7 +118,7 @@ def tree(template: Template) -> Any:
     """
     graph: Graph = template.graph
     made: list[Any] = []
-    for rule, inputs, value in graph.nodes:
+    for rule, inputs, value, _ in graph.nodes:
         if rule == INPUT:
             made.append(value)
         elif value is None:
