@@ -12,7 +12,7 @@ from collections.abc import Iterable
 EXCERPT_WIDTH = 72
 LONGEST_LINE = 240
 # What stands for our own symbols on a stream that knows ASCII only.
-ASCII = str.maketrans({"∂": "d", "·": "*", "…": "...", "←": "<-", "‖": "|", "Δ": "delta "})
+ASCII = str.maketrans({"∂": "d", "·": "*", "…": "...", "←": "<-", "‖": "|", "Δ": "delta ", "≠": "!="})
 
 
 class GradexplainError(Exception):

@@ -41,7 +41,6 @@ HOMES = {
         "training/loop.py",
         "training/stepping.py",
         "training/curvature.py",
-        "training/tensor_loop.py",
     },
     "sympy": {"readings/symbols.py"},
     "mpmath": {"readings/arithmetic.py", "readings/digits.py"},
@@ -86,14 +85,9 @@ LONG = {
     "output/code/spelling.py _spell",
     "output/training/path.py draw_path",
     "readings/torch_builder.py _calls",
-    "training/judge.py close",
-    "training/run.py record",
-    "training/setup.py set_up",
-    "training/tensor_loop.py _one",
-    "training/tensor_setup.py set_up_tensors",
 }
 # Folders with more files; this list may only shrink.
-FULL = {"training"}
+FULL: set[str] = set()
 # A record prints itself as a table and shows itself in a notebook: the one way back, taken inside of a method.
 EXCEPTIONS = {("records", "output"), ("training_records", "output")}
 

@@ -39,6 +39,7 @@ OTHERS: list[tuple[str, dict[str, float], Callable[[list[Any]], Any]]] = [
     ("sgd", {"lr": 0.01}, lambda p: torch.optim.SGD(p, lr=0.01)),
     ("sgd", {"lr": 0.01, "weight_decay": 0.1}, lambda p: torch.optim.SGD(p, lr=0.01, weight_decay=0.1)),
     ("momentum", {"lr": 0.01}, lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9)),
+    ("momentum", {"lr": 0.01, "momentum": 0.0}, lambda p: torch.optim.SGD(p, lr=0.01)),
     ("sgd", {"lr": 0.01, "momentum": 0.5}, lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.5)),
     ("nesterov", {"lr": 0.01}, lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True)),
     ("adam", {"lr": 0.01}, lambda p: torch.optim.Adam(p, lr=0.01)),
@@ -71,7 +72,7 @@ def test_200_steps_end_on_the_bits_of_torch_optim(
         dtype=dtype,
         **options,  # type: ignore[arg-type]
     )
-    assert list(found.final.parameters.values()) == [p.item() for p in parameters]
+    assert list(found.final.parameters.values()) == [p.item() for p in parameters] and found.verdict == "agrees"
     assert found.final.loss == hard(*parameters).item()
     assert (found.verdict, found.agreed, len(found.steps)) == ("agrees", 200, 200)
 

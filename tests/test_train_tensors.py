@@ -219,6 +219,31 @@ def test_without_zero_grad_and_in_other_orders() -> None:
     assert large.steps[2].grad["‖w‖"] == pytest.approx(math.sqrt(20) * (2 + 1.6 + 0.88))
 
 
+@pytest.mark.parametrize(("asked", "place", "put", "found"),
+                         [({"zero_grad": False}, 1, 4, 6), ({"accumulate": 2}, 0, 2, 3)])  # fmt: skip
+@pytest.mark.parametrize("shape", [(2, 2), (5, 4)])
+def test_gradients_that_share_memory_are_no_sum(
+    asked: dict[str, Any], place: int, put: int, found: int, shape: tuple[int, int]
+) -> None:
+    """The gradients of both parameters are views of one tensor, and PyTorch adds to each of them in place."""
+    at = {name: torch.ones(shape, dtype=torch.float64) for name in "AB"}
+    training = gradexplain.train("sum((flatten(A) + flatten(B))**2)/2", at, params="A,B", lr=1e-9, steps=2, **asked)
+    one, other = [value.clone().requires_grad_() for value in at.values()]
+    for _ in range(2):
+        (((one.flatten() + other.flatten()) ** 2).sum() / 2 * (put / 4)).backward()
+    # By hand: each is put in twice, and between them what was put into the other one.
+    assert one.grad.flatten()[0].item() == other.grad.flatten()[0].item() == found
+    wrong, size = training.steps[place], 1.0 if shape == (2, 2) else math.sqrt(20)
+    assert next(iter(wrong.grad.values())) == pytest.approx(found * size, rel=1e-6)
+    assert training.verdict == wrong.verdict == "disagrees" and wrong.began is not None
+    assert "adds up to" in wrong.began.reason and "A.grad and B.grad are views of the same memory" in wrong.began.reason
+    text = str(training)
+    assert f"= {found} " not in text and (f"{put // 2} + {put // 2} ≠ {found}" in text) == (size == 1.0)
+    apart = gradexplain.train("sum((A + B)**2)/2", at, params="A,B", lr=1e-9, steps=2, **asked)
+    assert apart.verdict == "agrees"
+    assert next(iter(apart.steps[place].grad.values())) == pytest.approx(put * size, rel=1e-6)
+
+
 @pytest.mark.parametrize("row", INITS.values(), ids=lambda row: row.name)
 def test_every_start_is_that_of_torch(row: Any) -> None:
     texts = {"constant": "constant(0.25)", "normal": "normal(1, 1/2)", "uniform": "uniform(-1, high=2)",

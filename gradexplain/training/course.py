@@ -95,10 +95,9 @@ class Watch:
             held = tuple(grad)
             self._sample(step, loss, before)
             changes = [b - a for a, b in zip(before, after, strict=True)]
-            if "change" in chunk.state:
+            for place, moved in chunk.change.items():
                 # The norm of a large parameter may stay as it is while the parameter moves.
-                moved = [row[k] for row in chunk.state["change"]]
-                changes = [own if move is None else move for own, move in zip(changes, moved, strict=True)]
+                changes[place] = moved[k]
             self._follow(step, gradient, grad, changes)
         self.steps = chunk.start + len(chunk.loss) - 1
 

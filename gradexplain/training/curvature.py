@@ -3,84 +3,123 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gradexplain.language.parse import parse
-from gradexplain.readings.place import CPU, Place
+from gradexplain.readings.place import CPU
 from gradexplain.rules.rules import RULES
+from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.training.inputs import Inputs
 from gradexplain.training.job import Job
-from gradexplain.training.problem_tensors import Tensors
 
 # At so many points a quadratic loss has one curvature: the start, and others around it.
 POINTS = 4
 SAME = 1e-6
+# Up to so many elements the Hessian is made as a whole; beyond, a power iteration makes so many products with it.
+MOST, ITERATIONS, STILL = 128, 2_000, 1e-10
 # How many numbers one tensor has while the grid is filled, and how many rows, evenly spaced, stand for all of them.
 ELEMENTS = 4_000_000
 GRID_ROWS = 10_000
-
-
-def pieces(rules: Mapping[str, Any]) -> frozenset[str]:
-    """The rules with a kink or a choice: what they make consists of pieces, of which some points may all lie in one."""
-    return frozenset(row.name for row in rules.values() if row.name == "where" or (row.kink and row.name != "pow"))
-
-
-_PIECES = pieces(RULES)
+# So many values of a parameter make the grid; parameters that go farther are on no picture.
+GRID_SIZE, FAR = 60, 1e100
+# The rules with a kink or a choice: what they make consists of pieces, of which some points may all lie in one.
+PIECES = frozenset(
+    row.name for rules in (RULES, TENSOR_RULES) for row in rules.values()
+    if row.name == "where" or (row.kink and row.name != "pow")
+)  # fmt: skip
 
 
 def curvature(payload: tuple[Any, ...]) -> Iterator[float | None]:
-    """A task: the largest eigenvalue of the Hessian of a job's loss, where the loss is a quadratic bowl in one piece.
+    """A task: the largest eigenvalue of the Hessian of a job's loss, over all elements of the parameters.
 
-    None where it is not quadratic (the Hessian differs between some points), where it falls in some direction for ever
-    (an eigenvalue is negative), or where PyTorch cannot differentiate twice.
+    None where the loss is no quadratic bowl in one piece: where the Hessian differs between some points, where it falls
+    in some direction for ever (an eigenvalue is negative), or where PyTorch cannot differentiate twice.
     """
     import torch
 
-    job = Job(*payload)._replace(dtype="float64", device=CPU)
-    tensors = _tensors(torch, job)
-    if any(node.rule in _PIECES for node in tensors.graph.nodes):
-        yield None
-        return
-    generator = random.Random(POINTS)
-    start = [value for _, value in job.parameters]
-    around = [[value + generator.uniform(-2, 2) for value in start] for _ in range(POINTS - 1)]
+    inputs = Inputs(torch, Job(*payload)._replace(dtype="float64", device=CPU))
     try:
-        yield bowl(torch, [_hessian(torch, tensors, point) for point in (start, *around)])
-    except (RuntimeError, NotImplementedError):
+        yield _largest_eigenvalue(torch, inputs)
+    except (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError, MemoryError):
         yield None
 
 
-def same(found: Sequence[Any]) -> bool:
+def _largest_eigenvalue(torch: Any, inputs: Inputs) -> float | None:
+    if any(node.rule in PIECES for node in inputs.graph.nodes):
+        return None
+    place = inputs.place
+    generator = place.generator(POINTS)
+
+    def around(values: Sequence[Any], size: float) -> list[Any]:
+        return [v + size * (2 * place.uniform(v.shape, generator) - 1) for v in values]
+
+    start = [value.detach() for value in inputs.start()]
+    points = [start, *[around(start, 2.0) for _ in range(POINTS - 1)]]
+    products = [_Hessian(torch, inputs, point) for point in points]
+    count = sum(value.numel() for value in start)
+    if count <= MOST:
+        rows = place.eye(count)
+        return _bowl(torch, [torch.stack([product(row) for row in rows]) for product in products])
+    direction = place.normal((count,), generator)
+    if not _same([product(direction) for product in products]):
+        return None
+    product = products[0]
+    size = abs(_power(product, direction))
+    # The eigenvalues of this matrix are those of the Hessian, all moved up: the largest comes first.
+    largest = _power(lambda v: product(v) + size * v, direction) - size
+    smallest = size - _power(lambda v: size * v - product(v), direction)
+    return largest if smallest >= -math.sqrt(SAME) * size else None
+
+
+def _same(found: Sequence[Any]) -> bool:
     """Whether tensors that were found at several points are equal up to rounding, and not 0."""
     size = max(one.abs().max().item() for one in found)
     return math.isfinite(size) and size > 0 and all((one - found[0]).abs().max().item() <= SAME * size for one in found)
 
 
-def bowl(torch: Any, hessians: Sequence[Any]) -> float | None:
+def _bowl(torch: Any, hessians: Sequence[Any]) -> float | None:
     """The largest eigenvalue of the Hessians at several points; None where they differ or have a negative one."""
-    if not same(hessians):
+    if not _same(hessians):
         return None
     eigenvalues: list[float] = torch.linalg.eigvalsh(hessians[0]).tolist()
     return eigenvalues[-1] if eigenvalues[0] >= -SAME * hessians[0].abs().max().item() else None
 
 
-def _tensors(torch: Any, job: Job) -> Tensors:
-    return Tensors(Place(torch, job.dtype, job.device), job, parse(job.source, job.given))
+def _power(product: Callable[[Any], Any], start: Any) -> float:
+    """The eigenvalue of largest absolute value, by power iteration."""
+    vector, last = start / start.norm(), math.inf
+    for _ in range(ITERATIONS):
+        image = product(vector)
+        value, length = float(vector @ image), image.norm().item()
+        if not length or abs(value - last) <= STILL * abs(value):
+            return value
+        vector, last = image / length, value
+    return last
 
 
-def _hessian(torch: Any, tensors: Tensors, values: Sequence[float]) -> Any:
-    points = [tensors.place.leaf(value) for value in values]
-    loss = tensors.reduce(tensors.forward(points, None), None)
-    first = torch.autograd.grad(loss, points, create_graph=True, allow_unused=True)
-    rows = []
-    for gradient in first:
-        if gradient is None or not gradient.requires_grad:
-            rows.append([0.0] * len(points))
-            continue
-        second = torch.autograd.grad(gradient, points, retain_graph=True, allow_unused=True)
-        rows.append([0.0 if entry is None else entry.item() for entry in second])
-    return tensors.place.tensor(rows)
+class _Hessian:
+    """Products with the Hessian of the loss at one point, over all elements of the parameters in order."""
+
+    def __init__(self, torch: Any, inputs: Inputs, point: Sequence[Any]) -> None:
+        self.torch = torch
+        self.leaves = [value.clone().requires_grad_() for value in point]
+        loss = inputs.loss(self.leaves, None)
+        found = torch.autograd.grad(loss, self.leaves, create_graph=True, allow_unused=True)
+        pairs = zip(self.leaves, found, strict=True)
+        self.gradients = [torch.zeros_like(leaf) if own is None else own for leaf, own in pairs]
+
+    def __call__(self, vector: Any) -> Any:
+        torch = self.torch
+        parts = vector.split([leaf.numel() for leaf in self.leaves])
+        shaped = [part.reshape(leaf.shape) for part, leaf in zip(parts, self.leaves, strict=True)]
+        used = [(g * part).sum() for g, part in zip(self.gradients, shaped, strict=True) if g.requires_grad]
+        if not used:
+            return torch.zeros_like(vector)
+        found = torch.autograd.grad(sum(used), self.leaves, retain_graph=True, allow_unused=True)
+        return torch.cat([
+            (torch.zeros_like(leaf) if second is None else second).flatten()
+            for leaf, second in zip(self.leaves, found, strict=True)
+        ])  # fmt: skip
 
 
 def largest_rate(optimizer: str, settings: Mapping[str, float], eigenvalue: float) -> float | None:
@@ -111,19 +150,29 @@ def grid(payload: tuple[Any, ...]) -> Iterator[list[list[float]]]:
 
     fields, x, y = payload
     job = Job(*fields)
-    tensors = _tensors(torch, job)
-    chosen = tensors.place.rows(job.rows, -(-job.rows // GRID_ROWS)) if job.rows > GRID_ROWS else None
-    count = tensors.count(chosen)
-    scale = tensors.count(None) if job.rows and job.reduction == "sum" else 1
+    inputs = Inputs(torch, job)
+    chosen = inputs.place.rows(job.rows, -(-job.rows // GRID_ROWS)) if job.rows > GRID_ROWS else None
+    count = inputs.count(chosen)
+    scale = inputs.count(None) if job.rows and job.reduction == "sum" else 1
     rows = []
     with torch.no_grad():
-        across = tensors.place.tensor(x)
+        across = inputs.place.tensor(x)
         at_once = max(1, ELEMENTS // count)
         for value in y:
             found: list[float] = []
             for first in range(0, len(x), at_once):
                 part = across[first : first + at_once, None]
-                losses = tensors.forward([part, tensors.place.tensor(value)], chosen)
+                losses = inputs.objective([part, inputs.place.tensor(value)], chosen)
                 found += (losses.expand(len(part), count).mean(1) * scale).tolist()
             rows.append(found)
     yield rows
+
+
+def around(values: Sequence[float]) -> list[float]:
+    """Evenly spaced values that reach a quarter beyond the given ones on either side; none where these go too far."""
+    values = [value for value in values if abs(value) < FAR]
+    if not values:
+        return []
+    low, high = min(values), max(values)
+    margin = (high - low) / 4 or max(abs(low), 1.0) / 2
+    return [low - margin + (high - low + 2 * margin) * k / (GRID_SIZE - 1) for k in range(GRID_SIZE)]

@@ -9,11 +9,13 @@ from typing import Any
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.records import Began
-from gradexplain.training.job import AGREES, LOOK, SAME, Chunk, Close
-from gradexplain.training.look import Verdict, look, trouble, worse
+from gradexplain.training.job import FINE, LOOK, SAME, Chunk, Close, Found
+from gradexplain.training.look import Verdict, began, look, trouble, worse, wrong_sum
 from gradexplain.training.optimizers import OPTIMIZERS, evaluate, lines_of, state_of
 from gradexplain.training.setup import Setup
 from gradexplain.training_records import Batch, Spread, TrainingStep, Update
+
+CHANGE = "change"
 
 
 class History:
@@ -33,19 +35,32 @@ class History:
 
     def verdicts(self, chunk: Chunk) -> list[Verdict]:
         """The verdict of every step of a chunk."""
-        found = []
-        for k, check in enumerate(chunk.checks):
-            close = chunk.close.get(chunk.start + k)
-            verdict: Verdict = ("agrees" if check == AGREES else "unverified", None)
-            if close is not None and check in (AGREES, LOOK):
+        verdicts = []
+        for k, found in enumerate(chunk.found):
+            step = chunk.start + k
+            close = chunk.close.get(step)
+            if close is not None and close[1] and found in (FINE, LOOK):
                 verdict = self._look(Close(*close), [row[k] for row in chunk.backward])
                 if verdict[1] is None and not math.isfinite(chunk.loss[k]):
                     verdict = verdict[0], trouble(self.setup, Close(*close))
-                self.last = verdict if check == LOOK else self.last
-            elif check == SAME:
-                verdict = self.last
-            found.append(verdict)
-        return found
+                self.last = verdict if found == LOOK else self.last
+            else:
+                verdict = self.last if found == SAME else self._verdict(found)
+            verdicts.append(worse(verdict, self._verdict(chunk.sums[step])) if step in chunk.sums else verdict)
+        return verdicts
+
+    def trouble(self, found: Found, close: tuple[Any, ...]) -> Began | None:
+        """What is not finite at the start, from what the loop found there."""
+        return trouble(self.setup, Close(*close)) if close else self._verdict(found)[1]
+
+    def _verdict(self, found: Found) -> Verdict:
+        """A verdict of the loop's, and in words where it began."""
+        verdict, node, why, more = found
+        if node < 0:
+            return verdict, None
+        if why == "sum":
+            return verdict, wrong_sum(self.names[node], *more)
+        return verdict, began(self.setup, verdict, node, why, more)
 
     def _look(self, close: Close, backward: list[float | None]) -> Verdict:
         """The verdict of a closer look; only the last one is remembered: a run that has come to rest stays there."""
@@ -78,6 +93,10 @@ class History:
                 for name, rows in chunk.state.items()}  # fmt: skip
         updates: dict[str, Update] = {}
         for n, name in enumerate(names):
+            if n in chunk.change and grad[n] is not None:
+                # Of a large tensor only the norm of its change is told.
+                updates[name] = Update(before[n], {}, {CHANGE: abs(chunk.change[n][k])}, after[n])
+                continue
             own = {key: values[n] for key, values in kept.items()}
             state = {key: values[n][k] for key, values in chunk.state.items()}
             updates[name], problem = self._update(before[n], after[n], grad[n], own, state, chunk.start + k)

@@ -6,58 +6,37 @@ from typing import Any, NamedTuple
 
 ORDERS = ("zero-backward-step", "backward-step-zero", "backward-zero-step")
 
-# How one gradient came out of the comparison with the chain rule, elementwise; what needs a closer look gets one from
-# exact numbers. `same` is a point that has had its closer look just before.
-AGREES, LOOK, SAME, UNCHECKED = range(4)
+# What PyTorch's side says of a step: a verdict (or LOOK, SAME), the node where it began (-1 for none), why, and what
+# belongs to that: how many elements are meant, or of a sum the numbers.
+Found = tuple[str, int, str, Any]
+FINE: Found = ("agrees", -1, "", 0)
+UNCHECKED: Found = ("unverified", -1, "", 0)
+# What needs a closer look gets one from exact numbers. SAME is a point that has had its closer look just before.
+LOOK: Found = ("look", -1, "", 0)
+SAME: Found = ("same", -1, "", 0)
 
 
 class Job(NamedTuple):
-    """A training run. Nodes are numbers in the graph of `source`, which is parsed again where the run takes place.
+    """A training run. The graph of `source` is parsed again where the run takes place.
 
-    `given` are the names that have a value; `constants` and `inputs` hold values as the dtype holds them, by node;
-    `parameters` are (node, starting value); `columns` are (node, float64 values as bytes) with `rows` entries each.
-    `batch_size` is that of every backward(). `closely` are the steps that get all there is to be said.
-    """
+    `given` are the names that have a value, `shapes` those of inputs that are vectors or matrices, `sizes` the numbers
+    of sizes that have names; `constants` are the values of constant nodes as the dtype holds them. `inputs` are the
+    fixed inputs by name: (shape, bytes of float64 numbers). `parameters` are (name, shape, bytes or None, how it begins
+    as (function of `torch.nn.init`, its arguments) or None). `columns` are the columns of the data by name, as bytes
+    of `rows` float64 numbers; `fed` says for each input that comes from them which ones, a text for one of them and a
+    list for a matrix of several. `row_size` is the size that stands for the number of rows, empty where nothing does.
 
-    source: str
-    given: list[str]
-    constants: dict[int, float]
-    inputs: dict[int, float]
-    parameters: list[tuple[int, float]]
-    columns: list[tuple[int, Any]]
-    rows: int
-    reduction: str
-    dtype: str
-    optimizer: str
-    settings: dict[str, float]
-    steps: int
-    batch_size: int
-    shuffle: bool
-    seed: int
-    zero_grad: bool
-    order: str
-    accumulate: int
-    until: float | None
-    closely: list[int]
-    device: str
-
-
-class TensorJob(NamedTuple):
-    """A training run of a formula on tensors; what it shares with a Job means the same.
-
-    `shapes` are those of the inputs by name, `sizes` the numbers of named sizes. `inputs` are the fixed inputs and
-    `parameters` the starts, by name: (shape, bytes of float64 numbers, or for a parameter None), and the way to begin
-    as (function of `torch.nn.init`, its arguments). `columns` are the columns of the data by name, as bytes; `fed` says
-    for each input that comes from them which ones, a text for a vector and a list for a matrix of them. `row_size` is
-    the size that stands for the number of rows, empty where the formula knows it as a number. `by_element` are the
-    parameters whose elements are told one by one. `forms` are the closed forms of gradients by parameter, to be
-    confirmed.
+    `reduction` makes one loss of those of the rows; it is "batch" where the formula itself does, as on tensors.
+    `batch_size` is that of every backward(). `closely` are the steps that get all there is to be said, `by_element` the
+    parameters whose elements are told one by one. `forms` are the closed forms of gradients by parameter that are
+    still to be confirmed. `device` is where PyTorch computes.
     """
 
     source: str
     given: list[str]
     shapes: dict[str, tuple[int | str, ...]]
     sizes: dict[str, int]
+    constants: dict[int, float]
     inputs: dict[str, tuple[tuple[int, ...], bytes]]
     parameters: list[tuple[str, tuple[int, ...], bytes | None, tuple[str, dict[str, float | str]] | None]]
     columns: dict[str, Any]
@@ -85,14 +64,13 @@ class TensorJob(NamedTuple):
 class Chunk(NamedTuple):
     """A stretch of a run. Every list has an entry for each step; lists of lists are by parameter first.
 
+    A parameter is here what the steps tell: a single number, an element of a small tensor or the norm of a large one.
     `start` is the number of the first step. `parameters` are the values before the step, `after` those after the last
     one. `backward` is what backward() computed and `grad` what `.grad` held when step() read it, None where there was
-    none; `state` are the optimizer's numbers after the step, by name, then by parameter. `checks` are AGREES, LOOK,
-    SAME or UNCHECKED. `close` has, by step, what is only looked at for some of them.
-
-    Of a run on tensors, a parameter is an element of a small one or the norm of a large one, `state` has as `change` by
-    how much a large one moved, with a sign that turns where it turned back, and None for an element; `found` has the
-    verdicts in place of `checks`: (verdict, node where it began or -1, why, a number).
+    none; `state` are the optimizer's numbers after the step, by name, then by parameter. `change` is by how much each
+    large tensor moved, by its place among the parameters, with a sign that turns where it turned back. `found` are the
+    verdicts on what backward() computed, `sums` by step those on what `.grad` added up where it is wrong; `close` has,
+    by step, what is only looked at for some of them.
     """
 
     start: int
@@ -101,10 +79,11 @@ class Chunk(NamedTuple):
     backward: list[list[float | None]]
     grad: list[list[float | None]]
     state: dict[str, list[list[float]]]
+    change: dict[int, list[float]]
     after: list[float]
-    checks: list[int]
+    found: list[Found]
+    sums: dict[int, Found]
     close: dict[int, Close]
-    found: list[tuple[str, int, str, int]] = []  # noqa: RUF012
 
 
 class Point(NamedTuple):

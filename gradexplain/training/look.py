@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from gradexplain.explain.notes import began, short
+from gradexplain.explain.notes import began as began_at
+from gradexplain.explain.notes import short
 from gradexplain.explain.one_sided import settle
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
@@ -17,8 +18,11 @@ from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import Exact
 from gradexplain.readings.numbers import Witness
 from gradexplain.records import VERDICTS, Began
+from gradexplain.rules.rules import RULES
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 from gradexplain.training.job import Close, Point
 from gradexplain.training.setup import Setup
+from gradexplain.training_records import NORM, grad_of
 
 Verdict = tuple[str, Began | None]
 
@@ -44,7 +48,7 @@ def look(setup: Setup, close: Close, backward: Sequence[float | None]) -> Verdic
 
 def _at_point(setup: Setup, point: Point, backward: Sequence[float | None] | None) -> Verdict:
     job, graph = setup.job, setup.graph
-    sources = [node for node, _ in job.parameters]
+    sources = setup.sources
     given: dict[int, float | None] = {**point.inputs, **job.constants}
     witness = Witness(*point.witness)
     if witness.error:
@@ -73,7 +77,7 @@ def _judged(problem: Problem, exact: Exact, witness: Witness) -> Verdict:
     worst = max(sources, key=lambda j: VERDICTS.index(verdicts[j]))
     if worst not in judgement.began or verdicts[worst] == "agrees":
         return verdicts[worst], None
-    return verdicts[worst], began(problem, exact, witness, judgement, worst)
+    return verdicts[worst], began_at(problem, exact, witness, judgement, worst)
 
 
 def _is_rounding(exact: Exact, witness: Witness, judgement: Judgement, closer: CloserLook, j: int) -> bool:
@@ -122,3 +126,39 @@ def trouble(setup: Setup, close: Close) -> Began | None:
                 row = f" in row {point.row}" if point.row else ""
                 return Began(what, f"{what} = {names.expression(i)} is {value} at {inputs}{row}")
     return None
+
+
+def began(setup: Setup, verdict: str, node: int, why: str, count: int) -> Began:
+    """Where a verdict on a step on tensors began, in words; `count` elements are meant."""
+    graph, names = setup.graph, setup.names
+    name = names.of.get(node, "a constant")
+    single = not graph.shapes[node]
+    elements = "it is" if single else "1 element is" if count == 1 else f"{count:,} elements are"
+    # Over the names that the person gave: nobody sees the others here.
+    formula = names.written(node, {i: own for i, own in graph.names.items() if i != node})
+    rule = graph.nodes[node].rule
+    if why == "kink":
+        row = TENSOR_RULES.get(rule) or RULES[rule]
+        reason = f"{elements} at a kink of {formula}"
+        return Began(name, f"{reason}; {row.at_kink}" if row.at_kink else reason)
+    if why == "value":
+        what = name if formula == name else f"{name} = {formula}"
+        return Began(name, f"{what}: {elements} not finite")
+    if why == "gradient":
+        return Began(name, f"{elements} not finite in the gradient by {name}")
+    reasons = {"precision": "autograd lost digits", "nonfinite": "only one of the two is finite"}
+    return Began(name, reasons.get(verdict, "autograd and the chain rule differ"))
+
+
+def wrong_sum(name: str, found: float, total: float, partner: str) -> Began:
+    """That `.grad` of what is called `name` is not the sum of what was put into it, in words.
+
+    `partner` is another parameter whose `.grad` has the same memory, empty where there is none.
+    """
+    grad = grad_of(name)
+    reason = f"{grad} is {short(found)}, and what backward() put into it adds up to {short(total)}"
+    if partner:
+        whole = name.strip(NORM).partition("[")[0]
+        reason += (f": {whole}.grad and {partner}.grad are views of the same memory, "
+                   "and PyTorch adds to both in place")  # fmt: skip
+    return Began(name, reason)

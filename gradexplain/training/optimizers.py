@@ -47,7 +47,7 @@ class OptimizerRow:
 
 
 _DECAY = Line("g", "g + weight_decay*p", "weight_decay")
-_BUFFER = Line("buffer", "momentum*buffer + g")
+_BUFFER = Line("buffer", "momentum*buffer + g", "momentum")
 _MOMENTS = (
     Line("m", "beta1*m + (1 - beta1)*g"),
     Line("v", "beta2*v + (1 - beta2)*g**2"),
@@ -58,8 +58,9 @@ _BETAS = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 
 _ROWS = (
     OptimizerRow("sgd", "SGD", 0.1, (_DECAY, Line("p", "p - lr*g")), settings={"weight_decay": 0.0}),
-    OptimizerRow("momentum", "SGD with momentum", 0.1, (_DECAY, _BUFFER, Line("p", "p - lr*buffer")), ("buffer",),
-                 {"momentum": 0.9, "weight_decay": 0.0}),
+    OptimizerRow("momentum", "SGD with momentum", 0.1,
+                 (_DECAY, _BUFFER, Line("p", "p - lr*buffer", "momentum"), Line("p", "p - lr*g", "!momentum")),
+                 ("buffer",), {"momentum": 0.9, "weight_decay": 0.0}),
     OptimizerRow("nesterov", "SGD with Nesterov momentum", 0.1,
                  (_DECAY, _BUFFER, Line("ahead", "g + momentum*buffer"), Line("p", "p - lr*ahead")), ("buffer",),
                  {"momentum": 0.9, "weight_decay": 0.0}),

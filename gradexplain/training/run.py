@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gradexplain.errors import OptionError, PointError
 from gradexplain.language.text import write
@@ -14,7 +14,6 @@ from gradexplain.readings.worker import TORCH, Asked, WorkerStopped
 from gradexplain.records import VERDICTS
 from gradexplain.training.job import ORDERS, Chunk
 from gradexplain.training.options import Request
-from gradexplain.training.ranges import around
 from gradexplain.training.schedule import spaced, wanted
 from gradexplain.training.setup import Setup, set_up
 from gradexplain.training_records import (
@@ -31,9 +30,9 @@ from gradexplain.training_records import (
     on_tensors,
 )
 
-if TYPE_CHECKING:
-    from gradexplain.training.tensor_setup import TensorSetup
-
+# What PyTorch is asked: the loop, the curvature of the loss, and the loss on a grid.
+LOOP = "gradexplain.training.loop:run"
+CURVATURE = "gradexplain.training.curvature:curvature"
 GRID = "gradexplain.training.curvature:grid"
 COMPARISONS = ("zero-grad", "order")
 
@@ -54,7 +53,7 @@ class Run:
         # Whoever chooses an order wants to know what it changes.
         self.compare = compare or ("order" if request.order != ORDERS[0] else None)
         with digits():
-            self.setup: Setup | TensorSetup = set_up(request)
+            self.setup: Setup = set_up(request)
         if not TORCH.installed():
             raise OptionError("training needs PyTorch, which is not installed", hint="pip install torch")
         check_presence(request.device)
@@ -63,22 +62,19 @@ class Run:
         self.interrupted = False
         self.compares = True
         TORCH.start()
-        self.asked = self._ask(self.setup.tasks[0], tuple(self.setup.job))
+        self.asked = self._ask(LOOP, tuple(self.setup.job))
         # The rest of the work is done while PyTorch loads.
         from gradexplain.training.course import Watch
+        from gradexplain.training.history import History
 
         job = self.setup.job
         with digits():
             self.forms = self.setup.partials()
-        self.history = self.setup.history()
+        self.history = History(self.setup)
         self.watch = Watch(len(self.setup.parameters), job.zero_grad, job.batch_size >= job.rows)
-        # On tensors the start may be drawn at random; the loop tells it.
         self.tensors: dict[str, Parameter] = {}
         self.unconfirmed: list[str] = []
-        self.start: dict[str, float] = {}
-        if isinstance(self.setup, Setup):
-            self.start = self._named([value for _, value in self.setup.job.parameters])
-        self.after = self.start
+        self.start = self.after = self.setup.start
         self.final = Final(0, float("nan"), self.start)
 
     def _ask(self, task: str, payload: Any) -> Asked:
@@ -124,13 +120,12 @@ class Run:
             yield last
 
     def _begin(self, found: Any) -> None:
-        """The loss at the start, and on tensors the start itself."""
-        if not isinstance(self.setup, Setup):
-            found, values, tensors, self.unconfirmed = found
-            self.start = self.after = self._named(values)
-            self.tensors = self.setup.started(tensors)
-        self.watch.first_loss = found
-        self.final = Final(0, found, self.start)
+        """The loss at the start, and the start itself, which may be drawn at random."""
+        loss, values, tensors, self.unconfirmed = found
+        self.start = self.after = self._named(values)
+        self.tensors = self.setup.started(tensors)
+        self.watch.first_loss = loss
+        self.final = Final(0, loss, self.start)
 
     def _named(self, values: Sequence[float]) -> dict[str, float]:
         """Values by parameter under their names."""
@@ -142,12 +137,12 @@ class Run:
         if kind == "begin":
             return
         if kind == "end":
-            steps, loss, self.watch.small_enough, *tensors = found
-            self.tensors = ended(self.tensors, *tensors)
+            steps, loss, self.watch.small_enough, tensors = found
+            self.tensors = ended(self.tensors, tensors)
             self.final = Final(steps, loss, self.after)
             self.watch.end(loss, list(self.after.values()))
         elif kind == "start":
-            began = setup.trouble(found)
+            began = self.history.trouble(*found)
             out = f"the {setup.job.reduction} over the rows is out of the range of {setup.job.dtype}"
             reason = began.reason if began else out
             raise PointError(f"{objective} is not finite at the start: {reason}", hint="start elsewhere, with --at")
@@ -168,20 +163,11 @@ class Run:
 
     def record(self) -> Training:
         """The record of the steps so far."""
-        from gradexplain.training.diagnosis import diagnose
-
         setup, job, watch = self.setup, self.setup.job, self.watch
-        diagnosis: list[Diagnosis] = []
-        if not self.interrupted:
-            diagnosis = diagnose(setup, watch, self.final.loss, self._curvature)  # type: ignore[arg-type]
-        names = setup.names
-        objective = names.of[setup.graph.objective]
-        counted = watch.verdicts
-        verdicts = [*counted, *([self.history.differs[1]] if self.history.differs else [])]
         training = Training(
             source=job.source,
             statements=statements(setup),
-            objective=objective,
+            objective=setup.names.of[setup.graph.objective],
             dtype=job.dtype,
             optimizer=Optimizer(job.optimizer, job.settings),
             order=job.order,
@@ -190,26 +176,41 @@ class Run:
             inputs=setup.fixed,  # type: ignore[arg-type]
             data=self._data(),
             parameters=self.start,
-            gradient={
-                name: Partial(f"∂{objective}/∂{name}", form.symbolic, form.typeset)
-                if name not in self.unconfirmed
-                else Partial(f"∂{objective}/∂{name}", None)
-                for name, form in self.forms.items()
-            },
+            gradient=self._gradient(),
             steps=tuple(self.kept),
             planned=job.steps,
-            agreed=counted["agrees"],
-            checked=sum(counted.values()) - counted["unverified"],
-            verdict=max(verdicts, key=VERDICTS.index, default="unverified"),
+            agreed=watch.verdicts["agrees"],
+            checked=sum(watch.verdicts.values()) - watch.verdicts["unverified"],
+            verdict=self._verdict(),
             final=self.final,
-            diagnosis=tuple(diagnosis),
+            diagnosis=self._diagnosis(),
             notes=(*setup.notes, *self._remarks()),
             interrupted=self.interrupted,
             curve=tuple(watch.curve),
             label=self._label(),
             _device=job.device,
         )
-        return on_tensors(training, self.tensors, setup.job.row_size) if not isinstance(setup, Setup) else training
+        return on_tensors(training, self.tensors, job.row_size) if setup.on_tensors else training
+
+    def _diagnosis(self) -> tuple[Diagnosis, ...]:
+        """What there is to say about a run that was not interrupted."""
+        from gradexplain.training.diagnosis import diagnose
+
+        return () if self.interrupted else tuple(diagnose(self.setup, self.watch, self.final.loss, self._curvature))
+
+    def _gradient(self) -> dict[str, Partial]:
+        """The gradients in symbols, but for those that were not confirmed."""
+        objective = self.setup.names.of[self.setup.graph.objective]
+        return {
+            name: Partial(f"∂{objective}/∂{name}", form.symbolic, form.typeset)
+            if name not in self.unconfirmed else Partial(f"∂{objective}/∂{name}", None)
+            for name, form in self.forms.items()
+        }  # fmt: skip
+
+    def _verdict(self) -> str:
+        """The worst verdict of all steps."""
+        verdicts = [*self.watch.verdicts, *([self.history.differs[1]] if self.history.differs else [])]
+        return max(verdicts, key=VERDICTS.index, default="unverified")
 
     def _label(self) -> str:
         """What tells this run from those that it is compared with."""
@@ -237,7 +238,7 @@ class Run:
         )
 
     def _curvature(self) -> float | None:
-        (found,) = TORCH.answers(self._ask(self.setup.tasks[1], tuple(self.setup.job)))
+        (found,) = TORCH.answers(self._ask(CURVATURE, tuple(self.setup.job)))
         return None if found is None else float(found)
 
     def _others(self) -> Iterator[Training]:
@@ -255,8 +256,10 @@ class Run:
 
     def contours(self, xs: Sequence[float], ys: Sequence[float]) -> Contours | None:
         """The loss on a grid that holds the given values of the two parameters; None for another number of them."""
-        if len(self.setup.parameters) != 2 or not isinstance(self.setup, Setup):
+        if len(self.setup.parameters) != 2 or self.setup.on_tensors:
             return None
+        from gradexplain.training.curvature import around
+
         x, y = around(xs), around(ys)
         if not x or not y:
             return None
@@ -265,7 +268,7 @@ class Run:
         return Contours((first, second), tuple(x), tuple(y), tuple(map(tuple, rows)))
 
 
-def statements(setup: Setup | TensorSetup) -> tuple[str, ...]:
+def statements(setup: Setup) -> tuple[str, ...]:
     """The formula as gradexplain reads it, a statement each."""
     named = dict(setup.graph.names)
     return tuple(f"{name} = {write(setup.graph, i, named)}" for i, name in named.items())

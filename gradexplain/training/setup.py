@@ -2,128 +2,238 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradexplain.calculus.backward import influenced
-from gradexplain.data.columns import Columns, read_columns
-from gradexplain.data.point import Given, held_constants, held_value, read_point
+from gradexplain.data.columns import Columns
+from gradexplain.data.point import Given, held_constants, held_numbers, read_point
 from gradexplain.derive import check_point
-from gradexplain.errors import OptionError, PointError, nearest
+from gradexplain.errors import FormulaError, OptionError
 from gradexplain.explain.names import Names
 from gradexplain.language.graph import Graph
-from gradexplain.language.parse import may_be_tensors, parse
-from gradexplain.training.batches import steps_in_epoch
-from gradexplain.training.job import Close, Job
-from gradexplain.training.options import Request, check_request, check_whole, optimizer_name, settings_of
+from gradexplain.language.parse import may_be_tensors
+from gradexplain.language.text import MATHML, write
+from gradexplain.rules.shapes import write_shape
+from gradexplain.tensor import Tensor, bytes_of, unpacked
+from gradexplain.training.checks import (
+    check_columns,
+    check_flow,
+    check_inits,
+    check_inputs,
+    check_start,
+    lengths,
+    parameter_names,
+)
+from gradexplain.training.fed import listed
+from gradexplain.training.formula import Formula, read_numbers, read_tensors
+from gradexplain.training.job import Job
+from gradexplain.training.options import Request, check_request, optimizer_name, settings_of
 from gradexplain.training.schedule import closely
+from gradexplain.training.starts import INITS, Init
+from gradexplain.training.told import by_element, told
+from gradexplain.training_records import Parameter
 
 if TYPE_CHECKING:
     from gradexplain.explain.forms import Form
-    from gradexplain.records import Began
-    from gradexplain.training.history import History
-    from gradexplain.training.tensor_setup import TensorSetup
 
 DEFAULT_SOURCE = "y_pred = w*x + b; loss = (y_true - y_pred)**2"
 DEFAULT_POINT = "w=1,b=0,x=2,y_true=4"
 DEFAULT_PARAMETERS = ("w", "b")
-DEFAULT_STEPS = 10
-# How long a run is that ends when its loss is small enough, unless it is said.
-MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A run that is ready: the job, the formula it belongs to, and how the inputs are called."""
+    """A run that is ready: the job, the formula it belongs to, and how the inputs are called.
+
+    `parameters` are what the steps tell: single numbers, elements and norms; `start` are their values where they are
+    known before PyTorch draws them; `sources` are the nodes of the parameters. `forms` are the gradients in symbols,
+    None where they are still to be found; `inits` say how parameters begin.
+    """
 
     job: Job
     graph: Graph
     names: Names
     point: dict[str, Given]
+    sources: list[int]
     parameters: tuple[str, ...]
-    fixed: dict[str, float]
+    start: dict[str, float]
+    fixed: dict[str, float | Tensor]
     columns: Columns | None
     used_columns: tuple[str, ...]
     notes: tuple[str, ...]
+    forms: dict[str, Form] | None
+    inits: dict[str, Init]
 
     @property
-    def tasks(self) -> tuple[str, str]:
-        """The loop, and what finds the curvature of the loss."""
-        return "gradexplain.training.loop:run", "gradexplain.training.curvature:curvature"
+    def on_tensors(self) -> bool:
+        """Whether the formula has vectors or matrices."""
+        return self.job.reduction == "batch"
 
     def partials(self) -> dict[str, Form]:
-        """The partial derivatives in symbols."""
+        """The gradients in symbols, by parameter."""
         from gradexplain.explain.partials import partials
 
-        return partials(self.job.source, self.job.given, self.parameters)
+        return partials(self.job.source, self.job.given, self.parameters) if self.forms is None else self.forms
 
-    def history(self) -> History:
-        """What makes steps of what PyTorch sends."""
-        from gradexplain.training.history import History
-
-        return History(self)
-
-    def trouble(self, found: Any) -> Began | None:
-        """What is not finite at the start, from what the loop found there."""
-        from gradexplain.training.look import trouble
-
-        return trouble(self, Close(*found))
+    def started(self, tensors: Mapping[str, Any]) -> dict[str, Parameter]:
+        """The parameters as they began, from what the loop sent."""
+        return {
+            name: Parameter(
+                shape, self.inits[name].text if name in self.inits else None,
+                unpacked(tensors[name]),
+            )
+            for name, shape, *_ in self.job.parameters
+        }  # fmt: skip
 
 
-def set_up(request: Request) -> Setup | TensorSetup:
+def set_up(request: Request) -> Setup:
     """Check a request and make its job. Raises FormulaError, PointError or OptionError, before any PyTorch."""
     check_request(request)
     if request.expression is not None and not isinstance(request.expression, str):
         raise OptionError(f"the formula is a {type(request.expression).__name__}, and must be text")
     settings = settings_of(request)
-    source, at, params = request.expression, request.at, request.params
-    if source is None:
-        source = DEFAULT_SOURCE
-        point = {**read_point(DEFAULT_POINT), **read_point(at)}
-        params = DEFAULT_PARAMETERS if params is None else params
-        if request.data is not None:
-            example = 'gradexplain train "(y - (w*x + b))**2" --data points.csv --at w=0,b=0'
-            raise OptionError("data needs a formula whose inputs are its columns", hint=f"such as {example}")
+    source, params, point = _asked(request)
+    tensors = any(given.tensor is not None for given in point.values())
+    if tensors or request.shape or request.init or request.columns or may_be_tensors(source):
+        formula = read_tensors(request, source, point, params)
     else:
-        point = read_point(at)
-    if (
-        request.shape or request.init or request.columns or may_be_tensors(source)
-        or any(given.tensor is not None for given in point.values())
-    ):  # fmt: skip
-        from gradexplain.training.tensor_setup import set_up_tensors
+        formula = read_numbers(request, source, point)
+    names = _names(formula)
+    parameters = _parameters(formula, params, point)
+    notes = tuple(check_point(formula.graph, point))
+    _check_objective(formula.graph, names)
+    by_name = {names.of[i]: i for i in formula.graph.inputs}
+    sources = [by_name[name] for name in parameters]
+    check_flow(formula.graph, names, sources)
+    values = {name: held_numbers(name, point[name], request.dtype) for name in formula.inputs if name in point}
+    shapes = _shapes(formula, parameters, sources)
+    forms = _forms(formula, dict(zip(parameters, sources, strict=True)))
+    shown = tuple(part for name, shape in shapes.items() for part in told(name, shape, name in by_element(shapes)))
+    return Setup(
+        job=_job(request, settings, formula, values, shapes, forms or {}),
+        graph=formula.graph,
+        names=names,
+        point=point,
+        sources=sources,
+        parameters=shown,
+        start=_known(shown, values),
+        fixed={name: value for name, value in values.items() if name not in parameters},
+        columns=formula.columns,
+        used_columns=_used_columns(formula),
+        notes=notes,
+        forms=forms,
+        inits=formula.inits,
+    )
 
-        return set_up_tensors(request, source, point, params, settings)
-    columns = None
+
+def _asked(request: Request) -> tuple[str, str | Sequence[str] | None, dict[str, Given]]:
+    """The formula, the parameters and the point that were asked for, or those of the example."""
+    if request.expression is not None:
+        return request.expression, request.params, read_point(request.at)
+    point = {**read_point(DEFAULT_POINT), **read_point(request.at)}
     if request.data is not None:
-        # The formula is judged first, so that a mistake in it is seen before a large file is read.
-        inputs = input_names(parse(source, point))
-        columns = read_columns(request.data, inputs)
-    known = {*point, *(columns.names if columns else ())}
-    graph = parse(source, known)
-    names = Names(graph)
-    inputs = input_names(graph)
-    used = tuple(name for name in inputs if columns is not None and name in columns.values)
+        example = 'gradexplain train "(y - (w*x + b))**2" --data points.csv --at w=0,b=0'
+        raise OptionError("data needs a formula whose inputs are its columns", hint=f"such as {example}")
+    return DEFAULT_SOURCE, DEFAULT_PARAMETERS if request.params is None else request.params, point
+
+
+def _names(formula: Formula) -> Names:
+    from gradexplain.explain.tensor_names import TensorNames
+
+    return TensorNames(formula.graph) if formula.tensors else Names(formula.graph)
+
+
+def _parameters(formula: Formula, params: str | Sequence[str] | None, point: Mapping[str, Given]) -> tuple[str, ...]:
+    """The names of the parameters, once every input is known to have its numbers from one place."""
+    inputs, columns, starts = formula.inputs, formula.columns, {*point, *formula.inits}
+    used = [name for name in inputs if name in formula.fed]
     check_columns(inputs, used, columns)
-    parameters = parameter_names(params, inputs, used, point)
-    check_inputs(inputs, parameters, used, point, columns)
-    notes = tuple(check_point(graph, point))
-    by_name = {names.of[i]: i for i in graph.inputs}
-    held = {name: held_value(name, point[name], request.dtype) for name in inputs if name not in used}
-    check_flow(graph, names, [by_name[name] for name in parameters])
+    parameters = parameter_names(params, inputs, used, starts)
+    check_inits(formula.inits, parameters, inputs)
+    if formula.tensors:
+        check_start(parameters, starts, formula.shapes)
+    check_inputs(inputs, parameters, used, starts, columns)
+    return parameters
+
+
+def _check_objective(graph: Graph, names: Names) -> None:
+    """A loss is a single number, or has one in each row of the data."""
+    top = graph.shapes[graph.objective]
+    if top:
+        name = names.of[graph.objective]
+        raise FormulaError(f"the loss must be a single number, and {name} has the shape {write_shape(top)}",
+                           hint=f"PyTorch refuses as well; write mean({name}) or sum({name})")  # fmt: skip
+
+
+def _shapes(formula: Formula, parameters: Sequence[str], sources: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """The shapes of the parameters in numbers. Raises OptionError where one is empty, FormulaError for far too much."""
+    from gradexplain.explain.tensor_problem import check_size
+
+    graph = formula.graph
+    shapes = {name: graph.lengths(i) for name, i in zip(parameters, sources, strict=True)}
+    for name, shape in shapes.items():
+        if 0 in shape:
+            raise OptionError(f"there is nothing to train in {name}: a tensor of {write_shape(shape)} has no elements")
+    if formula.row_size:
+        graph.sizes[formula.row_size] = formula.columns.rows if formula.columns else 0
+    check_size(graph)
+    return shapes
+
+
+def _forms(formula: Formula, sources: Mapping[str, int]) -> dict[str, Form] | None:
+    """The gradients as matrix formulas, over the names that the person gave; None for single numbers, for now.
+
+    The loop confirms those of matrices, so that they are needed before PyTorch is there.
+    """
+    from gradexplain.explain.forms import Form
+    from gradexplain.explain.tensor_forms import tensor_forms
+
+    if not formula.tensors:
+        return None
+    graph = formula.graph
+    named = {i: name for i, name in graph.names.items() if i != graph.objective}
+    found = tensor_forms(graph, list(sources.values()), graph.constant(1))
+    forms = {}
+    for name, j in sources.items():
+        root = found[j]
+        text = None if root is None else write(graph, root, named)
+        forms[name] = Form("", (), text, None if root is None else write(graph, root, named, MATHML), None)
+    return forms
+
+
+def _known(shown: Sequence[str], values: Mapping[str, Tensor | float]) -> dict[str, float]:
+    """The start of a run as its steps tell it, where all of that are given numbers; else nothing."""
+    found = {name: value for name in shown if isinstance(value := values.get(name), float)}
+    return found if len(found) == len(shown) else {}
+
+
+def _used_columns(formula: Formula) -> tuple[str, ...]:
+    """The columns of the data that the formula reads, in order."""
+    used = [part for name in formula.inputs if name in formula.fed for part in listed(formula.fed[name])]
+    return tuple(dict.fromkeys(used))
+
+
+def _job(
+    request: Request, settings: dict[str, float], formula: Formula, values: Mapping[str, Tensor | float],
+    shapes: Mapping[str, tuple[int, ...]], forms: Mapping[str, Form],
+) -> Job:  # fmt: skip
+    graph, columns = formula.graph, formula.columns
     rows = columns.rows if columns else 0
     batch_size, steps = lengths(request, rows)
-    fixed = {name: value for name, value in held.items() if name not in parameters}
-    job = Job(
-        source=source,
-        given=sorted(known),
-        constants=held_constants(graph, source, request.dtype),
-        inputs={by_name[name]: value for name, value in fixed.items()},
-        parameters=[(by_name[name], held[name]) for name in parameters],
-        columns=[(by_name[name], columns.values[name]) for name in used] if columns else [],
+    return Job(
+        source=formula.source,
+        given=formula.given,
+        shapes=formula.shapes,
+        sizes=dict(graph.sizes),
+        constants={} if formula.tensors else held_constants(graph, formula.source, request.dtype),
+        inputs={name: _packed(value) for name, value in values.items() if name not in shapes},
+        parameters=[_start(name, shape, values, formula.inits) for name, shape in shapes.items()],
+        columns={name: columns.values[name] for name in _used_columns(formula)} if columns else {},
+        fed={name: formula.fed[name] for name in formula.inputs if name in formula.fed},
         rows=rows,
-        reduction=request.reduction,
+        row_size=formula.row_size,
+        reduction="batch" if formula.tensors else request.reduction,
         dtype=request.dtype,
         optimizer=optimizer_name(request),
         settings=settings,
@@ -136,92 +246,21 @@ def set_up(request: Request) -> Setup | TensorSetup:
         accumulate=request.accumulate,
         until=request.until,
         closely=closely(steps, request.every),
+        by_element=by_element(shapes),
+        forms={name: form.symbolic for name, form in forms.items() if form.symbolic is not None},
         device=request.device,
     )
-    return Setup(job, graph, names, point, parameters, fixed, columns, used, notes)
 
 
-def input_names(graph: Graph) -> list[str]:
-    """The names of all inputs, in order."""
-    return [str(graph.nodes[i].value) for i in graph.inputs]
+def _packed(value: Tensor | float) -> tuple[tuple[int, ...], bytes]:
+    """The shape of a value, and its numbers as the bytes of float64, which can go to another process."""
+    return value.shape if isinstance(value, Tensor) else (), bytes_of(value)
 
 
-def check_columns(inputs: list[str], used: Collection[str], columns: Columns | None) -> None:
-    """Data that no input reads are a mistake."""
-    if columns is None or used:
-        return
-    listed = ", ".join(columns.names[:12])
-    hint = f"the data has {listed}; the formula has {', '.join(inputs[:12])}"
-    if all(name.replace(".", "").lstrip("-").isdigit() for name in columns.names):
-        hint = "the first line of the data is to name the columns, and has numbers"
-    raise OptionError("no input of the formula is a column of the data", hint=hint)
-
-
-def parameter_names(
-    params: str | Sequence[str] | None, inputs: list[str], used: Collection[str], point: Collection[str]
-) -> tuple[str, ...]:
-    """The names of the parameters, as given, or all inputs that are no columns where there is data."""
-    if params is None:
-        found = [name for name in inputs if name not in used and (not used or name in point)]
-        if not used and len(found) > 1:
-            example = ",".join([name for name in found if name in point][:2] or found[:2])
-            raise OptionError("which inputs are the parameters?", hint=f"name them, such as --params {example}")
-        if not found:
-            raise OptionError("there is no parameter to train: every input is a column of the data")
-        return tuple(found)
-    names = [part.strip() for part in (params.split(",") if isinstance(params, str) else params)]
-    for k, name in enumerate(names):
-        if not name:
-            raise OptionError("there is no parameter to train", hint="name the parameters, such as --params w,b")
-        if name not in inputs:
-            hint = nearest(name, inputs) or "the formula has " + ", ".join(inputs[:12])
-            raise OptionError(f"the parameter {name} is no input of the formula", hint=hint)
-        if name in used:
-            raise OptionError(f"{name} is a parameter and a column of the data", hint="rename one of them")
-        if name in names[:k]:
-            raise OptionError(f"the parameter {name} is named twice", hint="name it once")
-    if not names:
-        raise OptionError("there is no parameter to train", hint="name the parameters, such as --params w,b")
-    return tuple(names)
-
-
-def check_inputs(
-    inputs: list[str], parameters: Collection[str], used: Collection[str], point: Collection[str],
-    columns: Columns | None,
-) -> None:  # fmt: skip
-    """Every input is a column, or has a value."""
-    for name in inputs:
-        if name in used and name in point:
-            raise OptionError(f"{name} is a column of the data and has a value, too", hint=f"leave {name} out of --at")
-        if name in used or name in point:
-            continue
-        if name in parameters:
-            raise PointError(f"the parameter {name} has no starting value", hint=f"give it one with --at {name}=0")
-        if columns is None:
-            raise PointError(f"{name} has no value", hint=f"give it with --at {name}=1, or as a column with --data")
-        listed = ", ".join(columns.names[:12]) + (", …" if len(columns.names) > 12 else "")
-        hint = nearest(name, columns.names) or f"rename the column, or give {name} a value with --at {name}=1"
-        raise OptionError(f"{name} has no value and is no column of the data, which has {listed}", hint=hint)
-
-
-def check_flow(graph: Graph, names: Names, parameters: list[int]) -> None:
-    """At least one parameter must reach the objective by a differentiable way."""
-    if not influenced(graph, parameters, len(graph.nodes) - 1)[graph.objective]:
-        listed = " and ".join(names.of[i] for i in parameters)
-        raise OptionError(f"no gradient can flow from {names.of[graph.objective]} to {listed}",
-                          hint="a condition chooses, but nothing flows through it")  # fmt: skip
-
-
-def lengths(request: Request, rows: int) -> tuple[int, int]:
-    """How many rows each backward() has, and how many steps the run has. Raises OptionError."""
-    batch_size = min(request.batch_size or rows, rows) if rows else 0
-    if rows and request.accumulate > math.ceil(rows / batch_size):
-        found = f"{rows:,} rows in batches of {batch_size:,} are {math.ceil(rows / batch_size):,} of them"
-        raise OptionError(f"there are no {request.accumulate} batches to accumulate: {found}",
-                          hint="take a smaller batch size, such as --batch-size 1")  # fmt: skip
-    if request.epochs is None:
-        default = DEFAULT_STEPS if request.until is None else MOST_STEPS
-        return batch_size, default if request.steps is None else int(request.steps)
-    steps = request.epochs * steps_in_epoch(rows, batch_size, request.accumulate)
-    check_whole(steps, "the number of steps")
-    return batch_size, steps
+def _start(
+    name: str, shape: tuple[int, ...], values: Mapping[str, Tensor | float], inits: Mapping[str, Init]
+) -> tuple[str, tuple[int, ...], bytes | None, tuple[str, dict[str, float | str]] | None]:
+    """How a parameter begins: with numbers, or by a function of `torch.nn.init` with its arguments."""
+    init = inits.get(name)
+    call = None if init is None else (INITS[init.name].torch, init.arguments)
+    return name, shape, bytes_of(values[name]) if name in values else None, call

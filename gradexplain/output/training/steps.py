@@ -8,6 +8,7 @@ from gradexplain.errors import ASCII, columns
 from gradexplain.output.grid import filled, layout, total
 from gradexplain.output.numbers import show
 from gradexplain.output.training.updates import arithmetic
+from gradexplain.readings.dtypes import DTYPES
 from gradexplain.training.schedule import spaced
 from gradexplain.training_records import NORM, TensorTraining, Training, TrainingStep, grad_of
 
@@ -140,7 +141,10 @@ def _grouped(title: str, names: Sequence[str]) -> list[str]:
 
 
 def held(training: Training, step: TrainingStep, name: str) -> str:
-    """What `.grad` holds after backward(), as arithmetic: what it held before, plus what was added."""
+    """What `.grad` holds after backward(), as arithmetic: what it held before, plus what was added.
+
+    It may be something else: the gradients of two parameters may share their memory.
+    """
     grad = step.grad[name]
     if grad is None:
         return "none"
@@ -154,10 +158,10 @@ def held(training: Training, step: TrainingStep, name: str) -> str:
         terms.append(step.backward[name])
     if len(terms) < 2:
         return show(grad)
-    if len(terms) > 6:
-        return f"sum of {len(terms)} = {show(grad)}"
-    shown_terms = [show(term) or "0" for term in terms]
-    return _sum(shown_terms) + f" = {show(grad)}"
+    known = [term or 0.0 for term in terms]
+    wrong = abs(sum(known) - grad) > DTYPES[training.dtype].tolerance * sum(map(abs, known))
+    shown_terms = f"sum of {len(terms)}" if len(terms) > 6 else _sum([show(term) or "0" for term in terms])
+    return f"{shown_terms} {'≠' if wrong else '='} {show(grad)}"
 
 
 def _sum(terms: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,15 +13,15 @@ from gradexplain.readings.tensor_kinks import kinks as kinks_of
 from gradexplain.readings.tensor_reading import TensorReading
 from gradexplain.readings.torch_builder import TorchBuilder
 from gradexplain.records import VERDICTS
-from gradexplain.training.tensor_inputs import Inputs
+from gradexplain.training.inputs import Inputs
+from gradexplain.training.job import FINE, Close, Found
+from gradexplain.training.judge import Judge, Taken
+from gradexplain.training.told import Teller
 
 # So many times the rounding of every operation is forgiven, and so often it is tried.
 NOISE, TRIALS = 16, 3
 # How far from the start closed forms are confirmed, the next where a gradient is not finite.
 NEARBY = (0.1, 0.001, 0.0)
-# A verdict, the node where it began (-1 for none), why, and how many elements are meant.
-Found = tuple[str, int, str, int]
-FINE: Found = ("agrees", -1, "", 0)
 
 
 class _Rounding(TorchBuilder):
@@ -40,13 +41,35 @@ class _Rounding(TorchBuilder):
         return value + signs * (self.spacing * value.abs() + self.least)
 
 
-class Checker:
+class OneStep(Judge):
     """Compares gradients with the chain rule, which runs in float64 on the values as the dtype holds them."""
 
-    def __init__(self, inputs: Inputs) -> None:
-        self.inputs, self.torch, self.run, self.graph = inputs, inputs.torch, inputs.run, inputs.graph
+    def __init__(self, inputs: Inputs, teller: Teller) -> None:
+        super().__init__(inputs, teller)
+        self.run, self.graph = inputs.run, inputs.run.graph
         self.edges: Edges | None = None
         self.rounding = _Rounding(self.torch, self.graph.sizes, inputs.job.dtype)
+        self.found: list[Found] = []
+        self.looks: dict[int, Close] = {}
+
+    def start(self, parameters: Sequence[Any]) -> tuple[Found, tuple[Any, ...]]:
+        """As in Judge."""
+        with self.torch.no_grad():
+            return self._in_values(self.inputs.values(parameters, None)) or FINE, ()
+
+    def step(self, parameters: Sequence[Any], taken: Taken) -> None:
+        """As in Judge."""
+        self.found.append(self.check(parameters, taken))
+        if self.job.accumulate > 1 and taken.step in self.closely:
+            self.looks[taken.step] = Close(self.batches(taken), [], [])
+
+    def chunk(
+        self, start: int, parameters: list[list[float]], backward: list[list[float | None]]
+    ) -> tuple[list[Found], dict[int, Close]]:
+        """As in Judge."""
+        found, looks = self.found, self.looks
+        self.found, self.looks = [], {}
+        return found, looks
 
     def unconfirmed(self, parameters: Sequence[Any]) -> list[str]:
         """The parameters whose closed forms do not have the numbers of the chain rule near this point.
@@ -69,37 +92,39 @@ class Checker:
             if name in forms and self.run.holds(node, [forms[name]], values, walk) < 0
         ]
 
-    def check(
-        self, parameters: Sequence[Any], batches: Sequence[Any], weights: Sequence[float], gradients: Sequence[Any],
-        known: Sequence[Any] | None, finite: bool,
-    ) -> Found:  # fmt: skip
-        """The verdict on what backward() computed in a step, by parameter, None for nothing.
-
-        `known` are the values of all nodes where there is one batch, `finite` is whether every loss is.
-        """
+    def check(self, parameters: Sequence[Any], taken: Taken) -> Found:
+        """The verdict on what backward() computed in a step."""
         nodes, exact = self.inputs.nodes, self.run.exact.place
         totals: list[Any] = [None] * len(nodes)
         kinks: dict[int, int] = {}
         walks = []
-        for rows, weight in zip(batches, weights, strict=True):
-            same = self.run.builder is self.run.exact
-            values = known if known is not None and same else self._exact(parameters, rows)
+        known = taken.known if len(taken.rows) == 1 and self.run.builder is self.run.exact else None
+        for rows, weight in zip(taken.rows, taken.weights, strict=True):
+            values = self._exact(parameters, rows) if known is None else known
             plain = [value.detach() if hasattr(value, "detach") else value for value in values]
             walk = self._walk(plain, self.run.exact)
             kinks |= kinks_of(self.run, plain, walk)
             walks.append((rows, plain, walk))
             totals = _added(totals, [walk.totals.get(node) for node in nodes], weight)
         compared = []
-        for node, parameter, total, gradient in zip(nodes, parameters, totals, gradients, strict=True):
+        for node, parameter, total, gradient in zip(nodes, parameters, totals, taken.gradients, strict=True):
             total = exact.zeros(parameter.shape) if total is None else total
             compared.append((node, total, gradient, self.run.compare(total, gradient)[1]))
         broken: Found | None = None
+        finite = all(map(math.isfinite, taken.losses))
         if not finite or any(verdict in ("nonfinite", "undefined") for *_, verdict in compared):
             broken = next(filter(None, (self._broken(parameters, *walk) for walk in walks)), None)
+        return self._worst(parameters, taken, compared, broken, kinks)
+
+    def _worst(
+        self, parameters: Sequence[Any], taken: Taken, compared: Sequence[tuple[int, Any, Any, str]],
+        broken: Found | None, kinks: Mapping[int, int],
+    ) -> Found:  # fmt: skip
+        """The worst verdict on (node, gradient by the chain rule, by autograd, verdict) of the parameters."""
         worst = FINE
         for node, total, gradient, verdict in compared:
             if verdict in ("precision", "disagrees"):
-                rounding = self._is_rounding(parameters, batches, weights, node, total, gradient)
+                rounding = self._is_rounding(parameters, taken, node, total, gradient)
                 verdict = "agrees" if rounding else verdict
             found = (verdict, node, "differs", 0)
             if verdict in ("nonfinite", "undefined") and broken is not None:
@@ -112,11 +137,6 @@ class Checker:
             node = min(kinks)
             return "convention", node, "kink", kinks[node]
         return FINE if worst[0] == "agrees" else worst
-
-    def trouble(self, parameters: Sequence[Any]) -> Found:
-        """Where the loss at a point that is not finite began."""
-        with self.torch.no_grad():
-            return self._in_values(self.inputs.values(parameters, None)) or FINE
 
     def _exact(self, parameters: Sequence[Any], rows: Any) -> list[Any]:
         given = self.inputs.at(parameters, rows)
@@ -154,9 +174,8 @@ class Checker:
         return None
 
     def _is_rounding(
-        self, parameters: Sequence[Any], batches: Sequence[Any], weights: Sequence[float], node: int, total: Any,
-        gradient: Any,
-    ) -> bool:  # fmt: skip
+        self, parameters: Sequence[Any], taken: Taken, node: int, total: Any, gradient: Any
+    ) -> bool:
         """Whether the difference is no more than what rounding every operation once more would change."""
         exact = self.run.exact.place
         if gradient is None:
@@ -164,7 +183,7 @@ class Checker:
         noise = 0.0
         for _ in range(TRIALS):
             moved: list[Any] = [None]
-            for rows, weight in zip(batches, weights, strict=True):
+            for rows, weight in zip(taken.rows, taken.weights, strict=True):
                 given = {i: exact.bring(v.detach()) for i, v in self.inputs.at(parameters, rows).items()}
                 values = self.rounding.forward(self.graph, given, self.graph.objective)
                 moved = _added(moved, [self._walk(values, self.rounding).totals.get(node)], weight)

@@ -1,4 +1,4 @@
-"""Which inputs of a formula on tensors come from columns of data, and from which ones."""
+"""Which inputs of a formula come from columns of data, and from which ones."""
 
 from __future__ import annotations
 
