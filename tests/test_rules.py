@@ -20,7 +20,6 @@ from gradexplain import RULES, derive
 from gradexplain.calculus.templates import template
 from gradexplain.language.graph import Graph
 from gradexplain.output import rules as rules_output
-from gradexplain.output import tensor_rules
 from gradexplain.readings import arithmetic, compiled
 from gradexplain.readings.digits import digits
 from gradexplain.readings.symbols import to_sympy
@@ -255,12 +254,12 @@ def test_a_node_used_twice_shows_both_contributions():
     assert row.value == pytest.approx(sum(both.values()))
 
 
-@pytest.mark.parametrize("name", [name for name in TENSOR_RULES if name not in tensor_rules.HELPERS])
+@pytest.mark.parametrize("name", [name for name in TENSOR_RULES if name not in rules_output.HELPERS])
 def test_every_rule_on_tensors_has_an_example_that_agrees(name: str) -> None:
     rule = TENSOR_RULES[name]
-    formula, point = tensor_rules.example(rule)
+    formula, point = rules_output.example(rule)
     assert formula
-    text, _ = tensor_rules.render_one(rule)
+    text, _ = rules_output.render_one(rule)
     assert f'gradexplain derive "{formula}" --at "{point}"' in text
     assert "disagrees" not in text
     assert "agrees" in text
@@ -270,5 +269,5 @@ def test_rules_on_tensors_are_listed() -> None:
     text = rules_output.render_all()
     assert text.index("on vectors and matrices") < text.index("inside of formulas only")
     assert all(f"\n {name} " in text for name in TENSOR_RULES)
-    helper, _ = tensor_rules.render_one(TENSOR_RULES["kron_left"])
+    helper, _ = rules_output.render_one(TENSOR_RULES["kron_left"])
     assert "A helper" in helper

@@ -9,7 +9,6 @@ import typer
 from gradexplain.cli.streams import write_note, write_result
 from gradexplain.errors import OptionError, nearest
 from gradexplain.language.functions import function_names, rule_of
-from gradexplain.rules.rules import RULES
 from gradexplain.rules.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
 
 
@@ -33,18 +32,11 @@ def command(
     if name is None:
         write_result(rules.render_all())
         return 0
-    rule = rule_of(name)
-    tensor_rule = TENSOR_RULES.get(TENSOR_ALIASES.get(name, name))
-    if rule is None and tensor_rule is None:
+    rule = rule_of(name) or TENSOR_RULES.get(TENSOR_ALIASES.get(name, name))
+    if rule is None:
         hint = nearest(name, _known()) or "gradexplain rules lists all of them"
         raise OptionError(f"there is no rule {name}", hint=hint)
-    if rule is not None:
-        text, notes = rules.render_one(RULES[rule.name])
-    else:
-        from gradexplain.output import tensor_rules
-
-        assert tensor_rule is not None
-        text, notes = tensor_rules.render_one(tensor_rule)
+    text, notes = rules.render_one(rule)
     write_result(text)
     for note in notes:
         write_note(note)
