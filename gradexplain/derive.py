@@ -27,7 +27,7 @@ from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.numbers import program
 from gradexplain.readings.place import CPU
 from gradexplain.readings.worker import TORCH
-from gradexplain.records import Derivation
+from gradexplain.records import Derivation, Remark
 from gradexplain.rules.shapes import Shape, times, write_shape
 from gradexplain.tensor import Tensor
 
@@ -185,7 +185,7 @@ def _tensor_problem(
     classes = check_classes(graph, names, {name: value for name, value in values.items() if isinstance(value, Tensor)})
     if wrt is None:
         sources = [j for j in sources if names.of[j] not in classes] or sources
-        notes += [f"{name} has classes, whole numbers that have no gradient" for name in classes]
+        notes += [Remark("classes", {"name": name}) for name in classes]
     elif unable := [names.of[j] for j in sources if names.of[j] in classes]:
         raise OptionError(f"{unable[0]} has classes, whole numbers that cannot require gradients",
                           hint="leave it out of wrt")  # fmt: skip
@@ -213,7 +213,7 @@ def _other_shape(seed: Tensor | float, objective: str, shape: Shape) -> OptionEr
                        hint="both must have the same shape")  # fmt: skip
 
 
-def check_point(graph: Graph, point: dict[str, Given]) -> list[str]:
+def check_point(graph: Graph, point: dict[str, Given]) -> list[Remark]:
     """Notes about given names that the formula lacks; a name that it computes itself cannot be given."""
     known = {str(graph.nodes[i].value) for i in graph.inputs}
     computed = set(graph.names.values()) - known
@@ -227,7 +227,8 @@ def check_point(graph: Graph, point: dict[str, Given]) -> list[str]:
             raise PointError(message, given.assignment.text, place.start, place.end, hint)
         if name not in known:
             hint = nearest(name, known)
-            notes.append(f"{name} is not in the formula" + (f"; {hint}" if hint else ""))
+            values = {"name": name, "hint": hint} if hint else {"name": name}
+            notes.append(Remark("not_in_formula_but" if hint else "not_in_formula", values))
     return notes
 
 

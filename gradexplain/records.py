@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from gradexplain.tensor import Tensor
+from gradexplain.wording import say
 
 Record = TypeVar("Record")
 SCHEMA = "gradexplain/derivation@1"
@@ -61,10 +62,37 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """Where a loss of precision, an infinity or a nan began: the node, and the reason in words."""
+    """Where a loss of precision, an infinity or a nan began: the node, and the reason in words.
+
+    `id` is that of the reason and `values` what its sentence is made with, in every language the same.
+    """
 
     node: str
     reason: str
+    id: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, node: str, id: str, /, **values: Any) -> Began:
+        """The node and the reason with this id.
+
+        >>> Began.at("v1", "value_not_finite", what="v1 = 1/x", found="inf").reason
+        'v1 = 1/x has no finite value here: inf'
+        """
+        return cls(node, say(id, **values), id, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A note as the id of its sentence and what the sentence is made with."""
+
+    id: str
+    values: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The note in words."""
+        return say(self.id, **self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +146,8 @@ class Gradient:
 class Derivation:
     """The explanation of one formula at one point; printed, it is the table, and `to_dict()` is the JSON object.
 
-    `statements` are the formula as gradexplain reads it, a statement each; `point` the values as they were given.
+    `statements` are the formula as gradexplain reads it, a statement each; `point` the values as they were given;
+    `remarks` are the notes in their order, each as an id and values.
     """
 
     source: str
@@ -134,6 +163,7 @@ class Derivation:
     nodes: tuple[ForwardRow, ...]
     backward: tuple[BackwardRow, ...]
     gradient: Mapping[str, Gradient]
+    remarks: tuple[Remark, ...] = ()
     _shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
     _device: str = "cpu"
 
@@ -217,7 +247,7 @@ def maker(record: type[Record]) -> Callable[..., Record]:
     It is for records that come by the ten thousand: a frozen one sets each of its fields by a call. Here they are set
     in a twin that is not frozen, which then becomes the record, in a third of the time.
 
-    >>> maker(Began)("v1", "a reason") == Began("v1", "a reason")
+    >>> maker(Input)(1.0, ()) == Input(1.0)
     True
     """
     twin: Any = make_dataclass(record.__name__, [own.name for own in fields(cast(Any, record))], slots=True)

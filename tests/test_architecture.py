@@ -30,7 +30,7 @@ LAYERS = (
     "language",
     "rules",
 )
-OPEN = ("records", "training_records", "errors", "tensor")
+OPEN = ("records", "training_records", "errors", "tensor", "wording", "words")
 HOMES = {
     "torch": {
         "readings/devices.py",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from gradexplain.explain.forms import Form, write_forms
-from gradexplain.explain.notes import began, closed_form_source, general_notes, kink_note, listed, short
+from gradexplain.explain.notes import began, closed_form_source, general_notes, kink_note, remark, short
 from gradexplain.explain.one_sided import Sides, settle
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
@@ -29,6 +29,7 @@ from gradexplain.records import (
     ForwardRow,
     Gradient,
     Input,
+    Remark,
     Value,
     maker,
 )
@@ -65,6 +66,7 @@ def _finished(prepared: Prepared, witness: Witness | None) -> Derivation:
     gradient = {names.of[j]: rows.gradient(j) for j in problem.sources}
     backward = tuple(rows.backward.values())
     values = found.values
+    remarks = (*problem.notes, *general_notes(problem, exact, found, witness is not None), *rows.notes())
     # A kink on the way matters where it reaches a gradient that was asked for; a failure matters anywhere.
     verdicts = {entry.verdict for entry in gradient.values()}
     verdicts |= {row.verdict for row in backward if row.verdict in FAILURES}
@@ -75,13 +77,14 @@ def _finished(prepared: Prepared, witness: Witness | None) -> Derivation:
         dtype=problem.dtype,
         upstream=problem.held_seed,
         verdict=max(verdicts, key=VERDICTS.index),
-        notes=(*problem.notes, *general_notes(problem, exact, found, witness is not None), *rows.notes()),
+        notes=tuple([entry.text for entry in remarks]),
         inputs={names.of[i]: _input(problem.given[i], ()) for i in graph.inputs},
         missing=tuple(problem.missing),
         point={names.of[i]: problem.point[names.of[i]].text for i in graph.inputs if names.of[i] in problem.point},
         nodes=tuple([_forward_row(*row, values[i] if values else None) for i, row in prepared.forward.items()]),
         backward=backward,
         gradient=gradient,
+        remarks=remarks,
     )
 
 
@@ -206,7 +209,7 @@ class _Rows:
             None if own is None else to_float(own), began, form.typeset,
         )  # fmt: skip
 
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Remark]:
         """Remarks on single gradients."""
         notes = []
         for j in self.problem.sources:
@@ -216,10 +219,10 @@ class _Rows:
             if sympy_value is not None and is_finite(total):
                 found = to_float(sympy_value)
                 if abs(to_float(total) - found) > max(1e-9 * abs(found), 1e-30):
-                    gives = f"SymPy's derivative of the whole formula gives {short(found)}"
-                    notes.append(f"{self.problem.partial(j)}: {gives}")
-        long = [j for j in self.problem.sources if self.prepared.forms[j].symbolic is None]
+                    notes.append(remark("sympy_differs", partial=self.problem.partial(j), found=short(found)))
+        long = [self.problem.partial(j) for j in self.problem.sources if self.prepared.forms[j].symbolic is None]
         if long:
-            shown = listed(long, self.problem.partial)
-            notes.append(f"the closed form of {shown} is too long to write out; the chain stands for it")
-        return notes if len(notes) <= MAX_NOTES else [*notes[:MAX_NOTES], f"… {len(notes) - MAX_NOTES:,} more notes"]
+            notes.append(remark("too_long", names=long))
+        if len(notes) <= MAX_NOTES:
+            return notes
+        return [*notes[:MAX_NOTES], remark("more_notes", count=len(notes) - MAX_NOTES)]

@@ -1,39 +1,29 @@
-"""The remarks beside the rows, in words: what is missing, what a kink means, and where a difference began."""
+"""The remarks beside the rows: what is missing, what a kink means, and where a difference began; ids with values."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from gradexplain.calculus.backward import Walk
 from gradexplain.explain.one_sided import Sides
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import Judgement
+from gradexplain.language.graph import INPUT, Graph
 from gradexplain.readings.arithmetic import Number
 from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.numbers import Witness
-from gradexplain.records import Began, Value
-from gradexplain.rules.rules import RULES
+from gradexplain.records import Began, Remark, Value
+from gradexplain.rules.rules import RULES, ZERO
+from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.wording import say
 
 if TYPE_CHECKING:
+    from gradexplain.explain.tensor_build import Build
     from gradexplain.explain.tensor_problem import TensorProblem
 
-Item = TypeVar("Item")
-MAX_LISTED = 8
-
-
-def listed(items: Sequence[Item], name: Callable[[Item], str] = str) -> str:
-    """The names of some items in a sentence, a long list cut short.
-
-    >>> listed(["w", "x", "y"])
-    'w, x and y'
-    """
-    count = len(items)
-    names = [name(item) for item in items[:MAX_LISTED]]
-    if count > MAX_LISTED:
-        return ", ".join(names[:-1]) + f" and {count - MAX_LISTED + 1:,} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if count > 1 else names)
+NO_NUMBERS = ("nan", "inf", "-inf")
 
 
 def short(value: Number | Value) -> str:
@@ -47,107 +37,132 @@ def short(value: Number | Value) -> str:
     return "0" if value is DEAD else digits_of(value, 6)
 
 
-def missing_note(problem: Problem) -> str:
+def missing_note(problem: Problem) -> Remark:
     """What to do about inputs without a value."""
     names = problem.missing
-    has, them = ("has", "it") if len(names) == 1 else ("have", "them")
     example = ",".join(f"{name}=1" for name in names[:3]) + ",…" * (len(names) > 3)
-    return f"{listed(names)} {has} no value, so PyTorch has nothing to run on; give {them} with --at {example}"
+    return remark("missing", names=names, example=example)
 
 
-def general_notes(problem: Problem, exact: Exact, witness: Witness, with_torch: bool) -> list[str]:
+def remark(id: str, **values: Any) -> Remark:
+    """A note with an id and values."""
+    return Remark(id, values)
+
+
+def flow_notes(problem: Problem | TensorProblem, walk: Walk[Any]) -> list[Remark]:
+    """Remarks on where no gradient flows."""
+    notes, graph, names = [], problem.graph, problem.names.of
+    unreached = [names[j] for j in problem.sources if j not in walk.totals]
+    if unreached:
+        notes.append(remark("unreached", objective=names[graph.objective], names=unreached))
+    passed = {graph.nodes[step.through].rule for steps in walk.steps.values() for step in steps}
+    flat = sorted(rule for rule in passed if rule in RULES and RULES[rule].staircase)
+    return notes + [remark("staircase", rule=rule) for rule in flat]
+
+
+def general_notes(problem: Problem, exact: Exact, witness: Witness, with_torch: bool) -> list[Remark]:
     """Remarks on the derivation as a whole."""
     notes = []
-    graph = problem.graph
     if problem.missing:
         notes.append(missing_note(problem))
     elif not with_torch:
-        notes.append("PyTorch is not installed, so autograd's column is empty; install it with pip install torch")
+        notes.append(remark("no_torch"))
     elif witness.error:
-        notes.append(f"PyTorch refused: {witness.error}")
-    unreached = [problem.name(j) for j in problem.sources if j not in exact.walk.totals]
-    if unreached:
-        objective = problem.name(graph.objective)
-        reach = "does" if len(unreached) == 1 else "do"
-        notes.append(f"nothing flows from {objective} back to {listed(unreached)}, which {reach} not influence it "
-                     "smoothly: the gradient is 0, and PyTorch leaves .grad None")  # fmt: skip
-    passed = {graph.nodes[step.through].rule for steps in exact.walk.steps.values() for step in steps}
-    flat = "is constant between its jumps, so its derivative is 0 and no gradient flows through it"
-    return notes + [f"{rule} {flat}" for rule in sorted(passed) if RULES[rule].staircase]
+        notes.append(remark("refused", message=witness.error))
+    return notes + flow_notes(problem, exact.walk)
 
 
-def kink_note(problem: Problem, exact: Exact, judgement: Judgement, sides: Sides | None, j: int) -> str:
+def tensor_notes(build: Build) -> list[Remark]:
+    """Remarks on a derivation on tensors as a whole."""
+    problem, notes = build.problem, []
+    if build.refused and build.refused_at in build.names.of:
+        notes.append(remark("refused_at", expression=build.names.expression(build.refused_at), message=build.refused))
+    elif build.refused:
+        notes.append(remark("refused", message=build.refused))
+    elif not build.found:
+        notes.append(remark("no_torch"))
+    elif problem.missing:
+        notes.append(remark("random_numbers", names=problem.missing))
+    if build.graph.sizes:
+        sizes = ", ".join(f"{name} = {number}" for name, number in build.graph.sizes.items())
+        notes.append(remark("sizes", sizes=sizes))
+    notes += flow_notes(problem, build.walk)
+    for j in problem.sources:
+        began = build.began.get(j)
+        if build.verdicts.get(j) == "convention" and began is not None:
+            notes.append(remark(f"{began.id}_on_the_way", partial=problem.partial(j), **began.values))
+    long = [problem.partial(j) for j in problem.sources if build.form(j)[1] is None]
+    return notes + ([remark("unconfirmed", names=long)] if long else [])
+
+
+def kink_note(problem: Problem, exact: Exact, judgement: Judgement, sides: Sides | None, j: int) -> Remark:
     """What the convention at a kink means for the gradient of source `j`."""
     node = judgement.began[j][0]
-    rule = RULES[problem.graph.nodes[node].rule]
-    what = f"{problem.name(node)} = {problem.names.expression(node)} has a kink here"
-    text = f"{problem.partial(j)}: {what}"
+    values = {"partial": problem.partial(j), "what": f"{problem.name(node)} = {problem.names.expression(node)}"}
     chosen = short(exact.walk.totals.get(j, DEAD))
-    if sides is not None and sides.derivative is not None:
-        derivative = short(sides.derivative)
-        return f"{text}, and PyTorch's choice gives {chosen}, while the derivative of the whole exists: {derivative}"
-    if sides is not None:
-        left, right = (f"{short(side)}" if side is not None else "not finite" for side in sides)
-        text += f": the derivative is {left} from the left and {right} from the right"
-        return f"{text}; PyTorch takes {chosen}" + (
-            f" ({rule.at_kink})" if rule.at_kink and not _trivial(rule.at_kink) else ""
-        )
-    return f"{text}; {rule.at_kink or 'PyTorch follows the branch that the condition picks'}"
+    if sides is None:
+        return remark("kink_on_the_way", **values, at_kink=at_kink(problem.graph, node), count=1)
+    if sides.derivative is not None:
+        return remark("kink_crossed", **values, chosen=chosen, derivative=short(sides.derivative))
+    left, right = [None if side is None else short(side) for side in sides]
+    both: dict[str, Any] = {**values, "left": left, "right": right, "chosen": chosen}
+    because = RULES[problem.graph.nodes[node].rule].at_kink
+    if because in ("", ZERO):
+        return remark("kink_sides", **both)
+    return remark("kink_sides_because", **both, at_kink=because)
 
 
-def _trivial(at_kink: str) -> bool:
-    return at_kink == "PyTorch takes 0"
+def at_kink(graph: Graph, node: int) -> str:
+    """What PyTorch takes at a kink of a node."""
+    rule = graph.nodes[node].rule
+    return (TENSOR_RULES.get(rule) or RULES[rule]).at_kink or say("branch")
 
 
 def began(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement, j: int) -> Began | None:
-    """Where the verdict of node `j` began, with the reason in words; None where it is fine."""
+    """Where the verdict of node `j` began, with the reason; None where it is fine."""
     if j not in judgement.began:
         return None
     node, kind = judgement.began[j]
-    what = f"{problem.name(node)} = {problem.names.expression(node)}" if node in problem.graph.names or _inner(
-        problem, node) else problem.name(node)  # fmt: skip
-    reasons = {
-        "forward": lambda: _forward(problem, exact, witness, node, what),
-        "local": lambda: f"the local derivative of {what} is not finite here: {_local(problem, exact, node)}",
-        "sum": lambda: f"the contributions to {problem.partial(node)} cancel: {_terms(exact, node)}",
-        "rounding": lambda: f"the derivative of {what} loses its digits in {problem.dtype}",
-        "range": lambda: f"{problem.partial(j)} is {short(exact.walk.totals[j])}, out of the range of {problem.dtype}",
-        "unknown": lambda: f"PyTorch and the chain rule differ at {what}, and rounding does not explain it",
-        "kink": lambda: f"{what} has a kink here; {_at_kink(problem, node)}",
-    }
-    return Began(problem.name(node), reasons[kind]())
+    name, dtype = problem.name(node), problem.dtype
+    what = name if problem.graph.nodes[node].rule == INPUT else f"{name} = {problem.names.expression(node)}"
+    if kind == "forward":
+        return _value_began(problem, exact, witness, node, what)
+    if kind == "local":
+        local, value = _not_finite(problem, exact, node)
+        return Began.at(name, "local_not_finite", what=what, local=local, value=value)
+    if kind == "sum":
+        terms = " + ".join(f"({short(step.value)})" for step in exact.walk.steps[node])
+        return Began.at(name, "terms_cancel", partial=problem.partial(node), terms=terms)
+    if kind == "rounding":
+        return Began.at(name, "local_loses_digits", what=what, dtype=dtype)
+    if kind == "range":
+        total = short(exact.walk.totals[j])
+        return Began.at(name, "gradient_out_of_range", partial=problem.partial(j), exact=total, dtype=dtype)
+    if kind == "kink":
+        return Began.at(name, "kink", what=what, at_kink=at_kink(problem.graph, node), count=1)
+    return Began.at(name, "unexplained", what=what)
 
 
-def _at_kink(problem: Problem, node: int) -> str:
-    return RULES[problem.graph.nodes[node].rule].at_kink or "PyTorch follows the branch that the condition picks"
-
-
-def _inner(problem: Problem, node: int) -> bool:
-    return problem.graph.nodes[node].rule != "input"
-
-
-def _forward(problem: Problem, exact: Exact, witness: Witness, node: int, what: str) -> str:
-    value, found = exact.values[node], witness.values[node]
-    exact_text, found_text = short(value), short(found)
-    if exact_text in ("nan", "inf", "-inf"):
-        return f"{what} has no finite value here: {found_text}"
+def _value_began(problem: Problem, exact: Exact, witness: Witness, node: int, what: str) -> Began:
+    """Why the value of a node is not the one that PyTorch has."""
+    name, dtype, found = problem.name(node), problem.dtype, witness.values[node]
+    exact_text, found_text = short(exact.values[node]), short(found)
+    if exact_text in NO_NUMBERS:
+        return Began.at(name, "value_not_finite", what=what, found=found_text)
     if found is not None and not math.isfinite(found):
-        return f"{what} is {exact_text}, and {problem.dtype} holds {found_text}"
-    return f"{what} loses its digits in {problem.dtype}: exactly {exact_text}, PyTorch has {found_text}"
+        return Began.at(name, "value_out_of_range", what=what, exact=exact_text, dtype=dtype, found=found_text)
+    return Began.at(name, "value_loses_digits", what=what, exact=exact_text, dtype=dtype, found=found_text)
 
 
-def _local(problem: Problem, exact: Exact, node: int) -> str:
+def _not_finite(problem: Problem, exact: Exact, node: int) -> tuple[str, str]:
+    """A local derivative of a node that is not finite, and its value."""
     for steps in exact.walk.steps.values():
         for step in steps:
             if step.through == node and step.local is not DEAD and step.local is not None:
-                text = problem.names.local(node, step.slot)
-                if short(step.local) in ("nan", "inf", "-inf"):
-                    return f"{text} = {short(step.local)}"
-    return "nan"
-
-
-def _terms(exact: Exact, node: int) -> str:
-    return " + ".join(f"({short(step.value)})" for step in exact.walk.steps[node])
+                value = short(step.local)
+                if value in NO_NUMBERS:
+                    return problem.names.local(node, step.slot), value
+    return "", "nan"
 
 
 def closed_form_source(problem: Problem | TensorProblem) -> tuple[str, ...]:

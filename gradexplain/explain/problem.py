@@ -8,6 +8,7 @@ from fractions import Fraction
 from gradexplain.data.point import Given
 from gradexplain.explain.names import Names
 from gradexplain.language.graph import Graph
+from gradexplain.records import Remark
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Problem:
     held_seed: float
     dtype: str
     missing: list[str]
-    notes: list[str]
+    notes: list[Remark]
     size: int
 
     def name(self, node: int) -> str:

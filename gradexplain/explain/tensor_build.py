@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradexplain.calculus.backward import NoNumbers, Walk, reverse
+from gradexplain.explain import notes
 from gradexplain.explain.chains import Chains
 from gradexplain.explain.notes import closed_form_source
 from gradexplain.explain.second_order import SecondForms
 from gradexplain.explain.tensor_matrices import Second
-from gradexplain.explain.tensor_notes import tensor_notes
 from gradexplain.explain.tensor_problem import TensorProblem, Texts
 from gradexplain.language.graph import INPUT
 from gradexplain.language.text import MATHML, write
@@ -29,11 +29,14 @@ from gradexplain.records import (
     MatrixDerivation,
     Value,
 )
-from gradexplain.rules.rules import RULES, title_for
+from gradexplain.rules.rules import title_for
 from gradexplain.rules.tensor_rules import TENSOR_RULES
 from gradexplain.tensor import Tensor, unpacked
 
 MAX_TYPESET = 400
+_REASONS = {
+    "precision": "large_gradient_loses_digits", "nonfinite": "local_differs", "undefined": "local_undefined",
+}  # fmt: skip
 
 
 def build(problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]) -> Derivation:
@@ -68,7 +71,7 @@ class Build:
             if self.refused_at is None:
                 return "unverified"
             name = self.names.of.get(self.refused_at, "a constant")
-            self.began[j] = Began(name, f"PyTorch cannot compute {self.names.expression(self.refused_at)}")
+            self.began[j] = Began.at(name, "value_impossible", expression=self.names.expression(self.refused_at))
             return "undefined"
         verdict = str(self.rows[j][3])
         at_kink = [s.through for s in self.walk.steps[j] if s.through in self.kinks]
@@ -83,27 +86,20 @@ class Build:
 
     def _origin(self, j: int, verdict: str, at_kink: list[int]) -> Began:
         """Where a questionable verdict on node `j` began, and why."""
+        expression = self.names.expression
         if at_kink:
             node = at_kink[0]
-            rule = TENSOR_RULES.get(self.graph.nodes[node].rule) or RULES[self.graph.nodes[node].rule]
-            count = self.kinks[node]
-            here = "element is" if count == 1 else "elements are"
-            reason = f"{count:,} {here} at a kink of {self.names.expression(node)}"
-            return Began(self.names.of[node], f"{reason}; {rule.at_kink}" if rule.at_kink else reason)
+            return Began.at(self.names.of[node], "kinks", expression=expression(node),
+                            at_kink=notes.at_kink(self.graph, node), count=self.kinks[node])  # fmt: skip
         first = self.found.get("differs")
         if first is not None and first in self.names.of:
-            lost = "loses digits" if verdict == "precision" else "has another value than the exact one"
-            return Began(self.names.of[first], f"PyTorch {lost} in {self.names.expression(first)}")
+            lost = "large_loses_digits" if verdict == "precision" else "large_differs"
+            return Began.at(self.names.of[first], lost, expression=expression(first))
         for i, plain in self.found["witness"].items():
             if i in self.names.of and not _is_finite(plain):
-                return Began(self.names.of[i], f"PyTorch has a value that is not finite in {self.names.expression(i)}")
-        through = self.names.of[self.walk.steps[j][0].through]
-        reasons = {
-            "precision": f"autograd loses digits in the derivative of {through}",
-            "nonfinite": f"the derivative of {through} is not finite for one of the two",
-            "undefined": f"the derivative of {through} is not finite here",
-        }
-        return Began(self.names.of[j], reasons.get(verdict, "autograd and the chain rule differ"))
+                return Began.at(self.names.of[i], "large_not_finite", expression=expression(i))
+        reason = _REASONS.get(verdict, "large_unexplained")
+        return Began.at(self.names.of[j], reason, node=self.names.of[self.walk.steps[j][0].through])
 
     def derivation(self) -> Derivation:
         problem, graph, names = self.problem, self.graph, self.names
@@ -113,6 +109,7 @@ class Build:
         verdicts |= {row.verdict for row in backward if row.verdict in FAILURES}
         values = self.found.get("values", {})
         matrices = self.matrices()
+        remarks = (*problem.notes, *notes.tensor_notes(self))
         kind: Any = Derivation
         if matrices:
             kind = MatrixDerivation
@@ -126,13 +123,14 @@ class Build:
             dtype=problem.dtype,
             upstream=self.upstream(),
             verdict=max(verdicts, key=VERDICTS.index),
-            notes=(*problem.notes, *tensor_notes(self)),
+            notes=tuple(entry.text for entry in remarks),
             inputs={names.of[i]: Input(unpacked(values.get(i)), self.graph.lengths(i)) for i in graph.inputs},
             missing=tuple(problem.missing),
             point={name: given.text for name, given in problem.point.items() if name in problem.shapes},
             nodes=tuple(self.forward(i) for i in range(problem.size) if i in names.of and graph.nodes[i].rule != INPUT),
             backward=backward,
             gradient=gradient,
+            remarks=remarks,
             # Parts without a name as well: by them a formula may be on tensors although no input is one.
             _shapes={names.of.get(i, f"#{i}"): graph.shapes[i] for i in range(problem.size)},
         )

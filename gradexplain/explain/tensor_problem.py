@@ -14,6 +14,7 @@ from gradexplain.explain.tensor_names import TensorNames
 from gradexplain.language.graph import Graph
 from gradexplain.language.text import write
 from gradexplain.readings.worker import TORCH, Asked
+from gradexplain.records import Remark
 from gradexplain.rules.shapes import Shape, write_shape
 from gradexplain.tensor import Tensor, bytes_of
 
@@ -42,7 +43,7 @@ class TensorProblem:
     upstream: Tensor | float | None
     dtype: str
     missing: list[str]
-    notes: list[str]
+    notes: list[Remark]
     size: int
     want: str = ""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from gradexplain.explain.notes import listed, short
+from gradexplain.explain.notes import short
 from gradexplain.training.course import Stale, Watch
 from gradexplain.training.curvature import largest_rate
 from gradexplain.training.setup import Setup
 from gradexplain.training_records import NORM, Diagnosis, grad_of
+from gradexplain.wording import listed
 
 # So many of the last changes of a parameter must turn back for an oscillation, of at least so many.
 OFTEN, ENOUGH = 0.75, 4

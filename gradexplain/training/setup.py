@@ -101,7 +101,7 @@ def set_up(request: Request) -> Setup:
         formula = read_numbers(request, source, point)
     names = _names(formula)
     parameters = _parameters(formula, params, point)
-    notes = tuple(check_point(formula.graph, point))
+    notes = tuple(note.text for note in check_point(formula.graph, point))
     _check_objective(formula.graph, names)
     by_name = {names.of[i]: i for i in formula.graph.inputs}
     sources = [by_name[name] for name in parameters]

@@ -1,0 +1,1 @@
+"""What gradexplain says, a file a language."""
