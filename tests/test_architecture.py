@@ -78,7 +78,6 @@ MAX_FILES = 25
 LONG = {
     "cli/batch.py command",
     "cli/derive.py command",
-    "cli/graph.py command",
     "cli/train.py command",
     "derive.py _begin",
     "derive.py _tensor_problem",

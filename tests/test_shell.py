@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from test_bad_input import underlined
 
 from gradexplain.errors import columns
@@ -315,3 +316,13 @@ def test_completion(typed: str, offered: str) -> None:
     done = subprocess.run([Path(sys.executable).with_name("gradexplain")], capture_output=True, env=PLAIN | asked)
     found = set(re.findall(r"[\w,-]+", done.stdout.decode()))
     assert (done.returncode, set(offered.split()) - found, done.stderr) == (0, set(), b"")
+
+
+def test_what_is_known_of_options_before_they_are_declared() -> None:
+    """A formula that begins with a minus is told from an option, and from the value of one, without the commands."""
+    from gradexplain.cli import app, early
+
+    commands = typer.main.get_command(app.app).commands.values()  # type: ignore[attr-defined]
+    options = [option for command in commands for option in command.params if option.param_type_name == "option"]
+    assert {name for option in options if not option.is_flag for name in option.opts} == early._TAKE_A_VALUE
+    assert {name for option in options for name in option.opts if len(name) == 2} | {"-h"} == early._SHORT_OPTIONS

@@ -9,11 +9,9 @@ import typer
 import gradexplain
 from gradexplain.cli import batch, derive, graph, rules, train
 from gradexplain.cli.early import protect_formulas
+from gradexplain.cli.options import INTERRUPTED, USAGE_ERROR
 from gradexplain.cli.streams import discard_output, write_error
 from gradexplain.errors import GradexplainError, nearest
-
-USAGE_ERROR = 2
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="gradexplain",

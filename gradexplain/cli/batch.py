@@ -13,12 +13,11 @@ from typing import IO, Annotated
 import typer
 
 from gradexplain.cli.inputs import read_points
-from gradexplain.cli.options import Device, DTypeName, look_for
+from gradexplain.cli.options import INTERRUPTED, Device, DTypeName, at_option, look_for
 from gradexplain.cli.progress import Progress
 from gradexplain.cli.streams import Lines, write_note
 from gradexplain.errors import OptionError
 
-INTERRUPTED = 130
 MAX_JOBS = 256
 # The lines of a larger file are not counted for the progress bar.
 _MOST_TO_COUNT = 1 << 28
@@ -36,12 +35,7 @@ def command(
         str,
         typer.Argument(metavar="FILE", help="A formula or a JSON object on each line; - for standard input."),
     ] = "-",
-    at: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--at", metavar="NAME=VALUE,…", help="Values of the inputs that a line gives none, or @FILE (JSON)."
-        ),
-    ] = None,
+    at: Annotated[list[str] | None, at_option("Values of the inputs that a line gives none, or @FILE (JSON).")] = None,
     wrt: Annotated[
         str | None, typer.Option(metavar="NAME,…", help="The inputs to differentiate by, where a line names none.")
     ] = None,

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gradexplain.cli.inputs import read_formula, read_points
-from gradexplain.cli.options import Color, Device, DTypeName, complete_from, look_for
-from gradexplain.cli.streams import write_file, write_note, write_result
+from gradexplain.cli.options import (
+    Color,
+    Coloring,
+    Device,
+    DType,
+    DTypeName,
+    Json,
+    Output,
+    Standalone,
+    Wrt,
+    at_option,
+    format_option,
+    look_for,
+    shape_option,
+)
+from gradexplain.cli.streams import write_note, write_to
 from gradexplain.output.formats import DERIVATION, choose, preload, writer
 from gradexplain.records import FAILURES
 
@@ -24,25 +37,18 @@ def command(
     ],
     at: Annotated[
         list[str] | None,
-        typer.Option(
-            "--at",
-            metavar="NAME=VALUE,…",
-            help="Values of the inputs, such as w=1,b=1/3 or X=[[1,2],[3,4]] or X=@X.csv, or @FILE (JSON); repeatable.",
+        at_option(
+            "Values of the inputs, such as w=1,b=1/3 or X=[[1,2],[3,4]] or X=@X.csv, or @FILE (JSON); repeatable."
         ),
     ] = None,
-    wrt: Annotated[
-        str | None, typer.Option(metavar="NAME,…", help="The inputs to differentiate by (all, without this option).")
-    ] = None,
+    wrt: Wrt = None,
     upstream: Annotated[
         str, typer.Option(metavar="VALUE", help="The gradient of the objective itself, PyTorch's gradient=.")
     ] = "1",
     shape: Annotated[
         list[str] | None,
-        typer.Option(
-            "--shape",
-            metavar="NAME=SIZES,…",
-            help="Shapes of vectors and matrices, such as X=4x3 or X=n x d; without values, random ones check the "
-            "result.",
+        shape_option(
+            "Shapes of vectors and matrices, such as X=4x3 or X=n x d; without values, random ones check the result."
         ),
     ] = None,
     jacobian: Annotated[
@@ -51,27 +57,13 @@ def command(
     hessian: Annotated[
         bool, typer.Option("--hessian", help="Also the second derivatives, their eigenvalues and what they say.")
     ] = False,
-    dtype: Annotated[
-        DTypeName, typer.Option(help="The floating-point format that PyTorch computes in.")
-    ] = DTypeName.float64,
+    dtype: DType = DTypeName.float64,
     device: Device = "cpu",
-    format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"How to write the result: {', '.join(DERIVATION)}.",
-            autocompletion=complete_from(DERIVATION),
-            show_default=False,
-        ),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its suffix is the format.")
-    ] = None,
-    standalone: Annotated[
-        bool, typer.Option("--standalone", help="A whole document in place of a part of one, where a format has both.")
-    ] = False,
-    color: Annotated[Color, typer.Option(help="When to use colour.")] = Color.auto,
+    format: Annotated[str | None, format_option(DERIVATION, "How to write the result: {}.")] = None,
+    json: Json = False,
+    output: Output = None,
+    standalone: Standalone = False,
+    color: Coloring = Color.auto,
 ) -> int:
     """Differentiate a formula by the chain rule and compare every step with PyTorch's autograd.
 
@@ -100,11 +92,7 @@ def command(
     # What the output needs loads while PyTorch does.
     preload(DERIVATION[chosen])
     derivation = finish()
-    text = writer(DERIVATION[chosen])(derivation, look_for(chosen, output, color.value, standalone))
-    if output is not None:
-        write_file(output, text)
-    else:
-        write_result(text)
+    write_to(output, writer(DERIVATION[chosen])(derivation, look_for(chosen, output, color.value, standalone)))
     if chosen == "value":
         from gradexplain.output import words
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+# What the commands declare, told here without loading them (a test compares the two).
 _SHORT_OPTIONS = frozenset(("-h", "-o"))
 _TAKE_A_VALUE = frozenset((
     "-o", "--output", "--at", "--wrt", "--upstream", "--dtype", "--format", "--color", "--params", "--data",

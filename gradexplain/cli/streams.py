@@ -88,17 +88,16 @@ def write_error(error: GradexplainError | str) -> None:
     print(shown_on(sys.stderr, f"error: {text}"), file=sys.stderr)
 
 
-def write_file(path: Path, text: str | bytes) -> None:
-    """The result, a text or its UTF-8, to a file that is there as a whole or not at all.
+def write_to(path: Path | None, text: str | bytes) -> None:
+    """The result, a text or its UTF-8, to a file that is there as a whole or not at all, or to standard output.
 
     Raises OptionError where it cannot be written. A link keeps pointing where it does; what is no regular file, such as
     a pipe, is written to as it is.
     """
-    write_bytes(path, text.encode() if isinstance(text, str) else text)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """The same for data."""
+    if path is None:
+        write_result(text)
+        return
+    data = text.encode() if isinstance(text, str) else text
     with _reported(path):
         target = _target(path)
         if target.exists() and not target.is_file():

@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradexplain.cli.inputs import read_formula, read_points
-from gradexplain.cli.options import Color, Device, DTypeName, complete_from, look_for
+from gradexplain.cli.options import (
+    INTERRUPTED,
+    Color,
+    Coloring,
+    Device,
+    DType,
+    DTypeName,
+    Json,
+    Output,
+    Standalone,
+    at_option,
+    format_option,
+    look_for,
+    shape_option,
+)
 from gradexplain.cli.progress import Progress
-from gradexplain.cli.streams import (
-    Lines,
-    writable,
-    write_bytes,
-    write_file,
-    write_note,
-    write_result,
-)  # fmt: skip
+from gradexplain.cli.streams import Lines, writable, write_note, write_to
 from gradexplain.errors import OptionError
 from gradexplain.output.formats import TRAINING, Format, choose, preload, writer
 from gradexplain.records import FAILURES
@@ -26,8 +33,6 @@ from gradexplain.records import FAILURES
 if TYPE_CHECKING:
     from gradexplain.training.run import Run
     from gradexplain.training_records import Training
-
-INTERRUPTED = 130
 
 
 class OptimizerName(StrEnum):
@@ -66,8 +71,8 @@ class Comparison(StrEnum):
 
 # Written as the run goes on; all other formats when it is over.
 STREAMED = {
-    "ndjson": Format("training_lines", (".ndjson", ".jsonl"), "a JSON object for each step, as it is made", True),
-    "csv": Format("training_lines", (".csv",), "a line for each step, as it is made", True),
+    "ndjson": Format("training.lines", (".ndjson", ".jsonl"), "a JSON object for each step, as it is made", True),
+    "csv": Format("training.lines", (".csv",), "a line for each step, as it is made", True),
 }
 FORMATS = {**TRAINING, **STREAMED}
 PLOTS = (".svg", ".png")
@@ -83,10 +88,7 @@ def command(
         ),
     ] = None,
     at: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--at", metavar="NAME=VALUE,…", help="Where the parameters start, and the other inputs, or @FILE (JSON)."
-        ),
+        list[str] | None, at_option("Where the parameters start, and the other inputs, or @FILE (JSON).")
     ] = None,
     params: Annotated[str | None, typer.Option(metavar="NAME,…", help="The inputs that are trained.")] = None,
     data: Annotated[
@@ -109,8 +111,7 @@ def command(
         ),
     ] = None,
     shape: Annotated[
-        list[str] | None,
-        typer.Option("--shape", metavar="NAME=SIZES,…", help="The shapes of parameters with --init, such as W=8x2."),
+        list[str] | None, shape_option("The shapes of parameters with --init, such as W=8x2.")
     ] = None,
     reduction: Annotated[Reduction, typer.Option(help="How the losses of the rows become one.")] = Reduction.mean,
     optimizer: Annotated[OptimizerName, typer.Option(help="The update rule.")] = OptimizerName.sgd,
@@ -125,9 +126,7 @@ def command(
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="How many rows each backward() has.")] = None,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="A new order of the rows for every epoch.")] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="What decides the order, and --init.")] = 0,
-    dtype: Annotated[
-        DTypeName, typer.Option(help="The floating-point format that PyTorch computes in.")
-    ] = DTypeName.float64,
+    dtype: DType = DTypeName.float64,
     device: Device = "cpu",
     no_zero_grad: Annotated[bool, typer.Option("--no-zero-grad", help="Never call zero_grad().")] = False,
     accumulate: Annotated[int, typer.Option(metavar="K", help="How many backward() before each step().")] = 1,
@@ -139,25 +138,15 @@ def command(
     every: Annotated[int | None, typer.Option(metavar="K", help="Show every K-th step.")] = None,
     all_steps: Annotated[bool, typer.Option("--all", help="Show every step.")] = False,
     format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"How to write the result: {', '.join(FORMATS)}; the last two a line for each step.",
-            autocompletion=complete_from(FORMATS),
-            show_default=False,
-        ),
+        str | None, format_option(FORMATS, "How to write the result: {}; the last two a line for each step.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; its suffix is the format.")
-    ] = None,
+    json: Json = False,
+    output: Output = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the loss and the parameters, .svg or .png.")
     ] = None,
-    standalone: Annotated[
-        bool, typer.Option("--standalone", help="A whole document in place of a part of one, where a format has both.")
-    ] = False,
-    color: Annotated[Color, typer.Option(help="When to use colour.")] = Color.auto,
+    standalone: Standalone = False,
+    color: Coloring = Color.auto,
 ) -> int:
     """Train a formula as a loop of PyTorch does, and explain what backward(), zero_grad() and step() each did.
 
@@ -203,11 +192,7 @@ def command(
     if chosen not in STREAMED:
         every_one = all_steps or request.every is not None
         look = look_for(chosen, output, color.value, standalone, every_one)
-        text = writer(TRAINING[chosen])(training, look)
-        if output is not None:
-            write_file(output, text)
-        else:
-            write_result(text)
+        write_to(output, writer(TRAINING[chosen])(training, look))
     if plot is not None:
         _plot(run, training, plot)
     for note in training.notes:
@@ -259,4 +244,4 @@ def _plot(run: Run, training: Training, path: Path) -> None:
     if len(training.parameters) == 2 and not training.interrupted:
         points = [values for part in (training, *training.comparison) for *_, values in part.curve]
         contours = run.contours([x for x, _ in points], [y for _, y in points])
-    write_bytes(path, plot.render(training, contours, path.suffix.lower()))
+    write_to(path, plot.render(training, contours, path.suffix.lower()))
