@@ -24,8 +24,9 @@ from gradexplain.language.parse import parse
 from gradexplain.readings.devices import check_name, check_presence
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
-from gradexplain.readings.numbers import program
 from gradexplain.readings.place import CPU
+from gradexplain.readings.plan import compiled
+from gradexplain.readings.witness import Question
 from gradexplain.readings.worker import TORCH
 from gradexplain.records import Derivation, Remark
 from gradexplain.rules.shapes import Shape, times, write_shape
@@ -139,13 +140,16 @@ def _begin(
     given: dict[int, float | None] = {
         i: held_value(name, point[name], dtype) if name in point else None for i, name in inputs.items()
     }
-    given |= held_constants(graph, expression, dtype)
+    constants = held_constants(graph, expression, dtype)
     asked = None
     if with_torch:
         # Everything that can be wrong has been looked at: from here on PyTorch is worth its time.
         TORCH.start()
-        active = _active(graph, sources)
-        asked = TORCH.ask_witness(program(graph, given, graph.inputs, active, held_seed, dtype, device))
+        needed = graph.needed()
+        used = {i: value for i, value in given.items() if value is not None and needed[i]}
+        active, plan = _active(graph, sources), compiled(graph, constants)
+        asked = TORCH.ask_witness(Question(plan, used, list(used), active, held_seed, dtype, device))
+    given |= constants
     from gradexplain.explain.build import finish, prepare
     from gradexplain.explain.problem import Problem
 

@@ -60,7 +60,7 @@ class Tensor:
 
     @classmethod
     def packed(cls, plain: tuple[Any, ...]) -> Tensor:
-        """The tensor from the plain data that another process sent (see `pack` in readings/torch_builder.py)."""
+        """The tensor from the plain data that another process sent (see `pack` in readings/place.py)."""
         shape, data, norm, low, high, corner_shape, corner = plain
         return cls(
             tuple(shape),

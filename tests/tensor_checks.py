@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from gradexplain.calculus.backward import reverse
+from gradexplain.calculus.builder import forward
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.parse import parse
@@ -89,7 +90,7 @@ class Run(NamedTuple):
 def run(graph: Graph, at: Mapping[str, torch.Tensor]) -> Run:
     """The formula and autograd at a point."""
     given = {i: at[str(graph.nodes[i].value)].clone().requires_grad_() for i in graph.inputs}
-    values = BUILDER.forward(graph, given, graph.objective)
+    values = forward(BUILDER, graph, given, graph.objective)
     wanted = [i for i, value in enumerate(values) if getattr(value, "requires_grad", False)]
     objective = values[graph.objective]
     seed = torch.ones_like(objective)
@@ -155,7 +156,7 @@ def evaluate(text: str, shapes: Mapping[str, Shape], values: Mapping[str, torch.
     """The value of a formula that is read again."""
     graph = form(text, shapes)
     given = {i: values[str(graph.nodes[i].value)] for i in graph.inputs}
-    return BUILDER.table.tensor(BUILDER.forward(graph, given, graph.objective)[graph.objective])  # type: ignore[no-any-return]
+    return BUILDER.table.tensor(forward(BUILDER, graph, given, graph.objective)[graph.objective])  # type: ignore[no-any-return]
 
 
 def form(text: str, shapes: Mapping[str, Shape]) -> Graph:

@@ -34,10 +34,10 @@ OPEN = ("records", "training_records", "errors", "tensor", "wording", "words")
 HOMES = {
     "torch": {
         "readings/devices.py",
-        "readings/numbers.py",
         "readings/torch_files.py",
         "readings/worker.py",
         "readings/tensor_witness.py",
+        "readings/witness.py",
         "training/loop.py",
         "training/stepping.py",
         "training/curvature.py",
@@ -83,7 +83,6 @@ LONG = {
     "derive.py _tensor_problem",
     "output/code/spelling.py _spell",
     "output/training/path.py draw_path",
-    "readings/torch_builder.py _calls",
 }
 # Folders with more files; this list may only shrink.
 FULL: set[str] = set()

@@ -15,7 +15,7 @@ from gradexplain import OptionError, derive, train
 from gradexplain.language.parse import parse
 from gradexplain.readings import devices
 from gradexplain.readings.place import Place
-from gradexplain.readings.torch_builder import TorchBuilder
+from gradexplain.readings.plan import Ready, compiled
 from gradexplain.rules.rules import RULES
 from gradexplain.rules.tensor_rules import TENSOR_RULES
 
@@ -32,7 +32,7 @@ def test_every_tensor_is_made_on_the_device(name: str, example: str) -> None:
     place = Place(torch, "float32", "meta")
     graph: Any = parse(example, [], SHAPES | OTHERS.get(name, {}), tensors=True)
     leaves = {i: place.zeros(graph.lengths(i)).requires_grad_() for i in graph.inputs}
-    values = TorchBuilder(place, {}).forward(graph, leaves, graph.objective)
+    values = Ready(place, compiled(graph, {})).run(leaves)
     made = [value for value in values if hasattr(value, "device")]
     found = torch.autograd.grad(values[graph.objective].sum(), list(leaves.values()), allow_unused=True)
     assert {value.device.type for value in [*made, *found] if value is not None} == {"meta"}

@@ -10,8 +10,9 @@ import torch
 from gradexplain.data.point import held_constants
 from gradexplain.language.graph import Graph
 from gradexplain.language.parse import parse
+from gradexplain.readings.many_points import Elementwise, at_kink, chain_rule
 from gradexplain.readings.place import Place
-from gradexplain.readings.tensors import Elementwise, at_kink, chain_rule, plan
+from gradexplain.readings.plan import Ready, compiled
 from gradexplain.rules.rules import RULES, Rule
 
 GRID = [0.3, 0.7, 1.6, 2.4]
@@ -33,7 +34,7 @@ def read(text: str, values: list[float], dtype: Any = torch.float64) -> tuple[An
     graph = parse(text)
     place = Place(torch, str(dtype).removeprefix("torch."))
     leaves = {i: place.leaf(values) for i in graph.inputs}
-    steps = plan(place, graph, held_constants(graph, text, str(dtype).removeprefix("torch.")))
+    steps = Ready(place, compiled(graph, held_constants(graph, text, str(dtype).removeprefix("torch."))))
     return graph, leaves, steps.run(leaves), Elementwise(place)
 
 
@@ -59,10 +60,10 @@ def test_every_rule_on_tensors_is_what_autograd_has(rule: Rule, dtype: Any) -> N
 def test_the_objective_alone_is_the_same_as_with_all_values() -> None:
     text = "a = w*x; L = a*sin(a) + relu(a) - 2**w"
     graph, leaves, values, _ = read(text, GRID)
-    steps = plan(Place(torch), graph, held_constants(graph, text, "float64"))
+    steps = Ready(Place(torch), compiled(graph, held_constants(graph, text, "float64")))
     assert torch.equal(steps.result(leaves), values[graph.objective])
     alone = parse("w")
-    assert plan(Place(torch), alone, {}).result({alone.inputs[0]: torch.ones(1)}) == 1.0
+    assert Ready(Place(torch), compiled(alone, {})).result({alone.inputs[0]: torch.ones(1)}) == 1.0
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from gradexplain.readings.arithmetic import Number, to_float
 from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.digits import digits
 from gradexplain.readings.exact import DEAD, Exact
-from gradexplain.readings.numbers import Witness
+from gradexplain.readings.witness import Witness
 from gradexplain.records import (
     FAILURES,
     VERDICTS,

@@ -13,7 +13,7 @@ from gradexplain.language.graph import INPUT, Graph
 from gradexplain.readings.arithmetic import Number
 from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.exact import DEAD, Exact
-from gradexplain.readings.numbers import Witness
+from gradexplain.readings.witness import Witness
 from gradexplain.records import Began, Remark, Value
 from gradexplain.rules.rules import RULES, ZERO
 from gradexplain.rules.tensor_rules import TENSOR_RULES

@@ -11,7 +11,7 @@ from gradexplain.readings.arithmetic import Number, finite, mp
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, Exact, evaluate, same
-from gradexplain.readings.numbers import Witness
+from gradexplain.readings.witness import Witness
 
 DIGITS = 200
 # Steps of two sizes: a quotient that changes between them has no limit.

@@ -11,7 +11,7 @@ from gradexplain.language.graph import Graph
 from gradexplain.readings.arithmetic import Number, finite, mp, to_float
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, Exact
-from gradexplain.readings.numbers import Witness
+from gradexplain.readings.witness import Witness
 
 SMALLEST = 2.0**-1074
 # How many times the effect of moving the inputs by their spacing still counts as rounding.

@@ -183,8 +183,10 @@ def facts(rule: Rule | TensorRule) -> list[tuple[str, str]]:
         found.append(("kink", f"where {rule.kink} == 0: {rule.at_kink or 'the derivative may not exist'}"))
     if rule.aliases:
         found.append(("also called", ", ".join(rule.aliases)))
-    if rule.torch != "custom":
-        found.append(("in PyTorch", f"torch.{rule.torch or rule.name}"))
+    # Of a call that is a pattern, the function is named where it is the rule itself.
+    name = rule.name if rule.torch.startswith(f"torch.{rule.name}(") else rule.torch or rule.name
+    if name != "custom" and "(" not in name:
+        found.append(("in PyTorch", f"torch.{name}"))
     return found
 
 

@@ -6,9 +6,12 @@ Random numbers are drawn on the CPU and then moved, so that a seed means the sam
 from __future__ import annotations
 
 import array
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
+
+from gradexplain.tensor import CORNER, MAX_ELEMENTS
 
 CPU = "cpu"
 
@@ -50,9 +53,26 @@ class Place:
             found = torch.frombuffer(data, dtype=torch.float64)
         return found.to(self.dtype, copy=True).to(self.device).reshape(tuple(shape))
 
-    def to_bytes(self, value: Any) -> bytes:
-        """The numbers of a tensor as the bytes of float64; NumPy may not be there."""
-        return array.array("d", value.flatten().tolist()).tobytes() if value.numel() else b""
+    def pack(self, value: Any) -> Any:
+        """A tensor of any place as plain data that can go to another process; a single number as such.
+
+        `gradexplain.tensor.unpacked` makes a Tensor of it: of a large one its size and a corner.
+        """
+        if value is None or not hasattr(value, "shape"):
+            return value
+        if not value.dim():
+            return value.item()
+        flat = self.bring(value.detach())
+        known = flat.numel() <= MAX_ELEMENTS
+        corner = flat[tuple(slice(CORNER) for _ in flat.shape)]
+        low = high = math.nan
+        norm, data = 0.0, b"" if known else None
+        if flat.numel():
+            low, high = (bound.item() for bound in self.torch.aminmax(flat))
+            norm = self.torch.linalg.vector_norm(flat).item()
+            # NumPy may not be there.
+            data = array.array("d", flat.flatten().tolist()).tobytes() if known else None
+        return tuple(value.shape), data, norm, low, high, tuple(corner.shape), tuple(corner.flatten().tolist())
 
     def zeros(self, shape: Sequence[int] = ()) -> Any:
         """A tensor of zeros."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradexplain.calculus.backward import reverse
 from gradexplain.language.graph import Graph
 from gradexplain.language.parse import parse
+from gradexplain.readings.plan import Ready, compiled
 from gradexplain.readings.tensor_reading import TensorReading
 from gradexplain.readings.torch_builder import TorchBuilder
 
@@ -22,9 +23,7 @@ MAX_ELEMENTS = 300
 ROUNDINGS = 8
 
 
-def jacobian(
-    builder: TorchBuilder, graph: Graph, sources: Sequence[int], values: Sequence[Any]
-) -> dict[int, Any]:
+def jacobian(builder: TorchBuilder, graph: Graph, sources: Sequence[int], values: Sequence[Any]) -> dict[int, Any]:
     """The Jacobian by each source, shaped as the objective and then the source; `values` are those of all nodes."""
     torch, top = builder.torch, graph.objective
     objective = builder.table.tensor(values[top])
@@ -56,10 +55,10 @@ def jacobian_of_torch(
 
 
 def _function(builder: TorchBuilder, graph: Graph, sources: Sequence[int], given: Mapping[int, Any]) -> Any:
+    ready = Ready(builder.place, compiled(graph, {}))
+
     def call(*arguments: Any) -> Any:
-        return builder.forward(graph, {**given, **dict(zip(sources, arguments, strict=True))}, graph.objective)[
-            graph.objective
-        ]
+        return ready.result({**given, **dict(zip(sources, arguments, strict=True))})
 
     return call
 
@@ -84,12 +83,13 @@ def hessian(
         graph = parse(top, [*shapes, direction], {**shapes, direction: shapes[name]}, tensors=True)
         graph.sizes.update(builder.sizes)
         places = {str(graph.nodes[i].value): i for i in graph.inputs}
+        ready = Ready(builder.place, compiled(graph, {}))
         for k in range(value.numel()):
             unit = builder.place.zeros((value.numel(),))
             unit[k] = 1
             known = {**given, direction: unit.reshape(value.shape)}
             inputs = {i: known[called] for called, i in places.items()}
-            values = builder.forward(graph, inputs, graph.objective)
+            values = ready.run(inputs)
             sources = [places[other] for other in names if other in places]
             seed = builder.place.ones()
             totals = reverse(graph, sources, TensorReading(builder, graph, values, seed), keep=False).totals
@@ -102,9 +102,7 @@ def hessian(
     return torch.stack(rows)
 
 
-def hessian_of_torch(
-    builder: TorchBuilder, graph: Graph, sources: Sequence[int], given: Mapping[int, Any]
-) -> Any:
+def hessian_of_torch(builder: TorchBuilder, graph: Graph, sources: Sequence[int], given: Mapping[int, Any]) -> Any:
     """The same by torch.func.hessian, over one vector of all elements."""
     torch = builder.torch
     sizes = [given[j].numel() for j in sources]
@@ -124,7 +122,7 @@ def hessian_of_torch(
 
 def jacobians(run: TensorRun, given: Mapping[int, Any], values: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
     """The Jacobians by source as plain data, and as tensors by name."""
-    sources, pack = run.asked.sources, run.exact.pack
+    sources, pack = run.asked.sources, run.exact.place.pack
     rows = run.exact.table.tensor(values[run.graph.objective]).numel()
     if rows * max((given[j].numel() for j in sources), default=0) > MAX_ENTRIES:
         raise ValueError(f"a Jacobian of more than {MAX_ENTRIES:,} entries is not computed")
@@ -174,4 +172,4 @@ def hessians(run: TensorRun, given: Mapping[int, Any], values: Sequence[Any]) ->
             (*given[i].shape, *given[j].shape))
         for k, i in enumerate(sources) for m, j in enumerate(sources)
     }  # fmt: skip
-    return (run.exact.pack(own), run.exact.pack(other), error, verdict, eigenvalues), blocks
+    return (run.exact.place.pack(own), run.exact.place.pack(other), error, verdict, eigenvalues), blocks

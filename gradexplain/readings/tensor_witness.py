@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 from gradexplain.calculus.backward import Walk, reverse
 from gradexplain.calculus.builder import Refused
+from gradexplain.language.graph import Graph
 from gradexplain.language.parse import parse
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.place import CPU, Place
+from gradexplain.readings.plan import Ready, compiled
 from gradexplain.readings.tensor_compare import SPACINGS, compare, equal, is_finite, largest, random_tensor, uncancelled
 from gradexplain.readings.tensor_kinks import kinks
 from gradexplain.readings.tensor_reading import TensorReading
@@ -110,6 +112,12 @@ class TensorRun:
             found[i] = place.bring(self.place.bring(value))
         return found
 
+    @staticmethod
+    def values(place: Place, graph: Graph, given: Mapping[int, Any]) -> list[Any]:
+        """The values of all nodes at a place. What has a name is needed: closed forms are written over it."""
+        named = [i for i in graph.names if i < graph.objective]
+        return Ready(place, compiled(graph, {}, named)).run(given)
+
     def answer(self) -> dict[str, Any]:
         """Everything that was found: for each node its values, for each edge its contribution, and the verdicts."""
         missing = any(value is None for value in self.asked.values.values())
@@ -130,10 +138,10 @@ class TensorRun:
         torch, graph = self.torch, self.graph
         top = graph.objective
         leaves = {i: self.place.bring(value).requires_grad_() for i, value in given.items()}
-        witness = self.builder.forward(graph, leaves, top)
+        witness = self.values(self.builder.place, graph, leaves)
         with torch.no_grad():
             same = self.builder is self.exact
-            values = [_plain(value) for value in witness] if same else self.exact.forward(graph, given, top)
+            values = [_plain(value) for value in witness] if same else self.values(self.exact.place, graph, given)
             seed = self._seed(values[top])
             walk = reverse(graph, self.asked.sources, TensorReading(self.exact, graph, values, seed))
         reached = [*walk.order, *[j for j in self.asked.sources if j not in walk.totals]]
@@ -184,7 +192,7 @@ class TensorRun:
         def pack(value: Any) -> Any:
             # Most tensors stand in several rows: as a gradient, and as the upstream gradient of others.
             if id(value) not in known:
-                known[id(value)] = self.exact.pack(value)
+                known[id(value)] = self.exact.place.pack(value)
             return known[id(value)]
 
         rows = {}
@@ -217,7 +225,7 @@ class TensorRun:
         form.sizes.update(self.asked.sizes)
         by_name = {name: i for i, name in known.items()}
         given = {i: table.tensor(values[by_name[str(form.nodes[i].value)]]) for i in form.inputs}
-        return table.tensor(self.exact.forward(form, given, form.objective)[form.objective])
+        return table.tensor(self.values(self.exact.place, form, given)[form.objective])
 
     def holds(self, j: int, texts: Sequence[str], values: Sequence[Any], walk: Walk[Any]) -> int:
         """Which of the closed forms of a gradient has the numbers of the chain rule, up to rounding; -1 for none."""

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import IO, Any, NamedTuple
 
-from gradexplain.readings.numbers import Program, Witness
+from gradexplain.readings.witness import Question, Witness
 
 _START = "import sys; sys.path[:] = {path!r}; from gradexplain.readings.worker import serve; serve()"
 
@@ -211,12 +211,12 @@ class Torch:
                 raise
         yield from run_task(asked.task, asked.payload)
 
-    def ask_witness(self, program: Program) -> Asked:
-        """Hand over a program; `witness` returns what PyTorch found."""
-        return self.ask("gradexplain.readings.numbers:answers", tuple(program))
+    def ask_witness(self, question: Question) -> Asked:
+        """Hand over a question; `witness` returns what PyTorch found."""
+        return self.ask("gradexplain.readings.witness:answers", question.payload())
 
     def witness(self, asked: Asked) -> Witness:
-        """The witness for a program that was handed over."""
+        """The witness for a question that was handed over."""
         (fields,) = self.answers(asked)
         return Witness(*fields)
 

@@ -25,8 +25,9 @@ class TensorRule:
     `name` is the stable id and `title` the plain name of the rule. `pullbacks` has one expression for each tensor that
     goes in; an empty one means that nothing can flow to that input. `shape` gives the shape of the result. `settings`
     are the names of the arguments that are no tensors, with their defaults. `torch` is PyTorch's name below `torch.`,
-    where it is not `name`; `written` the name under which the operation is written. `kink` and `at_kink` are those of
-    a scalar rule. `any_number` takes a list of tensors, with one pullback for all. `example` is a formula to show.
+    where it is not `name`, or the call as a pattern (see readings/torch_rules.py); `written` the name under which the
+    operation is written. `kink` and `at_kink` are those of a scalar rule. `any_number` takes a list of tensors, with
+    one pullback for all. `example` is a formula to show.
 
     >>> TENSOR_RULES["matmul"].pullbacks
     ('g @ swapped(b)', 'swapped(a) @ g')
@@ -89,9 +90,9 @@ _ROWS = (
     TensorRule("permute", "permutation of axes", ("unpermuted(g, dims)",), parts.permute, (("dims", REQUIRED),)),
     TensorRule("reshape", "reshaping", ("reshape_as(g, a)",), parts.reshape, (("shape", REQUIRED),), aliases=("view",),
                example="sum(reshape(x, (2, 2)) @ A)"),
-    TensorRule("reshape_as", "reshaping", ("reshape_as(g, a)", ""), parts.as_other, torch="custom",
+    TensorRule("reshape_as", "reshaping", ("reshape_as(g, a)", ""), parts.as_other, torch="torch.reshape(a, b.shape)",
                aliases=("view_as",)),
-    TensorRule("expand_as", "expansion", ("g", ""), parts.as_other, torch="custom"),
+    TensorRule("expand_as", "expansion", ("g", ""), parts.as_other, torch="torch.broadcast_to(a, b.shape)"),
     TensorRule("flatten", "flattening", ("reshape_as(g, a)",), parts.flatten, (("start_dim", 0), ("end_dim", -1)),
                aliases=("ravel",), example="sum(flatten(A)**2)"),
     TensorRule("unsqueeze", "new axis", ("squeeze(g, dim)",), parts.unsqueeze, (("dim", REQUIRED),),
@@ -99,9 +100,9 @@ _ROWS = (
     TensorRule("squeeze", "removed axis", ("reshape_as(g, a)",), parts.squeeze, (("dim", None),)),
     TensorRule("flip", "reversal", ("flip(g, dims)",), lambda s, _: s[0], (("dims", REQUIRED),)),
     TensorRule("cat", "joining", ("part_of_cat(g, dim)",), parts.cat, (("dim", 0),), aliases=("concat", "concatenate"),
-               any_number=True, example="sum(cat([x, y])**2)"),
+               any_number=True, torch="torch.cat(inputs, dim)", example="sum(cat([x, y])**2)"),
     TensorRule("stack", "stacking", ("part_of_stack(g, dim)",), parts.stack, (("dim", 0),), any_number=True,
-               example="sum(stack([x, y])**2)"),
+               torch="torch.stack(inputs, dim)", example="sum(stack([x, y])**2)"),
     TensorRule("select", "element", ("select_scatter(zeros_like(a), g, dim, index)",), parts.select,
                (("dim", REQUIRED), ("index", REQUIRED)), example="x[0]*x[1]"),
     TensorRule("slice", "range of elements", ("slice_scatter(zeros_like(a), g, dim, start, end, step)",), parts.sliced,
@@ -134,13 +135,17 @@ _ROWS = (
                aliases=("min",),
                example="amin(x)"),
     TensorRule("max_along", "largest along an axis", ("restored(g)*first_largest(a, dim)",), shapes.reduced,
-               (("dim", REQUIRED), ("keepdim", False)), torch="custom", written="max", kink="ties",
+               (("dim", REQUIRED), ("keepdim", False)),
+               torch="torch.max(a, dim, keepdim).values", written="max", kink="ties",
                at_kink="PyTorch takes the first of the ties", example="sum(max(A, dim=1)**2)"),
     TensorRule("min_along", "smallest along an axis", ("restored(g)*first_largest(-a, dim)",), shapes.reduced,
-               (("dim", REQUIRED), ("keepdim", False)), torch="custom", written="min", kink="ties",
+               (("dim", REQUIRED), ("keepdim", False)),
+               torch="torch.min(a, dim, keepdim).values", written="min", kink="ties",
                at_kink="PyTorch takes the first of the ties", example="sum(min(A, dim=1)**2)"),
     TensorRule("first_largest", "1 at the first largest element along an axis", ("",), shapes.same,
-               (("dim", REQUIRED),), torch="custom", example="sum(first_largest(A, dim=1)*A)"),
+               (("dim", REQUIRED),),
+               torch="torch.zeros_like(a).scatter(dim, torch.max(a, dim, True).indices, 1.0)",
+               example="sum(first_largest(A, dim=1)*A)"),
     TensorRule("logsumexp", "log of a sum of exponentials", ("restored(g)*exp(a - restored(out))",), shapes.reduced,
                REDUCE, torch="custom", example="logsumexp(x, dim=0)"),
     TensorRule("softmax", "softmax", ("out*(g - sum(g*out, dim, True))",), shapes.same, ALONG,
@@ -148,12 +153,14 @@ _ROWS = (
     TensorRule("log_softmax", "log of softmax", ("g - exp(out)*sum(g, dim, True)",), shapes.same, ALONG,
                example="dot(log_softmax(x, dim=0), y)"),
     TensorRule("norm", "Euclidean norm", ("restored(g)*where(restored(out) == 0, 0, a/restored(out))",), shapes.reduced,
-               REDUCE, torch="custom", kink="restored(out)", at_kink="PyTorch takes 0",
+               REDUCE, torch="torch.linalg.vector_norm(a, 2, dim, keepdim)",
+               kink="restored(out)", at_kink="PyTorch takes 0",
                aliases=("vector_norm", "matrix_norm"), example="norm(x)"),
     TensorRule("norm_of_order", "norm of order p",
                ("restored(g)*where(restored(out) == 0, 0, sign(a)*(abs(a)/restored(out))**(p - 1))",), shapes.reduced,
-               (("p", REQUIRED), *REDUCE), torch="custom", written="norm", kink="a", at_kink="PyTorch takes 0",
-               example="norm(x, p=3)"),
+               (("p", REQUIRED), *REDUCE),
+               torch="torch.linalg.vector_norm(a, p, dim, keepdim)", written="norm", kink="a",
+               at_kink="PyTorch takes 0", example="norm(x, p=3)"),
     TensorRule("var", "variance", ("2*restored(g)*(a - mean(a, dim, True))/(count - correction)",), shapes.reduced,
                (("dim", None), ("correction", 1), ("keepdim", False)), example="var(x)"),
     TensorRule("std", "standard deviation",
@@ -165,7 +172,9 @@ _ROWS = (
                example="sum(cumsum(x, dim=0)**2)"),
     TensorRule("layer_norm", "layer normalization",
                ("(g - mean(g, dim, True) - out*mean(g*out, dim, True))/sqrt(var(a, dim, 0, True) + eps)",), shapes.same,
-               (("normalized_shape", REQUIRED), ("eps", 1e-05)), torch="custom", example="sum(layer_norm(x, 3)*y)"),
+               (("normalized_shape", REQUIRED), ("eps", 1e-05)),
+               torch="torch.nn.functional.layer_norm(a, normalized_shape, eps=eps)",
+               example="sum(layer_norm(x, 3)*y)"),
     # Matrices
     TensorRule("trace", "trace", ("each(g)*eye_like(a)",), shapes.of_square, example="trace(A @ A)"),
     TensorRule("det", "determinant", ("each(g)*cofactor(a)",), shapes.of_square, torch="linalg.det", kink="out",
@@ -210,7 +219,8 @@ _ROWS = (
                torch="nn.functional.cross_entropy", example="cross_entropy(A, y)"),
     TensorRule("nll_loss", "negative log likelihood", ("-target(b)*averaged(g)", ""), shapes.classes, LOSS,
                torch="nn.functional.nll_loss", example="nll_loss(log_softmax(A, dim=1), y)"),
-    TensorRule("one_hot", "one-hot rows", ("",), shapes.one_hot, (("num_classes", REQUIRED),), torch="custom"),
+    TensorRule("one_hot", "one-hot rows", ("",), shapes.one_hot, (("num_classes", REQUIRED),),
+               torch="torch.nn.functional.one_hot(a.long(), num_classes).to(dtype)"),
     # Tensors without a gradient
     TensorRule("ones_like", "ones", ("",), lambda s, _: s[0]),
     TensorRule("zeros_like", "zeros", ("",), lambda s, _: s[0]),

@@ -8,8 +8,8 @@ from typing import Any
 from gradexplain.language.graph import Graph
 from gradexplain.language.parse import parse
 from gradexplain.readings.place import Place
+from gradexplain.readings.plan import Ready, compiled
 from gradexplain.readings.tensor_witness import Asked, TensorRun
-from gradexplain.readings.tensors import plan
 from gradexplain.training.job import Job
 
 
@@ -27,7 +27,7 @@ class Inputs:
             self.graph: Graph = self.run.graph
         else:
             self.graph = parse(job.source, job.given)
-            self.plan = plan(self.place, self.graph, job.constants)
+        self._ready: dict[Any, Ready] = {}
         by_name = {str(self.graph.nodes[i].value): i for i in self.graph.inputs}
         self.nodes = [by_name[name] for name, *_ in job.parameters]
         self.fixed = {by_name[name]: self.place.from_bytes(data, shape) for name, (shape, data) in job.inputs.items()}
@@ -41,8 +41,9 @@ class Inputs:
         """The parameters as leaves, in order; those that begin at random are drawn in order from the seed."""
         generator = self.place.generator(self.job.seed)
         return [
-            (self.place.from_bytes(data, shape) if init is None else self.place.drawn(shape, *init, generator))
-            .requires_grad_()
+            (
+                self.place.from_bytes(data, shape) if init is None else self.place.drawn(shape, *init, generator)
+            ).requires_grad_()
             for _, shape, data, init in self.job.parameters
         ]
 
@@ -55,23 +56,30 @@ class Inputs:
 
     def values(self, parameters: Sequence[Any], rows: Any) -> list[Any]:
         """The values of all nodes that the objective needs."""
-        given = self.at(parameters, rows)
-        if self.job.reduction == "batch":
-            return self.run.builder.forward(self.run.graph, given, self.graph.objective)
-        return self.plan.run(given)
+        return self.ready(self.place, rows).run(self.at(parameters, rows))
+
+    def ready(self, place: Place, rows: Any) -> Ready:
+        """The formula as calls at a place. Where a size stands for the number of rows, every number has its own."""
+        count = self.count(rows) if self.job.row_size else 0
+        key = (place.dtype, place.device, count)
+        if key not in self._ready:
+            if count:
+                self.graph.sizes[self.job.row_size] = count
+            self._ready[key] = Ready(place, compiled(self.graph, self.job.constants))
+        return self._ready[key]
 
     def forward(self, parameters: Sequence[Any], rows: Any) -> tuple[Any, list[Any] | None]:
         """The loss over rows, and the values of all nodes where they are at hand."""
         if self.job.reduction == "batch":
             values = self.values(parameters, rows)
-            return self.run.builder.table.tensor(values[self.graph.objective]), values
+            return self.place.tensor(values[self.graph.objective]), values
         return self.reduce(self.objective(parameters, rows), rows), None
 
     def objective(self, parameters: Sequence[Any], rows: Any) -> Any:
         """The value of the objective, by rows where it is that of a row."""
         if self.job.reduction == "batch":
             return self.forward(parameters, rows)[0]
-        return self.plan.result(self.at(parameters, rows))
+        return self.ready(self.place, rows).result(self.at(parameters, rows))
 
     def loss(self, parameters: Sequence[Any], rows: Any) -> Any:
         """The loss over rows (None for all): that of the batch as it is written, or of each row and then reduced."""
@@ -99,4 +107,4 @@ class Inputs:
 
     def pack(self, tensor: Any) -> Any:
         """A tensor as plain data that can go to another process; a single number as such."""
-        return tensor.item() if not tensor.dim() else self.run.exact.pack(tensor.detach())
+        return Place(self.torch).pack(tensor)

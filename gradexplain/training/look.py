@@ -16,7 +16,7 @@ from gradexplain.readings import exact as exact_reading
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import Exact
-from gradexplain.readings.numbers import Witness
+from gradexplain.readings.witness import Witness
 from gradexplain.records import VERDICTS, Began
 from gradexplain.rules.rules import RULES
 from gradexplain.rules.tensor_rules import TENSOR_RULES

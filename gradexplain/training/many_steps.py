@@ -11,10 +11,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from gradexplain.readings.numbers import program
-from gradexplain.readings.numbers import run as run_program
+from gradexplain.readings.many_points import Elementwise, at_kink, chain_rule
 from gradexplain.readings.place import Place
-from gradexplain.readings.tensors import Elementwise, at_kink, chain_rule
+from gradexplain.readings.plan import compiled
+from gradexplain.readings.witness import Question
+from gradexplain.readings.witness import run as run_witness
 from gradexplain.training.inputs import Inputs
 from gradexplain.training.job import FINE, LOOK, SAME, UNCHECKED, Close, Found, Point
 from gradexplain.training.judge import Judge, Taken
@@ -224,11 +225,10 @@ class ManySteps(Judge):
         inputs = dict(zip(self.inputs.nodes, values, strict=True))
         inputs |= {node: value.item() for node, value in self.inputs.fixed.items()}
         inputs |= {node: column[row].item() for node, column in self.inputs.fed.items()}
-        given: dict[int, float | None] = {**inputs, **self.job.constants}
         wanted = [i for i in range(len(self.graph.nodes)) if i != self.graph.objective]
-        job = self.job
-        witness = run_program(program(self.graph, given, self.inputs.nodes, wanted, 1.0, job.dtype, job.device))
-        return tuple(Point(row + 1, inputs, tuple(witness)))
+        job, plan = self.job, compiled(self.graph, self.job.constants)
+        asked = Question(plan, inputs, self.inputs.nodes, wanted, None, job.dtype, job.device)
+        return tuple(Point(row + 1, inputs, tuple(run_witness(asked))))
 
 
 def _added(references: Sequence[list[tuple[float, float, bool]]]) -> list[tuple[float, float, bool]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradexplain.calculus.backward import Edges, Walk, reverse
+from gradexplain.calculus.builder import forward
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.place import Place
 from gradexplain.readings.tensor_kinks import kinks as kinks_of
@@ -141,7 +142,7 @@ class OneStep(Judge):
     def _exact(self, parameters: Sequence[Any], rows: Any) -> list[Any]:
         given = self.inputs.at(parameters, rows)
         double = {i: self.run.exact.place.bring(value.detach()) for i, value in given.items()}
-        return self.run.exact.forward(self.graph, double, self.graph.objective)
+        return self.inputs.ready(self.run.exact.place, rows).run(double)
 
     def _walk(self, values: Sequence[Any], builder: TorchBuilder) -> Walk[Any]:
         reading = TensorReading(builder, self.graph, values, builder.place.ones())
@@ -173,9 +174,7 @@ class OneStep(Judge):
                 return "undefined", i, "value", int((~value.isfinite()).sum())
         return None
 
-    def _is_rounding(
-        self, parameters: Sequence[Any], taken: Taken, node: int, total: Any, gradient: Any
-    ) -> bool:
+    def _is_rounding(self, parameters: Sequence[Any], taken: Taken, node: int, total: Any, gradient: Any) -> bool:
         """Whether the difference is no more than what rounding every operation once more would change."""
         exact = self.run.exact.place
         if gradient is None:
@@ -185,7 +184,7 @@ class OneStep(Judge):
             moved: list[Any] = [None]
             for rows, weight in zip(taken.rows, taken.weights, strict=True):
                 given = {i: exact.bring(v.detach()) for i, v in self.inputs.at(parameters, rows).items()}
-                values = self.rounding.forward(self.graph, given, self.graph.objective)
+                values = forward(self.rounding, self.graph, given, self.graph.objective)
                 moved = _added(moved, [self._walk(values, self.rounding).totals.get(node)], weight)
             if moved[0] is not None:
                 noise = max(noise, (moved[0] - total).abs().max().item())
