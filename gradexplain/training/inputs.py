@@ -52,7 +52,9 @@ class Inputs:
         if self.job.row_size:
             self.run.graph.sizes[self.job.row_size] = self.count(rows)
         fed = self.fed if rows is None else {node: tensor[rows] for node, tensor in self.fed.items()}
-        return {**self.fixed, **fed, **dict(zip(self.nodes, parameters, strict=True))}
+        given = {**self.fixed, **fed}
+        given.update(zip(self.nodes, parameters, strict=True))
+        return given
 
     def values(self, parameters: Sequence[Any], rows: Any) -> list[Any]:
         """The values of all nodes that the objective needs."""

@@ -74,31 +74,24 @@ class Judge:
 
         The gradients of two parameters may be views of one tensor, and PyTorch adds to both in place.
         """
-        torch = self.torch
-        for k, (parameter, held, arrived) in enumerate(zip(parameters, taken.held, taken.arrived, strict=False)):
+        for k, (parameter, held, arrived) in enumerate(zip(parameters, taken.held, taken.arrived, strict=True)):
             parts = [*([] if held is None else [held]), *arrived]
-            if not parts:
-                continue
-            total = sum(parts[1:], parts[0])
-            if torch.equal(parameter.grad, total):
+            total = sum(parts[1:], parts[0]) if parts else None
+            if total is None or self.torch.equal(parameter.grad, total):
                 continue
             size = sum(part.abs() for part in parts)
             off = total.isfinite() & ~((parameter.grad - total).abs() <= self.tolerance * size)
             if not bool(off.any()):
                 continue
-            memory = parameter.grad.untyped_storage().data_ptr()
-            partner = next((
-                n for n, other in enumerate(parameters)
-                if n != k and other.grad is not None and other.grad.untyped_storage().data_ptr() == memory
-            ), -1)  # fmt: skip
-            first = int(off.flatten().to(torch.int8).argmax()) if self.teller.counts[k] else 0
-            told = [self._told(k, tensor)[first] for tensor in (parameter.grad, total)]
-            other = self.job.parameters[partner][0] if partner >= 0 else ""
-            return "disagrees", self.teller.places[k] + first, "sum", (*told, other)
+            first = int(off.flatten().byte().argmax()) if self.teller.counts[k] else 0
+            place = self.teller.places[k] + first
+            holds = self.teller([parameter.grad if n == k else None for n in range(len(parameters))])[place]
+            put = self.teller([total if n == k else None for n in range(len(parameters))])[place]
+            return "disagrees", place, "sum", (holds, put, self._partner(parameters, k))
         return None
 
-    def _told(self, k: int, tensor: Any) -> list[Any]:
-        """A tensor as the steps tell parameter `k`."""
-        place = self.teller.places[k]
-        tensors = [tensor if n == k else None for n in range(len(self.teller.counts))]
-        return self.teller(tensors)[place:]
+    def _partner(self, parameters: Sequence[Any], k: int) -> str:
+        """The name of another parameter whose `.grad` has the memory of that of number `k`; empty where none has."""
+        memory = [None if p.grad is None else p.grad.untyped_storage().data_ptr() for p in parameters]
+        same = [n for n, own in enumerate(memory) if n != k and own == memory[k]]
+        return self.job.parameters[same[0]][0] if same else ""

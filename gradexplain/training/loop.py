@@ -6,6 +6,7 @@ that was sent, so that a run may be endless.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,16 +89,14 @@ class _Run:
         if order == "zero-backward-step":
             self._zero_grad()
         taken = self._backward(step, batches)
-        total = sum(value * weight for value, weight in zip(taken.losses, taken.weights, strict=True))
+        total = sum(map(operator.mul, taken.losses, taken.weights))
         if self.job.until is not None and total <= self.job.until:
             self.small_enough = total
             return False
         backward = self.teller(taken.gradients)
-        with self.torch.no_grad():
-            self.judge.step(self.parameters, taken)
-            added = self.judge.sum(self.parameters, taken)
-        if added is not None:
-            self.sums[step] = added
+        self.judge.step(self.parameters, taken)
+        if self.collects and (wrong := self.judge.sum(self.parameters, taken)) is not None:
+            self.sums[step] = wrong
         if order == "backward-zero-step":
             self._zero_grad()
         changed = self.collects or order == "backward-zero-step"
@@ -114,11 +113,11 @@ class _Run:
 
     def _backward(self, step: int, batches: list[Any]) -> Taken:
         """The calls of backward() of one step, and what they computed by parameter, None for nothing."""
-        held = []
+        held, arrived = [], []
         if self.collects:
             held = [None if parameter.grad is None else parameter.grad.clone() for parameter in self.parameters]
-            for arrived in self.arrived:
-                arrived.clear()
+            for entry in self.arrived:
+                entry.clear()
         weights = self.inputs.weights(batches)
         known, losses = None, []
         for rows, weight in zip(batches, weights, strict=True):
@@ -126,10 +125,10 @@ class _Run:
             losses.append(loss)
             (loss if weight == 1.0 else loss * weight).backward()
         if self.collects:
-            gradients = [sum(arrived) if arrived else None for arrived in self.arrived]
+            arrived = [list(entry) for entry in self.arrived]
+            gradients = [sum(entry) if entry else None for entry in arrived]
         else:
             gradients = [parameter.grad for parameter in self.parameters]
-        arrived = [list(entry) for entry in self.arrived]
         return Taken(step, batches, weights, [loss.item() for loss in losses], gradients, held, arrived, known)
 
     def _step(self) -> None:
@@ -137,8 +136,9 @@ class _Run:
         before = self.teller.copies()
         self.stepper.step()
         self.now = self.teller(self.parameters)
-        for place, value in self.teller.moved(before).items():
-            self.changes[place].append(value)
+        if before:
+            for place, value in self.teller.moved(before).items():
+                self.changes[place].append(value)
         for name, kept in self.states.items():
             for values, value in zip(kept, self.teller(self.stepper.state[name], 0.0), strict=True):
                 values.append(value)

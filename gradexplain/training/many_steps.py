@@ -164,10 +164,9 @@ class ManySteps(Judge):
 
     def close(self, values: list[float], entry: Waiting, backward: list[float | None]) -> Close:
         """A closer look at one step with the parameters `values`."""
-        gradients = [
-            [arrived[n] if arrived else backward[k] for k, arrived in enumerate(entry.arrived)]
-            for n in range(len(entry.rows))
-        ]
+        gradients = [backward]
+        if entry.arrived:
+            gradients = [[own[n] if own else None for own in entry.arrived] for n in range(len(entry.rows))]
         if not self.job.rows:
             parts = zip(entry.weights, entry.losses, gradients, strict=True) if len(entry.rows) > 1 else ()
             return Close([(1, *part, [], [], [], []) for part in parts], [self._point(values, -1)], [])

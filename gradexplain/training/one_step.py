@@ -60,7 +60,8 @@ class OneStep(Judge):
 
     def step(self, parameters: Sequence[Any], taken: Taken) -> None:
         """As in Judge."""
-        self.found.append(self.check(parameters, taken))
+        with self.torch.no_grad():
+            self.found.append(self.check(parameters, taken))
         if self.job.accumulate > 1 and taken.step in self.closely:
             self.looks[taken.step] = Close(self.batches(taken), [], [])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,8 @@ class Stepper:
         self.state: dict[str, list[Any]] = {key: [None] * len(self.parameters) for key in names}
         # PyTorch keeps these on the CPU wherever the parameters are.
         self.counts = [Place(place.torch, "float32").zeros() for _ in self.parameters]
-        self._step = _STEPS[name]
+        self._step, module, function = _STEPS[name]
+        self.function = getattr(importlib.import_module(f"torch.optim.{module}"), function)
 
     def step(self) -> None:
         """Move every parameter that has a gradient."""
@@ -46,13 +48,11 @@ class Stepper:
 
 
 def _sgd(self: Stepper, used: Sequence[int]) -> None:
-    from torch.optim.sgd import sgd
-
     settings, buffers = self.settings, self.state.get("buffer")
     parameters, gradients = self._lists(used)
     # Without a buffer PyTorch makes one that begins with the first gradient.
     kept = [buffers[k] for k in used] if buffers is not None else [None] * len(used)
-    sgd(
+    self.function(
         parameters, gradients, kept, foreach=False, weight_decay=settings["weight_decay"],
         momentum=settings.get("momentum", 0.0), lr=settings["lr"], dampening=0.0,
         nesterov=self.name == "nesterov", maximize=False,
@@ -63,11 +63,9 @@ def _sgd(self: Stepper, used: Sequence[int]) -> None:
 
 
 def _adam(self: Stepper, used: Sequence[int], decoupled: bool = False) -> None:
-    from torch.optim.adam import adam
-
     settings = self.settings
     parameters, gradients, first, second = self._lists(used, "m", "v")
-    adam(
+    self.function(
         parameters, gradients, first, second, [], [self.counts[k] for k in used], foreach=False, fused=False,
         decoupled_weight_decay=decoupled, amsgrad=False, beta1=settings["beta1"], beta2=settings["beta2"],
         lr=settings["lr"], weight_decay=settings["weight_decay"], eps=settings["eps"], maximize=False,
@@ -79,12 +77,10 @@ def _adamw(self: Stepper, used: Sequence[int]) -> None:
 
 
 def _rmsprop(self: Stepper, used: Sequence[int]) -> None:
-    from torch.optim.rmsprop import rmsprop
-
     settings = self.settings
     names = [name for name in ("v", "buffer") if name in self.state]
     parameters, gradients, squares, *buffers = self._lists(used, *names)
-    rmsprop(
+    self.function(
         parameters, gradients, squares, [], buffers[0] if buffers else [], [self.counts[k] for k in used],
         foreach=False, lr=settings["lr"], alpha=settings["alpha"], eps=settings["eps"],
         weight_decay=settings["weight_decay"], momentum=settings["momentum"], centered=False,
@@ -92,17 +88,21 @@ def _rmsprop(self: Stepper, used: Sequence[int]) -> None:
 
 
 def _adagrad(self: Stepper, used: Sequence[int]) -> None:
-    from torch.optim.adagrad import adagrad
-
     settings = self.settings
     parameters, gradients, totals = self._lists(used, "total")
-    adagrad(
+    self.function(
         parameters, gradients, totals, [self.counts[k] for k in used], fused=False, foreach=False, lr=settings["lr"],
         weight_decay=settings["weight_decay"], lr_decay=0.0, eps=settings["eps"], maximize=False,
     )  # fmt: skip
 
 
-_STEPS: dict[str, Callable[[Stepper, Sequence[int]], None]] = {
-    "sgd": _sgd, "momentum": _sgd, "nesterov": _sgd, "adam": _adam, "adamw": _adamw, "rmsprop": _rmsprop,
-    "adagrad": _adagrad,
-}  # fmt: skip
+# What makes a step, and the module and the name of PyTorch's function for it.
+_STEPS: dict[str, tuple[Callable[[Stepper, Sequence[int]], None], str, str]] = {
+    "sgd": (_sgd, "sgd", "sgd"),
+    "momentum": (_sgd, "sgd", "sgd"),
+    "nesterov": (_sgd, "sgd", "sgd"),
+    "adam": (_adam, "adam", "adam"),
+    "adamw": (_adamw, "adam", "adam"),
+    "rmsprop": (_rmsprop, "rmsprop", "rmsprop"),
+    "adagrad": (_adagrad, "adagrad", "adagrad"),
+}

@@ -48,12 +48,15 @@ class Teller:
         self.torch, self.exact, self.parameters = torch, Place(torch), parameters
         self.counts = [parameter.numel() if single else 0 for parameter, single in zip(parameters, singly, strict=True)]
         self.places = [0, *itertools.accumulate(max(count, 1) for count in self.counts)][:-1]
+        self.single = all(count == 1 for count in self.counts)
         self.large = [k for k, count in enumerate(self.counts) if not count]
         self._last: dict[int, Any] = {}
         self._signs = dict.fromkeys(self.large, 1.0)
 
     def __call__(self, tensors: Sequence[Any], nothing: Any = None) -> list[Any]:
         """The elements of each tensor in order, or its norm; `nothing` for each number of no tensor."""
+        if self.single:
+            return [nothing if tensor is None else tensor.item() for tensor in tensors]
         found: list[Any] = []
         for tensor, count in zip(tensors, self.counts, strict=True):
             if tensor is None:
