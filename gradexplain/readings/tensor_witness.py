@@ -157,7 +157,7 @@ class TensorRun:
         values, walk = numbers.values, numbers.walk
         with self.torch.no_grad():
             holds = {j: self.holds(j, texts, values, walk) for j, texts in self.asked.forms.items()}
-            found = {**self._packed(numbers, kinks(self, values, walk)), "holds": holds}
+            found = {**self._packed(numbers, kinks(self.exact, self.graph, values, walk)), "holds": holds}
             second = {"jacobian": jacobians, "hessian": hessians}.get(self.asked.want)
             if second is None:
                 return found

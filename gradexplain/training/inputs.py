@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradexplain.language.graph import Graph
 from gradexplain.language.parse import parse
 from gradexplain.readings.place import Place
 from gradexplain.readings.plan import Ready, compiled
-from gradexplain.readings.tensor_witness import Asked, TensorRun
 from gradexplain.training.job import Job
 
 
@@ -21,12 +19,8 @@ class Inputs:
 
     def __init__(self, torch: Any, job: Job) -> None:
         self.torch, self.job, self.place = torch, job, Place(torch, job.dtype, job.device)
-        if job.reduction == "batch":
-            asked = Asked(job.source, job.given, job.shapes, job.sizes, {}, [], None, job.dtype, {}, device=job.device)
-            self.run = TensorRun(torch, asked)
-            self.graph: Graph = self.run.graph
-        else:
-            self.graph = parse(job.source, job.given)
+        self.graph = parse(job.source, job.given, job.shapes, tensors=job.reduction == "batch")
+        self.graph.sizes.update(job.sizes)
         self._ready: dict[Any, Ready] = {}
         by_name = {str(self.graph.nodes[i].value): i for i in self.graph.inputs}
         self.nodes = [by_name[name] for name, *_ in job.parameters]
@@ -50,7 +44,7 @@ class Inputs:
     def at(self, parameters: Sequence[Any], rows: Any) -> dict[int, Any]:
         """The values of all inputs: the given parameters, and of the data the given rows (None for all)."""
         if self.job.row_size:
-            self.run.graph.sizes[self.job.row_size] = self.count(rows)
+            self.graph.sizes[self.job.row_size] = self.count(rows)
         fed = self.fed if rows is None else {node: tensor[rows] for node, tensor in self.fed.items()}
         given = {**self.fixed, **fed}
         given.update(zip(self.nodes, parameters, strict=True))
@@ -62,11 +56,8 @@ class Inputs:
 
     def ready(self, place: Place, rows: Any) -> Ready:
         """The formula as calls at a place. Where a size stands for the number of rows, every number has its own."""
-        count = self.count(rows) if self.job.row_size else 0
-        key = (place.dtype, place.device, count)
+        key = (place.dtype, place.device, self.count(rows) if self.job.row_size else 0)
         if key not in self._ready:
-            if count:
-                self.graph.sizes[self.job.row_size] = count
             self._ready[key] = Ready(place, compiled(self.graph, self.job.constants))
         return self._ready[key]
 

@@ -9,9 +9,11 @@ from typing import Any
 from gradexplain.calculus.backward import Edges, Walk, reverse
 from gradexplain.calculus.builder import forward
 from gradexplain.readings.dtypes import DTYPES
-from gradexplain.readings.place import Place
+from gradexplain.readings.place import CPU, Place
+from gradexplain.readings.tensor_compare import compare
 from gradexplain.readings.tensor_kinks import kinks as kinks_of
 from gradexplain.readings.tensor_reading import TensorReading
+from gradexplain.readings.tensor_witness import Asked, TensorRun
 from gradexplain.readings.torch_builder import TorchBuilder
 from gradexplain.records import VERDICTS
 from gradexplain.training.inputs import Inputs
@@ -47,7 +49,9 @@ class OneStep(Judge):
 
     def __init__(self, inputs: Inputs, teller: Teller) -> None:
         super().__init__(inputs, teller)
-        self.run, self.graph = inputs.run, inputs.run.graph
+        self.graph, self.exact = inputs.graph, TorchBuilder(Place(self.torch), inputs.graph.sizes)
+        # Whether the loop computes just as the chain rule does.
+        self.same = (self.job.dtype, self.job.device) == ("float64", CPU)
         self.edges: Edges | None = None
         self.rounding = _Rounding(self.torch, self.graph.sizes, inputs.job.dtype)
         self.found: list[Found] = []
@@ -78,40 +82,41 @@ class OneStep(Judge):
 
         At the point itself a gradient may be 0 but for rounding, which no two ways of computing it share.
         """
-        forms, place = self.inputs.job.forms, self.inputs.place
+        job, place = self.job, self.inputs.place
         generator = place.generator(0)
         for distance in NEARBY:
             steps = [place.normal(p.shape, generator) for p in parameters]
             moved = [p.detach() + distance * step for p, step in zip(parameters, steps, strict=True)]
             values = self._exact(moved, None)
-            walk = self._walk(values, self.run.exact)
+            walk = self._walk(values, self.exact)
             if all(bool(total.isfinite().all()) for total in walk.totals.values()):
                 break
-        self.run.asked.sizes.update(self.graph.sizes)
+        sizes = dict(self.graph.sizes)
+        reader = TensorRun(self.torch, Asked(job.source, job.given, job.shapes, sizes, {}, [], None, job.dtype, {}))
         return [
             name
-            for node, (name, *_) in zip(self.inputs.nodes, self.inputs.job.parameters, strict=True)
-            if name in forms and self.run.holds(node, [forms[name]], values, walk) < 0
+            for node, (name, *_) in zip(self.inputs.nodes, job.parameters, strict=True)
+            if name in job.forms and reader.holds(node, [job.forms[name]], values, walk) < 0
         ]
 
     def check(self, parameters: Sequence[Any], taken: Taken) -> Found:
         """The verdict on what backward() computed in a step."""
-        nodes, exact = self.inputs.nodes, self.run.exact.place
+        nodes, exact = self.inputs.nodes, self.exact.place
         totals: list[Any] = [None] * len(nodes)
         kinks: dict[int, int] = {}
         walks = []
-        known = taken.known if len(taken.rows) == 1 and self.run.builder is self.run.exact else None
+        known = taken.known if len(taken.rows) == 1 and self.same else None
         for rows, weight in zip(taken.rows, taken.weights, strict=True):
             values = self._exact(parameters, rows) if known is None else known
             plain = [value.detach() if hasattr(value, "detach") else value for value in values]
-            walk = self._walk(plain, self.run.exact)
-            kinks |= kinks_of(self.run, plain, walk)
+            walk = self._walk(plain, self.exact)
+            kinks |= kinks_of(self.exact, self.graph, plain, walk)
             walks.append((rows, plain, walk))
             totals = _added(totals, [walk.totals.get(node) for node in nodes], weight)
         compared = []
         for node, parameter, total, gradient in zip(nodes, parameters, totals, taken.gradients, strict=True):
             total = exact.zeros(parameter.shape) if total is None else total
-            compared.append((node, total, gradient, self.run.compare(total, gradient)[1]))
+            compared.append((node, total, gradient, compare(exact, total, gradient, self.job.dtype)[1]))
         broken: Found | None = None
         finite = all(map(math.isfinite, taken.losses))
         if not finite or any(verdict in ("nonfinite", "undefined") for *_, verdict in compared):
@@ -142,8 +147,8 @@ class OneStep(Judge):
 
     def _exact(self, parameters: Sequence[Any], rows: Any) -> list[Any]:
         given = self.inputs.at(parameters, rows)
-        double = {i: self.run.exact.place.bring(value.detach()) for i, value in given.items()}
-        return self.inputs.ready(self.run.exact.place, rows).run(double)
+        double = {i: self.exact.place.bring(value.detach()) for i, value in given.items()}
+        return self.inputs.ready(self.exact.place, rows).run(double)
 
     def _walk(self, values: Sequence[Any], builder: TorchBuilder) -> Walk[Any]:
         reading = TensorReading(builder, self.graph, values, builder.place.ones())
@@ -155,10 +160,10 @@ class OneStep(Judge):
         """The first value that is not finite, in the dtype of the run, or else the first gradient."""
         last = values[self.graph.objective]
         finite = all(bool(total.isfinite().all()) for total in walk.totals.values())
-        if self.run.builder is not self.run.exact:
+        if not self.same:
             values = self.inputs.values([p.detach() for p in parameters], rows)
             last = values[self.graph.objective]
-        if bool(self.run.builder.table.tensor(last).isfinite().all()) and finite:
+        if bool(self.inputs.place.tensor(last).isfinite().all()) and finite:
             return None
         found = self._in_values(values)
         if found is not None:
@@ -177,7 +182,7 @@ class OneStep(Judge):
 
     def _is_rounding(self, parameters: Sequence[Any], taken: Taken, node: int, total: Any, gradient: Any) -> bool:
         """Whether the difference is no more than what rounding every operation once more would change."""
-        exact = self.run.exact.place
+        exact = self.exact.place
         if gradient is None:
             return False
         noise = 0.0
