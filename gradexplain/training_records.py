@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from gradexplain.records import Began, fields_of, plain
@@ -176,6 +176,12 @@ class Training:
     label: str = ""
     comparison: tuple[Training, ...] = ()
     _device: str = "cpu"
+    _shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int | str, ...]]:
+        """The shape of every input of the formula, where a size may have a name; not in JSON."""
+        return self._shapes
 
     @property
     def device(self) -> str:
@@ -187,14 +193,15 @@ class Training:
         return {"schema": SCHEMA, **plain(fields_of(self))}
 
     def __str__(self) -> str:
-        from gradexplain.output.training.table import render
+        from gradexplain.output.formats import Look
+        from gradexplain.output.training.table import write
 
-        return render(self)
+        return write(self, Look())
 
     def _repr_html_(self) -> str:
-        from gradexplain.output.training.notebook import render
+        from gradexplain.output.training.notebook import write
 
-        return render(self)
+        return write(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +232,7 @@ class TensorTraining(Training):
 
 def on_tensors(training: Training, tensors: Mapping[str, Parameter], row_size: str) -> TensorTraining:
     """The record of a run with the parameters in full."""
-    known = {field.name: getattr(training, field.name) for field in fields(training)}
+    known = {entry.name: getattr(training, entry.name) for entry in fields(training)}
     return TensorTraining(**known, tensors=tensors, row_size=row_size)
 
 

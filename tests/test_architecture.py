@@ -63,7 +63,12 @@ HOMES = {
         "cli/rules.py",
         "cli/train.py",
     },
-    "matplotlib": {"output/training/plot.py", "output/training/axes.py", "output/training/path.py"},
+    "matplotlib": {
+        "output/training/plot.py",
+        "output/training/axes.py",
+        "output/training/path.py",
+        "output/training/svg.py",
+    },
     "numpy": {"data/files.py", "output/training/path.py", "readings/exact_rules.py", "readings/exact_tensors.py"},
     "pyarrow": {
         "data/delimited.py",

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import gradexplain
 from gradexplain.errors import OptionError, PointError
-from gradexplain.output.training.table import render
+from gradexplain.output.formats import Look
+from gradexplain.output.training.table import write
 from gradexplain.training import optimizers
 from gradexplain.training.curvature import largest_rate
 from gradexplain.training.optimizers import OPTIMIZERS, OptimizerRow, evaluate
@@ -116,7 +117,7 @@ def test_without_zero_grad_every_number_is_that_of_pencil_and_paper() -> None:
     assert rows == [(1, 4, -8, None, -8, 1.8), (1.8, 0, 0, -8, -8, 2.6), (2.6, 4, 8, -8, 0, 2.6)]
     (stale,) = found.diagnosis
     assert (stale.name, stale.step) == ("stale gradient", 2)
-    text = render(found)
+    text = write(found, Look())
     for part in ("-8 + 8 = 0", "-4 + 4 = 0", "the loss was already 0, and the stale gradient of step 1 pushed"):
         assert part in text
 
@@ -130,7 +131,7 @@ def test_the_three_orders() -> None:
     assert third.diagnosis[0].name == "no gradient"
     assert {value for step in third.steps for value in step.grad.values()} == {None}
     assert third.steps[0].backward == {"w": -8.0, "b": -4.0}
-    text = render(found)
+    text = write(found, Look())
     assert "backward-zero-step never moves the parameters: w = 1, b = 0" in text
     assert "end at the same parameters" in text
 
@@ -153,7 +154,7 @@ def test_accumulation_is_the_gradient_of_the_large_batch(reduction: str) -> None
     batches = parts.steps[0].batches
     assert [batch.count for batch in batches] == [2, 2, 1]
     assert sum(batch.gradient["w"] or 0.0 for batch in batches) == pytest.approx(whole.steps[0].grad["w"], rel=1e-12)
-    assert "3 times backward()" in render(parts)
+    assert "3 times backward()" in write(parts, Look())
 
 
 def test_accumulation_without_data_shares_the_loss() -> None:
@@ -186,7 +187,7 @@ def test_a_large_file_is_summed_up_and_still_checked() -> None:
     assert first.batches[0].spread["b"].mean == pytest.approx(first.grad["b"])
     assert {step.verdict for step in found.steps} == {"agrees"}
     assert found.checked == len(found.steps) < 300
-    assert "many rows" in render(found)
+    assert "many rows" in write(found, Look())
 
 
 VERDICTS = [
@@ -300,7 +301,7 @@ def test_until_stops_before_the_step_that_is_not_needed() -> None:
     assert found.steps[-1].step == found.final.step < 1000
     already = gradexplain.train(until=5.0)
     assert (already.final.step, already.steps) == (0, ())
-    assert "small enough" in render(already)
+    assert "small enough" in write(already, Look())
 
 
 def test_thinned_steps_are_the_same_steps() -> None:
@@ -334,11 +335,11 @@ def test_json_is_valid_and_complete(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
 def test_every_width_shows_the_steps_and_their_arithmetic(options: dict[str, Any], width: int) -> None:
     found = gradexplain.train(**options)
-    text = render(found, width)
+    text = write(found, Look(width))
     from gradexplain.errors import columns
 
     assert max(map(columns, text.splitlines())) <= width
-    whole = render(found)
+    whole = write(found, Look())
     arithmetic = [part.strip() for line in whole.splitlines() for part in line.split("  ") if "←" in part]
     squeezed = "".join(text.split())
     assert [part for part in arithmetic if "".join(part.rstrip(",").split()) not in squeezed] == []
@@ -346,7 +347,7 @@ def test_every_width_shows_the_steps_and_their_arithmetic(options: dict[str, Any
 
 def test_it_prints_as_its_table_and_shows_in_a_notebook_escaped() -> None:
     found = gradexplain.train("where(w < 2, (w - 3)**2, w)", "w=1", steps=3)
-    assert str(found) == render(found)
+    assert str(found) == write(found, Look())
     page = found._repr_html_()
     assert "w < 2" not in page
     assert "w &lt; 2" in page

@@ -14,7 +14,8 @@ import torch
 
 import gradexplain
 from gradexplain.errors import OptionError, PointError
-from gradexplain.output.training.table import render
+from gradexplain.output.formats import Look
+from gradexplain.output.training.table import write
 from gradexplain.rules import rules
 from gradexplain.training import optimizers
 from gradexplain.training.optimizers import OPTIMIZERS, Line
@@ -55,7 +56,7 @@ def test_a_sum_of_rows_that_leaves_the_range_is_seen_though_every_row_is_fine(co
                               steps=1)  # fmt: skip
     assert found.steps[0].backward["w"] == float("inf")
     assert found.verdict == "nonfinite"
-    assert "the sum over the rows" in render(found) + "".join(found.notes)
+    assert "the sum over the rows" in write(found, Look()) + "".join(found.notes)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -129,7 +130,7 @@ def test_passing_through_the_minimum_is_no_rest() -> None:
 def test_a_decay_moves_what_has_no_gradient() -> None:
     found = gradexplain.train("relu(w)", {"w": -1}, optimizer="adamw", steps=3)
     assert found.final.parameters["w"] != -1
-    assert "no parameter moves" not in render(found)
+    assert "no parameter moves" not in write(found, Look())
 
 
 def test_losses_of_different_rows_are_not_compared() -> None:
@@ -169,7 +170,7 @@ def test_no_rate_is_promised_where_there_is_none(formula: str, at: str, options:
 def test_the_heading_names_the_calls_that_were_made(zero_grad: bool, order: str) -> None:
     if not zero_grad and order != "zero-backward-step":
         return
-    text = render(gradexplain.train(accumulate=2, zero_grad=zero_grad, order=order, steps=2, lr=0.01))
+    text = write(gradexplain.train(accumulate=2, zero_grad=zero_grad, order=order, steps=2, lr=0.01), Look())
     line = next(line.strip() for line in text.splitlines() if line.strip().startswith("each step:"))
     calls = {"zero": "zero_grad()", "backward": "2 times backward() of 1/2 of the loss", "step": "step()"}
     expected = [calls[part] for part in order.split("-") if zero_grad or part != "zero"]
@@ -258,7 +259,7 @@ def test_until_says_that_it_was_reached_and_looks_for_long_enough() -> None:
 
 
 def test_half_precision_says_that_its_arithmetic_is_rounded() -> None:
-    assert "rounds every number to float16" in render(gradexplain.train(steps=2, dtype="float16"))
+    assert "rounds every number to float16" in write(gradexplain.train(steps=2, dtype="float16"), Look())
 
 
 # Through the real command, where PyTorch runs in a second process.

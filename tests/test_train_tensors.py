@@ -17,7 +17,8 @@ from torch.nn import functional
 
 import gradexplain
 from gradexplain.errors import ASCII, GradexplainError
-from gradexplain.output.training import table as table
+from gradexplain.output.formats import TRAINING, Look, writer
+from gradexplain.output.training import table
 from gradexplain.rules.tensor_rules import TENSOR_RULES
 from gradexplain.tensor import Tensor
 from gradexplain.training.starts import INITS
@@ -361,12 +362,24 @@ def test_json_has_the_parameters_in_full() -> None:
     jsonschema.validate(found, schema)
 
 
+@pytest.mark.parametrize("format", TRAINING)
+def test_every_format_writes_a_run_with_matrices(format: str) -> None:
+    """The formula is read again with the shapes of its inputs, those of columns and of sizes with names among them."""
+    training = gradexplain.train("loss = mse_loss(X @ w + b, y)", {"b": [0], "w": [0, 1]}, data=ROWS,
+                                 columns="X=x1,x2", steps=2)  # fmt: skip
+    text = writer(TRAINING[format])(training, Look())
+    text = text if isinstance(text, str) else text.decode()
+    assert "w" in text
+    if format == "html":
+        assert "<math" in text and "∂loss/∂w" in text and training.shapes["X"] == ("n", 2)
+
+
 @pytest.mark.parametrize("width", [80, 200])
 @pytest.mark.parametrize("ascii_only", [False, True])
 def test_the_table_fits(width: int, ascii_only: bool) -> None:
     training = gradexplain.train(NETWORK, {"b2": 0}, data=POINTS, init="W1=ones, b1=zeros, W2=ones", lr=0.001, steps=30,
                                  shape="W1=8x2, b1=8, W2=8", every=None)  # fmt: skip
-    text = table.render(training, width, ascii_only=ascii_only)
+    text = table.write(training, Look(width, ascii_only=ascii_only))
     assert all(len(line) <= width for line in text.splitlines())
     assert text.translate(ASCII).isascii() or not ascii_only
     assert "n is the number of its rows" in " ".join(text.split())

@@ -11,14 +11,15 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.textpath import TextPath
 from test_documents import HOSTILE_FILE
 from test_html import Reader, dumped, needs_chromium
 
 import gradexplain
 from gradexplain.output.formats import Look
-from gradexplain.output.graph import lettering
 from gradexplain.output.training import html as training_html
 from gradexplain.output.training import svg as training_svg
+from gradexplain.output.training.axes import MARKED_POINTS
 from gradexplain.output.training.losses import runs
 from gradexplain.training_records import Training
 
@@ -51,7 +52,7 @@ each_run = pytest.mark.parametrize("name", RUNS)
 
 @each_run
 def test_the_page_is_well_formed_has_all_and_runs_nothing(name: str) -> None:
-    training, text = trained(name), training_html.render(trained(name))
+    training, text = trained(name), training_html.write(trained(name), Look())
     read = Reader(text)
     [policy] = [a["content"] or "" for tag, a in read.tags if tag == "meta" and "http-equiv" in a]
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:")
@@ -64,12 +65,12 @@ def test_the_page_is_well_formed_has_all_and_runs_nothing(name: str) -> None:
     cells = re.findall(r'<tr><td class="number">(\d+)</td>', text)
     assert (cells[0], int(cells[-1])) == ("1", training.steps[-1].step)
     assert ("gradexplain-curve" in text) == (len(training.curve) > 1)
-    every = re.findall(r'<tr><td class="number">(\d+)</td>', training_html.render(training, every=True))
+    every = re.findall(r'<tr><td class="number">(\d+)</td>', training_html.write(training, Look(every=True)))
     assert len(every) >= len(cells)
 
 
 def test_a_hostile_file_name_is_text(hostile: Training) -> None:
-    read = Reader(training_html.render(hostile))
+    read = Reader(training_html.write(hostile, Look()))
     assert not any(tag == "i" for tag, _ in read.tags)
     assert any(HOSTILE_FILE in text for text in read.texts)
     assert training_html.write(hostile, Look(ascii_only=True)).isascii()
@@ -78,36 +79,58 @@ def test_a_hostile_file_name_is_text(hostile: Training) -> None:
 
 @each_run
 def test_the_picture_has_a_point_for_each_finite_loss_and_all_texts_are_inside(name: str) -> None:
-    text = training_svg.render(trained(name))
+    text = training_svg.write(trained(name), Look())
     root = ElementTree.fromstring(text)
-    width, height = float(root.get("width", 0)), float(root.get("height", 0))
-    lines = [path for path in root.iter(f"{NAMESPACE}path") if path.get("class") == "line"]
+    width, height = map(float, root.get("viewBox", "").split()[2:])
+    [drawn] = [group for group in root.iter(f"{NAMESPACE}g") if group.get("class") == "run"]
     [run] = runs(trained(name))
     finite = [loss for _, loss in run.points if loss < float("inf")]
-    places = re.findall(r"[\d.]+ [\d.]+", lines[0].get("d", ""))
+    marks = [(float(mark.get("x", 0)), float(mark.get("y", 0))) for mark in drawn.iter(f"{NAMESPACE}use")]
+    line = drawn.find(f"{NAMESPACE}path")
+    assert line is not None
+    places = [tuple(map(float, place.split())) for place in re.findall(r"[\d.]+ [\d.]+", line.get("d", ""))]
+    if len(run.points) <= MARKED_POINTS:
+        assert len(marks) == len(finite) and all(map(close, marks, places))
     assert len(places) == len(finite)
-    heights = [float(place.split()[1]) for place in places]
+    heights = [y for _, y in places]
     # Further up is a larger loss.
     assert heights.index(min(heights)) == finite.index(max(finite))
-    assert all(0 <= float(number) <= width for place in places for number in place.split())
+    assert all(0 <= x <= width and 0 <= y <= height for x, y in places)
     for label in root.iter(f"{NAMESPACE}text"):
-        room = lettering.text_width("".join(label.itertext()), training_svg.SIZE)
-        share = {"start": 0.0, "middle": 0.5, "end": 1.0}[label.get("text-anchor", "start")]
-        left = float(label.get("x", 0)) - share * room
-        assert left >= 0 and left + room <= width and 0 < float(label.get("y", 0)) <= height
+        room = TextPath((0, 0), "".join(label.itertext()), 10).get_extents().width
+        anchor = re.search(r"text-anchor: (\w+)", label.get("style", ""))
+        share = {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor.group(1) if anchor else "start"]
+        *turned, x, y = map(float, re.findall(r"[\d.-]+", label.get("transform", "0 0 0")))
+        left, right = x - share * room, x + (1 - share) * room
+        if turned == [-90]:
+            left, right = y - (1 - share) * room, y + share * room
+        assert left >= 0 and right <= (height if turned == [-90] else width) and 0 < y <= height, label.attrib
     if len(finite) < len(run.points):
         assert "from step" in text
-    assert not re.search(r"<script|href|@import|@font-face", text)
+    assert not re.search(r"<script|href=.(?!#)|url\((?!#)|@import|@font-face", text)
+
+
+def close(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(abs(a - b) < 1e-3 for a, b in zip(one, other, strict=True))
+
+
+def test_a_dark_page_changes_every_colour() -> None:
+    """A style sheet sets what matplotlib wrote into the elements, and nothing that a page has besides."""
+    text = training_svg.write(gradexplain.train(steps=12, lr=0.05, compare="zero-grad"), Look())
+    sheet, _, drawn = text.partition("</style>")
+    for kind, color in set(re.findall(r"(fill|stroke): (#\w+)", drawn)):
+        assert f'.gradexplain-curve [style*="{kind}: {color}"]{{{kind}:#' in sheet, (kind, color)
+    assert not re.search(r"(?m)^ *<style[^>]*>\*", text)
 
 
 def test_runs_compared_have_a_line_and_a_label_each() -> None:
     training = gradexplain.train(steps=12, lr=0.05, compare="zero-grad")
-    root = ElementTree.fromstring(training_svg.render(training))
+    root = ElementTree.fromstring(training_svg.write(training, Look()))
     labels = [group.get("data-run") for group in root.iter(f"{NAMESPACE}g") if group.get("data-run")]
     assert labels == [run.label for run in runs(training)] and len(labels) == 2
     texts = ["".join(text.itertext()) for text in root.iter(f"{NAMESPACE}text")]
     assert set(labels) <= set(texts)
-    assert "Runs side by side" in training_html.render(training)
+    assert "Runs side by side" in training_html.write(training, Look())
 
 
 WIDTHS = (390, 1200)
@@ -127,7 +150,7 @@ window.onload = () => {
 
 @needs_chromium
 def test_a_browser_shows_it_as_wide_as_the_screen(tmp_path: Path, hostile: Training) -> None:
-    pages = [training_html.render(training) for training in (*map(trained, RUNS), hostile)]
+    pages = [training_html.write(training, Look()) for training in (*map(trained, RUNS), hostile)]
     frames = [
         f'<iframe style="width:{width}px;border:0" srcdoc="{escape(page)}"></iframe>'
         for page in pages

@@ -163,11 +163,11 @@ class Run:
 
     def record(self) -> Training:
         """The record of the steps so far."""
-        setup, job, watch = self.setup, self.setup.job, self.watch
+        setup, job, watch, graph = self.setup, self.setup.job, self.watch, self.setup.graph
         training = Training(
             source=job.source,
             statements=statements(setup),
-            objective=setup.names.of[setup.graph.objective],
+            objective=setup.names.of[graph.objective],
             dtype=job.dtype,
             optimizer=Optimizer(job.optimizer, job.settings),
             order=job.order,
@@ -189,6 +189,7 @@ class Run:
             curve=tuple(watch.curve),
             label=self._label(),
             _device=job.device,
+            _shapes={str(graph.nodes[i].value): graph.shapes[i] for i in graph.inputs},
         )
         return on_tensors(training, self.tensors, job.row_size) if setup.on_tensors else training
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +17,6 @@ from gradexplain.language.graph import Graph
 from gradexplain.language.text import MATHML
 from gradexplain.language.text import write as write_formula
 from gradexplain.output.cells import KEPT_ROWS, elided, more
-from gradexplain.output.derivation.notebook import formula
 from gradexplain.output.graph.picture import in_order, shortened
 from gradexplain.output.numbers import bare, block, block_pair, show, sizes
 from gradexplain.tensor import Tensor
@@ -67,13 +65,15 @@ def render(template: str, statements: Sequence[str], data: str = "", script: str
     return page.render(values, policy=policy, title=title, style=asset("page.css"), data=data, script=script) + "\n"
 
 
-def ends(items: Sequence[Item]) -> Iterator[tuple[int | None, Item | str]]:
+def ends(items: Sequence[Item], every: bool = False) -> Iterator[tuple[int | None, Item | str]]:
     """Items with their numbers; of very many those at both ends, and between them a word in place of the others.
+
+    With `every` one of them, however many.
 
     >>> list(ends("ab"))
     [(0, 'a'), (1, 'b')]
     """
-    first, last = elided(len(items))
+    first, last = (range(len(items)), range(0)) if every else elided(len(items))
     yield from ((k, items[k]) for k in first)
     if last:
         yield None, more(len(items) - 2 * KEPT_ROWS)
@@ -99,11 +99,6 @@ def typeset(graph: Graph, statements: Sequence[str]) -> list[tuple[str, str | No
     return found
 
 
-def document(statements: Sequence[str], parts: Iterable[str]) -> str:
-    """The page about these statements with `parts`, which are HTML, as its content; it has no script."""
-    return render("document.html", statements, parts=list(parts))
-
-
 def asset(name: str) -> str:
     """A file that pages are made of."""
     return files("gradexplain").joinpath("output", "page", name).read_text(encoding="utf-8")
@@ -112,52 +107,3 @@ def asset(name: str) -> str:
 def as_ascii(page: str) -> str:
     """The same page for a place that has no other characters."""
     return page.encode("ascii", "xmlcharrefreplace").decode()
-
-
-def statement_lines(graph: Graph, statements: Sequence[str]) -> Iterable[str]:
-    """The statements of a formula, typeset where they are not too long; of very many those at both ends."""
-    by_name = {name: i for i, name in graph.names.items()}
-    first, last = elided(len(statements))
-    for k in [*first, *last]:
-        if last and k == last[0]:
-            yield f"<p>{escape(more(len(statements) - 2 * KEPT_ROWS))}</p>"
-        statement = statements[k]
-        node = by_name.get(statement.partition(" = ")[0])
-        if node is None or len(statement) > LONGEST_TYPESET:
-            yield f"<p>{code(statement)}</p>"
-        else:
-            typeset = f"{MATHML.name(graph.names[node])}<mo>=</mo>{write_formula(graph, node, graph.names, MATHML)}"
-            yield f'<p class="formula-line" tabindex="0">{formula(typeset, statement)}</p>'
-
-
-def code(text: str) -> str:
-    """Literal text in the letters of code, with names from right to left in their place.
-
-    >>> code("a<b")
-    '<code>a&lt;b</code>'
-    """
-    return f"<code>{escape(in_order(text))}</code>"
-
-
-def rows(count: int, columns: int, row: Callable[[int], str]) -> list[str]:
-    """The rows of `count` things; of very many those at both ends, and one in between that says so."""
-    first, last = elided(count)
-    gap = [f'<tr><td colspan="{columns}">{escape(more(count - 2 * KEPT_ROWS))}</td></tr>'] if last else []
-    return [*map(row, first), *gap, *map(row, last)]
-
-
-def table(label: str, headings: Sequence[str], lines: Sequence[str]) -> str:
-    """A table in a box that scrolls; a heading that ends in a colon is that of numbers."""
-    head = "".join(
-        f'<th scope="col" class="number">{escape(in_order(text[:-1]))}</th>'
-        if text.endswith(":")
-        else f'<th scope="col">{escape(in_order(text))}</th>'
-        for text in headings
-    )
-    body = "\n".join(lines)
-    return box(label, f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>")
-
-
-def box(label: str, content: str) -> str:
-    """A part that is wider than a small screen, in a box that scrolls, by keys as well."""
-    return f'<div class="box" role="region" tabindex="0" aria-label="{escape(label)}">\n{content}</div>'

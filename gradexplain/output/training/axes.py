@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gradexplain.errors import columns, printable
@@ -46,8 +47,8 @@ LARGEST = 1e300
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Matplotlib with our settings alone, whatever the user's are, and without a word, as on a name without a font."""
+def quiet(more: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
+    """Matplotlib with our settings and `more` alone, whatever the user's are, and without a word on missing fonts."""
     logger = logging.getLogger("matplotlib")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -60,6 +61,7 @@ def quiet() -> Iterator[None]:
                 matplotlib.rcdefaults()
                 settings: Any = matplotlib.rcParams
                 settings.update(SETTINGS)
+                settings.update(more)
                 settings["font.sans-serif"] = ["DejaVu Sans", *_wide_fonts(), "Arial", "Helvetica", "sans-serif"]
                 yield
     finally:

@@ -10,7 +10,7 @@ from gradexplain.output.numbers import show
 from gradexplain.output.training.batches import explain_batches
 from gradexplain.output.training.comparison import compare
 from gradexplain.output.training.steps import cells, headings
-from gradexplain.output.training.updates import rule, title
+from gradexplain.output.training.updates import rule, single_rules, title
 from gradexplain.output.training.words import after, conclusion, ends, over, setting
 from gradexplain.training_records import Training
 
@@ -35,16 +35,14 @@ def write(training: Training, look: Look) -> str:
 
 def _formulas(training: Training) -> list[str]:
     """Each partial in symbols and the rule by which it is used; a rule of several lines below them."""
-    usual = training.zero_grad and training.accumulate == 1
-    short = len(rule(training.optimizer, "p", "g")) == 1
+    updates = single_rules(training)
+    count = 3 if updates else 2
     rows: list[Sequence[str]] = []
     for name, entry in training.gradient.items():
-        gradient = entry.partial if usual else f"{name}.grad"
-        update = rule(training.optimizer, name, gradient)[0] if short else ""
         form = code_cell(entry.symbolic) if entry.symbolic else "… (too long to write out)"
-        rows.append((code_cell(entry.partial), over(training) + form, code_cell(update))[: 2 + short])
-    lines = table(("partial", "in symbols", "update")[: 2 + short], "lll"[: 2 + short], rows)
-    if short:
+        rows.append((code_cell(entry.partial), over(training) + form, code_cell(updates.get(name, "")))[:count])
+    lines = table(("partial", "in symbols", "update")[:count], "lll"[:count], rows)
+    if updates:
         return lines
     heading = f"step() for each parameter {code('p')}, with {code('g = p.grad')}:"
     return [*lines, "", heading, "", *[f"- {code(line)}" for line in rule(training.optimizer, "p", "g")]]

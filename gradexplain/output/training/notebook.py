@@ -11,7 +11,7 @@ from gradexplain.output.training.updates import arithmetic, title
 from gradexplain.training_records import Training, grad_of
 
 
-def render(training: Training) -> str:
+def write(training: Training) -> str:
     """The partials in symbols, the steps at a sensible spacing, where the run ended, and what there is to say."""
     names = list(training.parameters)
     parts = [f"<p>{code('; '.join(training.statements))} {escape(title(training.optimizer))}</p>"]

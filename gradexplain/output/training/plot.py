@@ -28,6 +28,7 @@ from gradexplain.training_records import Contours, Training
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SIZE = (10.0, 4.2)
 
@@ -49,16 +50,21 @@ def render(training: Training, contours: Contours | None, suffix: str) -> bytes:
         FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2)
         figure.suptitle(_title(training), fontsize=12)
-        _draw_losses(left, runs(training))
+        draw_losses(left, runs(training))
         if len(training.parameters) == 2:
             draw_path(figure, right, training, contours)
         else:
             draw_parameters(right, training)
-        stream = io.BytesIO()
-        # Neither the date nor the version of matplotlib: the same record is the same file.
-        metadata: dict[str, Any] = {"Date": None, "Creator": None} if suffix == ".svg" else {"Software": None}
-        figure.savefig(stream, format=suffix[1:], dpi=DPI, metadata=metadata)
-        return stream.getvalue()
+        return saved(figure, suffix)
+
+
+def saved(figure: Figure, suffix: str) -> bytes:
+    """The picture as a file: without a date or the version of matplotlib, so that the same record is the same file."""
+    stream = io.BytesIO()
+    left_out = ("Date", "Creator", "Format", "Type") if suffix == ".svg" else ("Software",)
+    metadata: dict[str, Any] = dict.fromkeys(left_out)
+    figure.savefig(stream, format=suffix[1:], dpi=DPI, metadata=metadata)
+    return stream.getvalue()
 
 
 def _title(training: Training) -> str:
@@ -69,7 +75,7 @@ def _title(training: Training) -> str:
     return f"{formula}\n{cut(title(training.optimizer))}"
 
 
-def _draw_losses(axes: Axes, everything: Sequence[Run]) -> None:
+def draw_losses(axes: Axes, everything: Sequence[Run]) -> None:
     """The loss of each run over its steps."""
     axis = scale(loss for run in everything for _, loss in run.points)
     steps_below(axes, everything)
@@ -78,7 +84,8 @@ def _draw_losses(axes: Axes, everything: Sequence[Run]) -> None:
     lines = []
     for k, run in enumerate(everything):
         heights = [_height(loss, axis) for _, loss in run.points]
-        lines += axes.plot([step for step, _ in run.points], heights, **style(k, len(heights)))
+        look = style(k, len(heights))
+        lines += axes.plot([step for step, _ in run.points], heights, gid=f"run-{k + 1}", **look)
     if axis and axis.logarithmic:
         ticks = ([0.0] if axis.zero else []) + decades(axis.low, axis.high)
         axes.set_yticks([_height(tick, axis) for tick in ticks], [number(tick) for tick in ticks])

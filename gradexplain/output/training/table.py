@@ -15,7 +15,7 @@ from gradexplain.output.training import curve
 from gradexplain.output.training.batches import explain_batches
 from gradexplain.output.training.comparison import compare
 from gradexplain.output.training.steps import step_lines
-from gradexplain.output.training.updates import rule, title
+from gradexplain.output.training.updates import rule, single_rules, title
 from gradexplain.output.training.words import after, conclusion, ends, final, over, setting
 from gradexplain.training_records import TensorTraining, Training
 
@@ -26,23 +26,15 @@ if TYPE_CHECKING:
 INDENT, BESIDE = 1, 52
 
 
-def render(
-    training: Training,
-    width: int | None = None,
-    color: bool = False,
-    ascii_only: bool = False,
-    every: bool = False,
-    plain_curve: bool = False,
-) -> str:
-    """The whole table as text. `width` is in columns; without it, that of the terminal, or no limit in a pipe.
+def write(training: Training, look: Look, plain_curve: bool = False) -> str:
+    """The whole table as text, in the width and colours of the place where it goes.
 
-    Of many steps some are shown, unless `every` one of the record is wanted. With `color` the text has ANSI escape
-    sequences; `ascii_only` is for places that have no other characters, `plain_curve` keeps to them for the curve.
+    Without a width it is that of the terminal, or no limit in a pipe. Of many steps some are shown, unless `look.every`
+    one of the record is wanted. `plain_curve` keeps to ASCII for the curve alone.
     """
-    width = terminal_width() if width is None else width
+    width = terminal_width() if look.width is None else look.width
     inner = width - INDENT
-    lines = step_lines(training, inner, every, ascii_only)
-    plain = ascii_only or plain_curve
+    lines = step_lines(training, inner, look.every, look.ascii_only)
     parts: list[RenderableType] = [*_header(training, inner), text("")]
     parts += [styled(line, verdict, VERDICT_STYLES.get(verdict, "bold red")) for line, verdict in lines]
     parts += [text(line) for line in explain_batches(training, inner)]
@@ -53,18 +45,14 @@ def render(
         end = filled([*values, f"({after(training)})"], "   ", inner)
     parts += [text(""), *[text(line, "bold") for line in end]]
     if len(training.curve) > 2:
-        parts += [text(""), *[text(line) for line in curve.render(training, min(inner, 80), 8, plain)]]
+        drawn = curve.render(training, min(inner, 80), 8, look.ascii_only or plain_curve)
+        parts += [text(""), *map(text, drawn)]
     parts += [text(""), *_conclusion(training)]
-    return print_parts(parts, width, color)
-
-
-def write(training: Training, look: Look) -> str:
-    """The table, in the width and colours of the place where it goes."""
-    return render(training, look.width, look.color, look.ascii_only, look.every)
+    return print_parts(parts, width, look.color)
 
 
 def preload() -> None:
-    """Import now what `render` needs."""
+    """Import now what `write` needs."""
     print_parts([text("")], UNLIMITED, color=False)
 
 
@@ -81,21 +69,16 @@ def _header(training: Training, width: int) -> list[RenderableType]:
 
 
 def _formulas(training: Training, width: int) -> list[str]:
-    usual = training.zero_grad and training.accumulate == 1
-    partials = [
-        (f"{entry.partial} = {over(training)}{entry.symbolic or '… (too long to write out)'}", name)
+    partials = {
+        name: f"{entry.partial} = {over(training)}{entry.symbolic or '… (too long to write out)'}"
         for name, entry in training.gradient.items()
-    ]
-    one = rule(training.optimizer, "p", "g")
-    if len(one) == 1:
-        pairs = [
-            (line, rule(training.optimizer, name, training.gradient[name].partial if usual else f"{name}.grad")[0])
-            for line, name in partials
-        ]
-        return _beside(pairs, width)
-    counted = ", and t the number of the step" if any("**t" in line for line in one) else ""
-    return [*[line for line, _ in partials], "", f"step() for each parameter p, with g = p.grad{counted}:",
-            *[f"  {line}" for line in one]]  # fmt: skip
+    }
+    if updates := single_rules(training):
+        return _beside([(line, updates[name]) for name, line in partials.items()], width)
+    several = rule(training.optimizer, "p", "g")
+    counted = ", and t the number of the step" if any("**t" in line for line in several) else ""
+    return [*partials.values(), "", f"step() for each parameter p, with g = p.grad{counted}:",
+            *[f"  {line}" for line in several]]  # fmt: skip
 
 
 def _beside(pairs: Sequence[tuple[str, str]], width: int) -> list[str]:

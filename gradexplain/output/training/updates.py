@@ -58,6 +58,17 @@ def rule(optimizer: Optimizer, parameter: str, gradient: str) -> list[str]:
     return found
 
 
+def single_rules(training: Training) -> dict[str, str]:
+    """The update rule of each parameter with its own name and gradient; none where a rule has several lines."""
+    if len(rule(training.optimizer, "p", "g")) > 1:
+        return {}
+    usual = training.zero_grad and training.accumulate == 1
+    return {
+        name: rule(training.optimizer, name, entry.partial if usual else f"{name}.grad")[0]
+        for name, entry in training.gradient.items()
+    }
+
+
 def arithmetic(training: Training, name: str, update: Update, grad: float | None, step: int) -> list[str]:
     """The update of one parameter in numbers: the optimizer's own lines, then the new value.
 
