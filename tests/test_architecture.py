@@ -86,7 +86,6 @@ LONG = {
     "cli/train.py command",
     "derive.py _begin",
     "derive.py _tensor_problem",
-    "output/code/spelling.py _spell",
     "output/training/path.py draw_path",
 }
 # Folders with more files; this list may only shrink.

@@ -92,7 +92,7 @@ CASES = cases()
 
 
 # What has no file: a format that refuses the record.
-REFUSED = {"missing.value", "linear.numpy", "classes.numpy"}
+REFUSED = {"missing.value"}
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in REFUSED])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tensor_checks import point, shapes_of
@@ -199,9 +200,47 @@ def test_a_page_has_typeset_formulas_and_no_sliders() -> None:
     assert "its sliders recompute operations on single numbers only" in text
 
 
-def test_numpy_is_for_single_numbers() -> None:
-    with pytest.raises(gradexplain.GradexplainError, match="numpy is for single numbers"):
-        write("numpy", derived(*LINEAR))
+def checked_with_numpy(load: Callable[[str], Any], found: Derivation) -> None:
+    """The module for NumPy has the value and the gradients of the record."""
+    module = load(write("numpy", found))
+    values = [entry.value.nested() if entry.shape else entry.value for entry in found.inputs.values()]  # type: ignore[union-attr]
+    value, gradient = module.value_and_gradient(*values)
+    expected = {row.node: row.value for row in found.nodes}[found.objective]
+    for own, right in [(value, expected), *((gradient[name], entry.value) for name, entry in found.gradient.items())]:
+        number = right.nested() if hasattr(right, "nested") else right
+        assert np.shape(own) == np.shape(number)
+        assert np.allclose(own, number, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("formula", "shapes"), EXAMPLES, ids=lambda text: text)
+def test_the_module_for_numpy_has_the_same_numbers(load: Callable[[str], Any], formula: str, shapes: str) -> None:
+    given = shapes_of(shapes)
+    at = {name: value.tolist() for name, value in point(list(given), given, 0).items()}
+    used = {name: value for name, value in at.items() if name in formula.replace("(", " ").replace(",", " ")}
+    checked_with_numpy(load, gradexplain.derive(formula, used))
+
+
+@pytest.mark.parametrize(("formula", "options"), MORE, ids=lambda text: str(text))
+def test_names_sizes_and_numbers_in_numpy(load: Callable[[str], Any], formula: str, options: dict[str, object]) -> None:
+    checked_with_numpy(load, gradexplain.derive(formula, **options))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("formula", "at"), [("sum(x)*w", "x=2,w=3"), ("norm(x) + mean(w)*2", "x=-2,w=3")])
+def test_operations_on_tensors_of_one_number_become_code(load: Callable[[str], Any], formula: str, at: str) -> None:
+    found = gradexplain.derive(formula, at)
+    checked(load, found)
+    checked_with_numpy(load, found)
+    assert "sum" in write("program", found) or "norm" in write("program", found)
+
+
+@pytest.mark.parametrize(("formula", "at"), [
+    ("c = 2*3; L = c + 0*sum(x)", "x=[1,2]"), ("sum(floor(x))*w + n", "x=[1.5,2.5],w=3,n=1"), ("sum(x*0)", "x=[1,2]"),
+    ("sum(x**0)", "x=[1,2]"), ("w + sum(ones(3))", "w=1"), ("dot(round(x), x)", "x=[1.2,2]"),
+])  # fmt: skip
+def test_a_module_never_returns_a_whole_number(load: Callable[[str], Any], formula: str, at: str) -> None:
+    found = gradexplain.derive(formula, at)
+    checked(load, found)
+    checked_with_numpy(load, found)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
@@ -220,6 +259,6 @@ def test_hostile_names_stay_text(load: Callable[[str], Any]) -> None:
     found = gradexplain.derive(formula, {"X_1": [[1, 2], [3, 4]], "λ": [1, 2], "__y__": [0, 1]})
     assert found.verdict == "agrees"
     for format in DERIVATION:
-        if format != "numpy":
-            assert "</script>|" not in write(format, found).replace(json.dumps(found.source), "") or format == "json"
+        assert "</script>|" not in write(format, found).replace(json.dumps(found.source), "") or format == "json"
     checked(load, found)
+    checked_with_numpy(load, found)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from gradexplain.calculus.algebra import Algebra
+from gradexplain.calculus.algebra import Algebra, TooLarge
 from gradexplain.calculus.backward import NoNumbers, Walk, reverse
+from gradexplain.calculus.pullbacks import Pullback
 from gradexplain.calculus.templates import partial
-from gradexplain.errors import columns
+from gradexplain.calculus.tensor_algebra import Formulas, TensorAlgebra
+from gradexplain.errors import LimitError, columns
 from gradexplain.explain.names import Names, copy_constant
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.language.text import PRECEDENCE, write
 from gradexplain.output.code.spelling import Speller, Target
+from gradexplain.output.derivation.lines import given_shapes
+from gradexplain.output.numbers import sizes
 from gradexplain.records import Derivation
 from gradexplain.rules.rules import title_for
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 # Rules whose local derivatives have no function and no choice in them, so that a number can go by its name.
 ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "identity"))
 WIDEST_CODE = 60
 # Where the characters begin that stand for names; they are private, so no name contains them.
 _FIRST_MARK = 0xE000
+_WORD = re.compile(r"[^\W\d]\w*")
 
 
 class Line(NamedTuple):
@@ -98,15 +105,20 @@ def naming(
 class Listing:
     """A derivation as straight-line code for a target; without one, in the language of the formula.
 
-    `names` are the names of nodes in the code, `gradients` those of their gradients; `sources` are the nodes whose
-    gradients are wanted; `reads` collects the nodes whose names were written, and `used` the rules.
+    Where every operation goes element by element, a contribution is a product with the local derivative, for arrays of
+    any shapes that broadcast (`is_elementwise`); elsewhere it is a vector-Jacobian product, for the shapes of the
+    derivation. `names` are the names of nodes in the code, `shown` those in the record, `gradients` those of their
+    gradients; `sources` are the nodes whose gradients are wanted; `reads` collects the nodes whose names were written,
+    and `used` the rules.
     """
 
     def __init__(self, derivation: Derivation, target: Target | None = None) -> None:
-        self.graph = parse(derivation.source, derivation.inputs)
+        self.derivation = derivation
+        self.graph = parse(derivation.source, list(derivation.inputs), given_shapes(derivation))
+        self.is_elementwise = not self.graph.needs_tensors()
         self.shown = Names(self.graph).of
-        reserved = target.reserved if target else frozenset[str]()
-        self.names, self.sources, self.walk, self.gradients = naming(self.graph, self.shown, derivation, reserved)
+        named = naming(self.graph, self.shown, derivation, target.reserved if target else (), self.graph.sizes)
+        self.names, self.sources, self.walk, self.gradients = named
         self.speller = Speller(self.graph, self.names, target) if target else None
         self.reads = self.speller.reads if self.speller else set[int]()
         self.used = self.speller.used if self.speller else set[str]()
@@ -117,20 +129,37 @@ class Listing:
         """The names of the inputs in the code, in the order of the formula."""
         return [self.names[i] for i in self.graph.inputs]
 
+    def sizes(self) -> list[tuple[str, int, int, int]]:
+        """Each size that has a name, with the input and the axis that has it, and its number in the derivation."""
+        found: dict[str, tuple[str, int, int, int]] = {}
+        for i in self.graph.inputs:
+            shape = self.derivation.inputs[self.shown[i]].shape
+            for axis, size in enumerate(self.graph.shapes[i]):
+                if isinstance(size, str):
+                    found.setdefault(size, (size, i, axis, shape[axis]))
+        return list(found.values())
+
+    def sizes_in(self, lines: Iterable[Line]) -> list[Line]:
+        """A line for each size that the code of others reads."""
+        words = {word for line in lines for word in _WORD.findall(line.code)}
+        return [
+            Line(size, "=", f"{self.names[i]}.shape[{axis}]", i) for size, i, axis, _ in self.sizes() if size in words
+        ]
+
     def forward(self) -> list[Line]:
-        """A line for each operation that the objective needs and that depends on an input."""
-        graph, needed = self.graph, self.graph.ancestors([self.graph.objective])
-        shown = [i for i in self.names if needed[i] and graph.nodes[i].rule != INPUT and not graph.is_constant[i]]
-        like = self.inputs[0]
+        """A line for each operation that the objective needs, and that is no known number."""
         assert self.speller is not None
+        graph, needed = self.graph, self.graph.ancestors([self.graph.objective])
+        shown = [i for i in self.names if needed[i] and graph.nodes[i].rule != INPUT and not self.speller.numbers[i]]
+        like = self.inputs[0]
         return [Line(self.names[i], "=", self.speller.operation(i, like), i) for i in sorted(shown)]
 
     def constants(self) -> list[Line]:
-        """A line for each constant with a name among `reads`, and for those that these read."""
+        """A line for each known number with a name among `reads`, and for those that these read."""
         assert self.speller is not None
         lines: list[Line] = []
         # From the last to the first, since what one reads comes before it, and counts then.
-        for i in sorted((i for i in self.names if self.graph.is_constant[i]), reverse=True):
+        for i in sorted((i for i in self.names if self.speller.numbers[i]), reverse=True):
             if i in self.reads:
                 lines.insert(0, Line(self.names[i], "=", self.speller.constant(i), i))
         return lines
@@ -140,8 +169,12 @@ class Listing:
         lines = []
         for j in self.walk.order:
             for k, step in enumerate(self.walk.steps[j]):
-                code = f"{self.gradients[step.through]} * {self._local(step.through, step.slot, like)}"
-                title = title_for(self.graph.nodes[step.through].rule, step.slot)
+                rule = self.graph.nodes[step.through].rule
+                title = TENSOR_RULES[rule].title if rule in TENSOR_RULES else title_for(rule, step.slot)
+                if self.is_elementwise:
+                    code = f"{self.gradients[step.through]} * {self._local(step.through, step.slot, like)}"
+                else:
+                    code = self._product(step.through, step.slot, like)
                 lines.append(Line(self.gradients[j], "+=" if k else "=", code, j, title, k))
         return lines
 
@@ -166,6 +199,51 @@ class Listing:
         marked = {_FIRST_MARK + k: j for k, j in enumerate((*inputs, i)) if chr(_FIRST_MARK + k) in pattern}
         self.reads.update(marked.values())
         return pattern.translate({mark: self.names[j] for mark, j in marked.items()})
+
+    def _product(self, i: int, slot: int, like: str) -> str:
+        """The vector-Jacobian product of a node, with a rule's exceptions for single values."""
+        graph, node, upstream = self.graph, self.graph.nodes[i], self.gradients[i]
+        own = {self.names[k]: k for j in (*node.inputs, i) for k in self._named(j)}
+        scratch = Graph({**{name: graph.shapes[j] for name, j in own.items()}, upstream: graph.shapes[i]})
+        scratch.sizes = graph.sizes
+        values = [self._known(scratch, j) for j in node.inputs]
+        out, seed = scratch.input(self.names[i]), scratch.input(upstream)
+        builder = Formulas(TensorAlgebra(scratch, generic=False))
+        try:
+            root = Pullback(builder, graph, node, slot, values, out, seed).value()
+        except TooLarge:
+            raise LimitError(f"the derivative of {self.shown[i]} is too long to be written as code") from None
+        needed = scratch.ancestors([root])
+        self.reads.update(
+            own[name] for k in scratch.inputs if needed[k] and (name := str(scratch.nodes[k].value)) in own
+        )
+        return self.speller.product(scratch, root, like) if self.speller else write(scratch, root, {})
+
+    def _known(self, scratch: Graph, root: int) -> int:
+        """A tensor that a node reads, as an input of another graph, or a constant part made again there."""
+        names = {j: scratch.input(self.names[j]) for j in self._named(root)}
+        return names[root] if root in names else self.graph.rebuilt(root, names, scratch.constant, scratch.apply)
+
+    def _named(self, root: int) -> list[int]:
+        """The nodes with names of which a part without a name is made, or the node itself where it has one."""
+        if root in self.names:
+            return [root]
+        parts = [root, *self.graph.inputs_first(root, self.names)]
+        return list(dict.fromkeys(j for i in parts for j in self.graph.nodes[i].inputs if j in self.names))
+
+
+def shapes_of(derivation: Derivation) -> str:
+    """The shapes of the inputs in words."""
+    return ", ".join(f"{name} {sizes(derivation.shapes.get(name, ())) or '()'}" for name in derivation.inputs)
+
+
+def added(lines: Iterable[Line]) -> list[Line]:
+    """The lines with contributions added in new arrays: the old one may be the gradient of another node as well."""
+    found = []
+    for line in lines:
+        code = f"({line.code})" if line.code.startswith("-") else line.code
+        found.append(line if line.operator == "=" else line._replace(operator="=", code=f"{line.name} + {code}"))
+    return found
 
 
 def code_of(lines: Iterable[Line], indent: str) -> list[str]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 
 from gradexplain.calculus.templates import template
-from gradexplain.errors import OptionError
-from gradexplain.output.code.listing import Line, Listing, code_of, module
+from gradexplain.output.code.listing import Line, Listing, added, code_of, module, shapes_of
+from gradexplain.output.code.numpy_helpers import HELPERS, SUM_TO
 from gradexplain.output.code.spelling import Speller, Target
 from gradexplain.output.formats import Look
+from gradexplain.output.numbers import bare
 from gradexplain.records import Derivation
-from gradexplain.rules.rules import RULES, SELU_ALPHA, SELU_SCALE
+from gradexplain.rules.rules import RULES
+from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.tensor import Tensor
 
+# A larger tensor is not written into the module.
+MAX_WRITTEN = 200
 # NumPy's functions, by rule; a rule that has none is written into the module, from HELPERS or its own definition.
 FUNCTIONS = {
     "sqrt": "np.sqrt", "abs": "np.abs", "sign": "np.sign", "hypot": "np.hypot", "square": "np.square",
@@ -24,98 +29,40 @@ FUNCTIONS = {
     "where": "np.where", "floor": "np.floor", "ceil": "np.ceil", "round": "np.round", "heaviside": "np.heaviside",
 }  # fmt: skip
 
-# What the definition of a rule would lose digits for, or has no formula for. A helper may use those of other rules.
-HELPERS = {
-    "sigmoid": """\
-def sigmoid(a):
-    small = np.exp(-np.abs(a))
-    return np.where(a < 0, small, 1.0) / (1 + small)
-""",
-    "logsigmoid": """\
-def logsigmoid(a):
-    return -np.logaddexp(0.0, -a)
-""",
-    "softplus": """\
-def softplus(a, b=1, c=20):
-    # The smooth function; PyTorch's becomes a straight line where b*a is above c.
-    return np.logaddexp(0.0, b * a) / b
-""",
-    "elu": """\
-def elu(a, b=1):
-    return np.where(a > 0, a, b * np.expm1(a))
-""",
-    "selu": f"""\
-def selu(a):
-    return {SELU_SCALE} * np.where(a > 0, a, {SELU_ALPHA} * np.expm1(a))
-""",
-    "gelu": """\
-def gelu(a):
-    return a * erfc(-a / math.sqrt(2)) / 2
-""",
-    "erf": """\
-erf = np.vectorize(math.erf, otypes=[float])
-""",
-    "erfc": """\
-erfc = np.vectorize(math.erfc, otypes=[float])
-""",
-    "lgamma": """\
-def lgamma(a):
-    return math.inf if math.isinf(a) or (a <= 0 and not a % 1 > 0) else math.lgamma(a)
-
-
-lgamma = np.vectorize(lgamma, otypes=[float])
-""",
-    "digamma": """\
-def digamma(a):
-    if a <= 0 and not a % 1 > 0:
-        return math.nan
-    if a < 0:
-        return float(digamma(1 - a)) - math.pi / math.tan(math.pi * math.fmod(a, 1))
-    # Up to where the asymptotic series is exact to the last digit.
-    below = []
-    while a < 12:
-        below.append(-1 / a)
-        a += 1
-    series = 1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12, -3617 / 8160
-    terms = [-c / a ** (2 * k) for k, c in enumerate(series, 1)]
-    return math.fsum([math.log(a), -1 / (2 * a), *terms, *below])
-
-
-digamma = np.vectorize(digamma, otypes=[float])
-""",
-    "polygamma": """\
-def polygamma(n, a):
-    if n == 0:
-        return float(digamma(a))
-    if a <= 0 and not a % 1 > 0:
-        return math.inf if n % 2 else math.nan
-    # Up to where the asymptotic series is exact to the last digit; n! is in front of it all.
-    below = []
-    while a < 12 + 2 * n:
-        below.append(a ** -(n + 1.0))
-        a += 1
-    bernoulli = 1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510
-    terms = [1 / (n * a**n), 1 / (2 * a ** (n + 1.0))]
-    for k, b in enumerate(bernoulli, 1):
-        terms.append(b * math.comb(int(n) + 2 * k - 1, 2 * k) / (n * a ** (n + 2.0 * k)))
-    return (-1) ** (n + 1) * math.factorial(int(n)) * math.fsum(terms + below)
-
-
-polygamma = np.vectorize(polygamma, otypes=[float])
-""",
-}
-SUM_TO = '''\
-def sum_to(gradient, shape):
-    """The gradient of an input of this shape: summed over the axes along which the input was repeated."""
-    gradient = np.sum(gradient, axis=tuple(range(np.ndim(gradient) - len(shape))))
-    return np.sum(gradient, axis=tuple(k for k, size in enumerate(shape) if size == 1), keepdims=True)
-'''
-_OWN = [name for name in RULES if name not in FUNCTIONS]
+# The same of the rules on vectors and matrices.
+TENSOR_FUNCTIONS = {
+    "matmul": "np.matmul", "matvec": "np.matmul", "vecmat": "np.matmul", "dot": "np.dot", "outer": "np.outer",
+    "kron": "np.kron", "flip": "np.flip", "cat": "np.concatenate", "stack": "np.stack", "diag": "np.diag",
+    "diagonal": "np.diagonal", "tril": "np.tril", "triu": "np.triu", "sum": "np.sum", "mean": "np.mean",
+    "prod": "np.prod", "amax": "np.max", "amin": "np.min", "max_along": "np.max", "min_along": "np.min",
+    "norm": "np.linalg.norm", "var": "np.var", "std": "np.std", "cumsum": "np.cumsum", "trace": "np.trace",
+    "det": "np.linalg.det", "inverse": "np.linalg.inv", "solve": "np.linalg.solve",
+    "cholesky": "np.linalg.cholesky", "ones_like": "np.ones_like", "zeros_like": "np.zeros_like", "eye": "np.eye",
+    "ones": "np.ones", "zeros": "np.zeros", "unsqueeze": "np.expand_dims", "permute": "np.transpose",
+    "reshape": "np.reshape", "reshape_as": "np.reshape", "expand_as": "np.broadcast_to", "transpose": "np.swapaxes",
+    "select": "", "slice": "",
+}  # fmt: skip
+# What is no call of its function with the settings by name.
+ROWS = {
+    "cat": "np.concatenate([⟨inputs⟩]⟨settings⟩)", "stack": "np.stack([⟨inputs⟩]⟨settings⟩)",
+    "transpose": "np.swapaxes(⟨0⟩, ⟨dim0⟩, ⟨dim1⟩)", "permute": "np.transpose(⟨0⟩, ⟨dims⟩)",
+    "reshape": "np.reshape(⟨0⟩, ⟨shape⟩)", "reshape_as": "np.reshape(⟨0⟩, np.shape(⟨1⟩))",
+    "expand_as": "np.broadcast_to(⟨0⟩, np.shape(⟨1⟩))", "unsqueeze": "np.expand_dims(⟨0⟩, ⟨dim⟩)",
+    "flip": "np.flip(⟨0⟩, ⟨dims⟩)", "tril": "np.tril(⟨0⟩, ⟨diagonal⟩)", "triu": "np.triu(⟨0⟩, ⟨diagonal⟩)",
+    "trace": "np.trace(⟨0⟩, axis1=-2, axis2=-1)",
+    "layer_norm": "layer_norm(⟨0⟩, ⟨normalized_shape⟩, ⟨eps⟩)", "one_hot": "one_hot(⟨0⟩, ⟨num_classes⟩)",
+    "eye": "np.eye(⟨n⟩)", "ones": "np.ones(⟨shape⟩)", "zeros": "np.zeros(⟨shape⟩)",
+}  # fmt: skip
+FUNCTIONS |= TENSOR_FUNCTIONS
+_OWN = [name for name in (*RULES, *TENSOR_RULES, *HELPERS) if name not in FUNCTIONS]
 NUMPY = Target(
     functions=FUNCTIONS | {name: name for name in _OWN},
     reserved=frozenset(("np", "math", "float", "sum_to", "value_and_gradient", "__debug__", *_OWN)),
     identity="{0}",
     argument=lambda number, like: f"{number}.0" if re.fullmatch(r"-?\d+", number) else number,
+    rows=ROWS,
+    keywords={"dim": "axis", "keepdim": "keepdims", "correction": "ddof", "p": "order"},
+    turns=(".T",),
 )
 
 
@@ -126,36 +73,32 @@ def write(derivation: Derivation, look: Look) -> str:
 
 def render(derivation: Derivation) -> str:
     """The module: `value_and_gradient` of the inputs, and the numbers at the point when it is run."""
-    if derivation.has_tensors:
-        raise OptionError("the format numpy is for single numbers", hint="use --format pytorch")
     listing = Listing(derivation, NUMPY)
-    graph, names, gradients = listing.graph, listing.names, listing.gradients
+    graph, names, gradients, objective = listing.graph, listing.names, listing.gradients, listing.graph.objective
     forward, backward = listing.forward(), listing.backward()
-    listing.reads.update([graph.objective] if graph.is_constant[graph.objective] else [])
-    value = names[graph.objective]
-    seed = f"np.full(np.shape({value}), {derivation.upstream!r})"
-    lines = [
-        *[Line(names[i], "=", f"np.asarray({names[i]}, dtype=float)", i) for i in graph.inputs],
-        *listing.constants(),
-        *forward,
-    ]
-    results = []
-    for i in listing.sources:
-        shape = f"np.shape({names[i]})"
-        result = f"sum_to({gradients[i]}, {shape})" if i in listing.walk.totals else f"np.zeros({shape})"
-        results.append(f'        "{listing.shown[i]}": {result},')
-    start = [Line(gradients[graph.objective], "=", seed, graph.objective)] if backward else []
-    inputs = ", ".join(listing.inputs)
+    assert listing.speller is not None
+    listing.reads.update([objective] if listing.speller.numbers[objective] else [])
+    about = "elementwise for arrays whose shapes broadcast, and the gradient of its sum, by input"
+    if not listing.is_elementwise:
+        backward = added(backward)
+        about = f"for arrays of the shapes {shapes_of(derivation)}, and the gradient, by input"
+    lines = [*listing.constants(), *forward]
+    inputs = [Line(names[i], "=", f"np.asarray({names[i]}, dtype=float)", i) for i in graph.inputs]
+    upstream = derivation.upstream
+    seed = f"np.full(np.shape({names[objective]}), {upstream!r})"
+    if isinstance(upstream, Tensor):
+        seed = f"np.array({bare(upstream)}, dtype=float)"
+    start = [Line(gradients[objective], "=", seed, objective)] if backward else []
     body = [
         *_helpers(listing.used),
-        *[*SUM_TO.splitlines(), "", ""],
+        *([*SUM_TO.splitlines(), "", ""] if listing.is_elementwise else []),
         '@np.errstate(all="ignore")',
-        f"def value_and_gradient({inputs}):",
-        '    """The value, elementwise for arrays whose shapes broadcast, and the gradient of its sum, by input."""',
-        *code_of(lines, "    "),
+        f"def value_and_gradient({', '.join(listing.inputs)}):",
+        f'    """The value, {about}."""',
+        *code_of([*inputs, *listing.sizes_in([*lines, *backward]), *lines], "    "),
         *code_of([*start, *backward], "    "),
-        f"    return {value}, {{",
-        *results,
+        f"    return {names[objective]}, {{",
+        *_results(listing),
         "    }",
         "",
         "",
@@ -163,6 +106,20 @@ def render(derivation: Derivation) -> str:
         *[f"    {line}" for line in _run(derivation)],
     ]
     return module(derivation, body, ["import numpy as np"])
+
+
+def _results(listing: Listing) -> list[str]:
+    """The gradients as entries of a dictionary, in the shapes of their inputs."""
+    found = []
+    for i in listing.sources:
+        shape = f"np.shape({listing.names[i]})"
+        if i not in listing.walk.totals:
+            result = f"np.zeros({shape})"
+        else:
+            gradient = listing.gradients[i]
+            result = f"sum_to({gradient}, {shape})" if listing.is_elementwise else gradient
+        found.append(f'        "{listing.shown[i]}": {result},')
+    return found
 
 
 def _helpers(used: set[str]) -> list[str]:
@@ -184,7 +141,7 @@ def _helper(name: str) -> tuple[str, set[str]]:
     """The text of a helper, and the helpers that it uses."""
     if name in HELPERS:
         text = HELPERS[name]
-        return text, {other for other in _OWN if other != name and f"{other}(" in text}
+        return text, {other for other in _OWN if other != name and re.search(rf"(?<![\w.]){other}\(", text)}
     rule = RULES[name]
     graph, root, _ = template(rule.definition)
     speller = Speller(graph, {}, NUMPY)
@@ -194,12 +151,18 @@ def _helper(name: str) -> tuple[str, set[str]]:
     return f"def {name}({', '.join(parameters)}):\n    return {code}\n", speller.used & set(_OWN)
 
 
+def _is_large(value: object) -> bool:
+    return isinstance(value, Tensor) and value.count > MAX_WRITTEN
+
+
 def _run(derivation: Derivation) -> list[str]:
     """What the module does when it is run: the value and the gradients at the point."""
-    if derivation.missing:
-        missing = ", ".join(derivation.missing)
+    inputs = derivation.inputs.values()
+    large = [name for name, entry in derivation.inputs.items() if _is_large(entry.value)]
+    if derivation.missing or large:
+        missing = ", ".join([*derivation.missing, *large])
         return [f'raise SystemExit("there is no value for {missing}; call value_and_gradient with numbers")']
-    values = ", ".join(repr(entry.value) for entry in derivation.inputs.values())
+    values = ", ".join(bare(v) if isinstance(v := entry.value, Tensor) else repr(v) for entry in inputs)
     return [
         f"value, gradient = value_and_gradient({values})",
         f'print("{derivation.objective} =", value)',

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gradexplain.output.code.listing import Listing, with_comments
-from gradexplain.output.code.tensor_listing import TensorListing
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import bare, show
 from gradexplain.records import Derivation, Value
@@ -19,10 +18,9 @@ def write(derivation: Derivation, look: Look) -> str:
 
 def render(derivation: Derivation) -> str:
     """A line for each input, each operation and each contribution, the numbers in comments."""
-    listing = TensorListing(derivation) if derivation.has_tensors else Listing(derivation)
+    listing = Listing(derivation)
     lines = [(_input(name, entry.value), "") for name, entry in derivation.inputs.items()]
-    if isinstance(listing, TensorListing):
-        lines += [(f"{size} = {name}.shape[{axis}]", str(number)) for size, name, axis, number in listing.sizes()]
+    lines += [(f"{size} = {listing.names[i]}.shape[{axis}]", str(number)) for size, i, axis, number in listing.sizes()]
     lines.append(("", ""))
     lines += [(f"{row.node} = {row.expression}", show(row.value)) for row in derivation.nodes]
     lines.append(("", ""))

@@ -3,18 +3,80 @@
 from __future__ import annotations
 
 from gradexplain.errors import OptionError
-from gradexplain.output.code.listing import Line, Listing, code_of, module, tuple_of
+from gradexplain.output.code.listing import Line, Listing, added, code_of, module, shapes_of, tuple_of
 from gradexplain.output.code.spelling import Target
 from gradexplain.output.formats import Look
+from gradexplain.output.numbers import bare
 from gradexplain.records import Derivation
 from gradexplain.rules.rules import RULES
+from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.tensor import Tensor
 
-# PyTorch has a function for every rule, and most have its name. A number among the arguments becomes a tensor.
+# A larger tensor is drawn at random where the module checks itself.
+MAX_WRITTEN = 200
+# What is no call of the rule's own function with its settings.
+ROWS = {
+    "cat": "torch.cat([⟨inputs⟩]⟨settings⟩)", "stack": "torch.stack([⟨inputs⟩]⟨settings⟩)",
+    "transpose": "torch.transpose(⟨0⟩, ⟨dim0⟩, ⟨dim1⟩)", "reshape": "torch.reshape(⟨0⟩, ⟨shape⟩)",
+    "reshape_as": "torch.reshape(⟨0⟩, ⟨1⟩.shape)", "expand_as": "torch.broadcast_to(⟨0⟩, ⟨1⟩.shape)",
+    "norm": "torch.linalg.vector_norm(⟨0⟩⟨settings⟩)", "norm_of_order": "torch.linalg.vector_norm(⟨0⟩⟨settings⟩)",
+    "layer_norm": "torch.nn.functional.layer_norm(⟨0⟩, ⟨normalized_shape⟩, eps=⟨eps⟩)",
+    "one_hot": "torch.nn.functional.one_hot(⟨0⟩.long(), ⟨num_classes⟩).to(⟨like⟩.dtype)",
+    "classes": "⟨function⟩(⟨0⟩, ⟨1⟩.long()⟨settings⟩)", "diagonal": "torch.diagonal(⟨0⟩)",
+    "trace": "⟨0⟩.diagonal(dim1=-2, dim2=-1).sum(-1)",
+    "eye": "torch.eye(⟨n⟩, dtype=⟨like⟩.dtype, device=⟨like⟩.device)", "ones": "⟨like⟩.new_ones(⟨shape⟩)",
+    "zeros": "⟨like⟩.new_zeros(⟨shape⟩)", "slice_scatter": "torch.slice_scatter(⟨0⟩, ⟨1⟩⟨settings⟩)",
+    "prod_of_others": "prod_of_others(⟨0⟩, ⟨dim⟩)",
+    "max_along": "torch.max(⟨0⟩⟨settings⟩).values", "min_along": "torch.min(⟨0⟩⟨settings⟩).values",
+    "first_largest": "torch.zeros_like(⟨0⟩).scatter(⟨dim⟩, (⟨0⟩).max(⟨dim⟩, keepdim=True).indices, 1.0)",
+}  # fmt: skip
+# What is written into a module that uses it; the first of them may be used by the others.
+HELPERS = {
+    "prod_of_others": '''\
+def prod_of_others(a, dim):
+    """For each element the product of all others along `dim`, without dividing by it."""
+    moved = a.flatten() if dim is None else a.movedim(dim, -1)
+    ones = torch.ones_like(moved[..., :1])
+    before = torch.cumprod(torch.cat([ones, moved[..., :-1]], -1), -1)
+    after = torch.cumprod(torch.cat([ones, moved.flip(-1)[..., :-1]], -1), -1).flip(-1)
+    return (before * after).reshape(a.shape) if dim is None else (before * after).movedim(-1, dim)
+''',
+    "cofactor": '''\
+def cofactor(a):
+    """The matrix of cofactors, of singular matrices as well: from the singular values, each left out in turn."""
+    left, values, right = torch.linalg.svd(a)
+    sign = torch.linalg.det(left) * torch.linalg.det(right)
+    return sign[..., None, None] * (left * prod_of_others(values, -1).unsqueeze(-2)) @ right
+''',
+    "kron_left": '''\
+def kron_left(g, a, b):
+    """What flows through the Kronecker product of a and b to a."""
+    blocks = g.reshape([size for pair in zip(a.shape, b.shape) for size in pair])
+    for k in range(a.dim()):
+        b = b.unsqueeze(2 * k)
+    return (blocks * b).sum(tuple(range(1, blocks.dim(), 2)))
+''',
+    "kron_right": '''\
+def kron_right(g, a, b):
+    """What flows through the Kronecker product of a and b to b."""
+    blocks = g.reshape([size for pair in zip(a.shape, b.shape) for size in pair])
+    for k in range(b.dim()):
+        a = a.unsqueeze(2 * k + 1)
+    return (blocks * a).sum(tuple(range(0, blocks.dim(), 2)))
+''',
+}
+
+# PyTorch has a function for nearly every rule, and most have its name. A number among the arguments becomes a tensor.
 PYTORCH = Target(
-    functions={name: f"torch.{rule.torch or name}" for name, rule in RULES.items()},
-    reserved=frozenset(("torch", "math", "once_differentiable", "Loss", "ctx", "grad_output", "__debug__")),
+    functions={name: f"torch.{rule.torch or name}" for name, rule in RULES.items()}
+    | {name: f"torch.{name if rule.torch == 'custom' else rule.torch or name}" for name, rule in TENSOR_RULES.items()}
+    | {name: name for name in HELPERS},
+    reserved=frozenset(("torch", "math", "once_differentiable", "Loss", "ctx", "grad_output", "__debug__", *HELPERS)),
     identity="{0}.clone()",
     argument=lambda number, like: f"{like}.new_tensor({number})",
+    rows=ROWS,
+    keywords={"p": "ord"},
+    turns=(".T", ".mT"),
 )
 IMPORTS = ["import torch", "from torch.autograd.function import once_differentiable"]
 
@@ -30,13 +92,31 @@ def render(derivation: Derivation) -> str:
     Raises OptionError where a gradient is wanted by a node that is no input, since PyTorch hands on no other.
     """
     check_sources(derivation)
-    if derivation.has_tensors:
-        from gradexplain.output.code import tensor_pytorch
-
-        return tensor_pytorch.render(derivation)
     listing = Listing(derivation, PYTORCH)
+    inputs = ", ".join(listing.inputs)
     about = "elementwise for tensors whose shapes broadcast"
-    body = loss_module(derivation, ", ".join(listing.inputs), _passes(listing), about, _check(derivation))
+    if not listing.is_elementwise:
+        about = f"for tensors of the shapes {shapes_of(derivation)}"
+    passes = _passes(listing)
+    used = [
+        name for name in HELPERS if name in listing.used or (name == "prod_of_others" and "cofactor" in listing.used)
+    ]
+    body = [
+        *[line for name in HELPERS if name in used for line in (*HELPERS[name].splitlines(), "", "")],
+        "class Loss(torch.autograd.Function):",
+        "    @staticmethod",
+        f"    def forward(ctx, {inputs}):",
+        *passes,
+        "",
+        "",
+        f"def loss({inputs}):",
+        f'    """The value, {about}; backward() hands on the gradients."""',
+        f"    return Loss.apply({inputs})",
+        "",
+        "",
+        'if __name__ == "__main__":',
+        *[f"    {line}" for line in _check(derivation, listing)],
+    ]
     return module(derivation, body, IMPORTS)
 
 
@@ -50,58 +130,71 @@ def check_sources(derivation: Derivation) -> None:
 
 def _passes(listing: Listing) -> list[str]:
     """What is in `forward` after its head, and the whole of `backward`."""
-    graph, names, gradients = listing.graph, listing.names, listing.gradients
+    names, gradients, objective = listing.names, listing.gradients, listing.graph.objective
     indent = " " * 8
-    forward = code_of(listing.forward(), indent)
-    value = names[graph.objective]
-    if graph.is_constant[graph.objective]:
-        listing.reads.add(graph.objective)
+    forward = listing.forward()
+    value = names[objective]
+    assert listing.speller is not None
+    if listing.speller.numbers[objective]:
+        listing.reads.add(objective)
         value = PYTORCH.argument(value, listing.inputs[0])
-    forward = code_of(listing.constants(), indent) + forward
+    forward = [*listing.constants(), *forward]
     listing.reads.clear()
     backward = listing.backward("grad_output")
     constants = listing.constants()
-    saved = [names[i] for i in sorted({*listing.reads, *listing.sources}) if not graph.is_constant[i]]
-    seed = Line(gradients[graph.objective], "=", "grad_output", graph.objective, "the gradient of the result itself")
-    results = dict.fromkeys(graph.inputs, "None")
-    for i in listing.sources:
-        name, gradient = names[i], gradients[i]
-        reached = i in listing.walk.totals
-        results[i] = f"{gradient}.sum_to_size({name}.shape)" if reached else f"torch.zeros_like({name})"
+    results = _results(listing)
+    if listing.is_elementwise:
+        sizes = []
+    else:
+        backward = added(backward)
+        sizes = listing.sizes_in([*constants, *backward])
+    # The input that has a size is needed where the size is.
+    kept = {*listing.reads, *(line.node for line in sizes)}
+    kept |= {i for i in listing.sources if listing.is_elementwise or i not in listing.walk.totals}
+    saved = [names[i] for i in sorted(kept) if not listing.speller.numbers[i]]
+    seed = Line(gradients[objective], "=", "grad_output", objective, "the gradient of the result itself")
     return [
-        *forward,
+        *code_of([*listing.sizes_in(forward), *forward], indent),
         f"{indent}ctx.save_for_backward({', '.join(saved)})",
         f"{indent}return {value}",
         "",
         "    @staticmethod",
         "    @once_differentiable",
         "    def backward(ctx, grad_output):",
-        f"{indent}{tuple_of(saved)} = ctx.saved_tensors",
-        *code_of([*constants, *([seed] if backward else []), *backward], indent),
-        f"{indent}return {', '.join(results.values())}",
+        *[f"{indent}{tuple_of(saved)} = ctx.saved_tensors"] * bool(saved),
+        *code_of([*sizes, *constants, *([seed] if backward else []), *backward], indent),
+        f"{indent}return {', '.join(results)}",
     ]
 
 
-def _check(derivation: Derivation) -> list[str]:
+def _results(listing: Listing) -> list[str]:
+    """What `backward` hands on to each input: its gradient in its shape, None where it is not wanted."""
+    results = dict.fromkeys(listing.graph.inputs, "None")
+    for i in listing.sources:
+        name, gradient = listing.names[i], listing.gradients[i]
+        if i not in listing.walk.totals:
+            results[i] = f"torch.zeros_like({name})"
+        else:
+            results[i] = f"{gradient}.sum_to_size({name}.shape)" if listing.is_elementwise else gradient
+    return list(results.values())
+
+
+def _check(derivation: Derivation, listing: Listing) -> list[str]:
     """What the module does when it is run: the value, the gradients and `gradcheck` at the point."""
-    if derivation.missing:
+    if derivation.missing and listing.is_elementwise:
         missing = ", ".join(derivation.missing)
         return [f'raise SystemExit("there is no value for {missing}; call loss with tensors")']
-    lines = ["point = ["]
+    lines = ["torch.manual_seed(0)"] if any(_is_large(entry.value) for entry in derivation.inputs.values()) else []
+    lines.append("point = [")
     for name, entry in derivation.inputs.items():
         needs = ", requires_grad=True" if name in derivation.gradient else ""
-        lines.append(f"    torch.tensor({entry.value!r}, dtype=torch.float64{needs}),  # {name}")
-    upstream = "" if derivation.upstream == 1 else f"{derivation.upstream!r}"
-    return [*lines, *checks(derivation, upstream, "item")]
-
-
-def checks(derivation: Derivation, upstream: str, read: str) -> list[str]:
-    """The end of a module's check, behind the values of its point: the value, each gradient and `gradcheck`.
-
-    `upstream` is the upstream gradient as code, empty for 1; `read` the method that makes numbers of a tensor.
-    """
-    seed = f"torch.tensor({upstream}, dtype=torch.float64)" if upstream else ""
-    lines = ["]", "value = loss(*point)", f"value.backward({seed})"]
+        if entry.value is None or _is_large(entry.value):
+            lines.append(f"    torch.randn({entry.shape}, dtype=torch.float64{needs}),  # {name}")
+        else:
+            lines.append(f"    torch.tensor({_number(entry.value)}, dtype=torch.float64{needs}),  # {name}")
+    upstream = "" if derivation.upstream == 1 else f"torch.tensor({_number(derivation.upstream)}, dtype=torch.float64)"
+    read = "item" if listing.is_elementwise else "tolist"
+    lines += ["]", "value = loss(*point)", f"value.backward({upstream})"]
     lines.append(f'print("{derivation.objective} =", value.{read}())')
     places = list(derivation.inputs)
     lines += [
@@ -113,20 +206,9 @@ def checks(derivation: Derivation, upstream: str, read: str) -> list[str]:
     return [*lines, 'print("gradcheck:", torch.autograd.gradcheck(loss, point, raise_exception=False))']
 
 
-def loss_module(derivation: Derivation, inputs: str, passes: list[str], about: str, check: list[str]) -> list[str]:
-    """The lines of class `Loss`, of function `loss` with a sentence `about` it, and of the check when it is run."""
-    return [
-        "class Loss(torch.autograd.Function):",
-        "    @staticmethod",
-        f"    def forward(ctx, {inputs}):",
-        *passes,
-        "",
-        "",
-        f"def loss({inputs}):",
-        f'    """The value, {about}; backward() hands on the gradients."""',
-        f"    return Loss.apply({inputs})",
-        "",
-        "",
-        'if __name__ == "__main__":',
-        *[f"    {line}" for line in check],
-    ]
+def _number(value: object) -> str:
+    return bare(value) if isinstance(value, Tensor) else repr(value)
+
+
+def _is_large(value: object) -> bool:
+    return isinstance(value, Tensor) and value.count > MAX_WRITTEN

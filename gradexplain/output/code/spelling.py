@@ -1,18 +1,23 @@
-"""Operations and local derivatives as Python code: what is a number and what is an array, constants, names."""
+"""Operations and derivatives as Python code: what is a number and what is an array, constants, names, settings."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
-from gradexplain.language.graph import INPUT, Graph
+from gradexplain.language import tensor_text
+from gradexplain.language.graph import CONSTANT, INPUT, SYMBOLIC_CONSTANTS, Graph
+from gradexplain.language.tensor_text import Part
 from gradexplain.language.text import ATOM, PLAIN, PRECEDENCE, Row, write
 from gradexplain.readings.arithmetic import to_float
 from gradexplain.readings.exact import constant_value
 from gradexplain.rules.rules import RULES
+from gradexplain.rules.tensor_rules import TENSOR_RULES
 
 # What a single number is computed with; Python's own names for rules.
 SCALARS = {
@@ -24,107 +29,125 @@ SCALARS = {
 CONSTANTS = {"pi": "math.pi", "e": "math.e"}
 # Rules with settings that are plain numbers even where everything else is a tensor.
 SETTINGS = frozenset(("softplus", "leaky_relu", "elu", "hardtanh", "polygamma"))
-# Rules whose local derivatives have no function and no choice in them, so that a number can go by its name.
-ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "identity"))
 # Constant parts that are larger, or whose numbers are, become a single number.
 LONGEST_CONSTANT = 30
 LARGEST_CONSTANT = 1e12
+# In the pattern of a target, `⟨0⟩` and `⟨1⟩` are the tensors, `⟨inputs⟩` all of them, `⟨settings⟩` the settings by
+# name, `⟨like⟩` what has the dtype; any other word is the setting of that name.
+_PLACE = re.compile(r"⟨(\w+)⟩")
+_CALL = "⟨function⟩(⟨inputs⟩⟨settings⟩)"
 
 
 class Target(NamedTuple):
     """A language of code: its `functions` by rule, and the names that no variable can have.
 
     `identity` is the pattern of a copy. `argument` makes a number an argument of a function: it gets the number as
-    text, and the name of something that has the dtype.
+    text, and the name of something that has the dtype. `rows` are the patterns of rules that are no call of their
+    function with its settings, `keywords` its names of settings, and `turns` how it can write a transposition.
     """
 
     functions: Mapping[str, str]
     reserved: frozenset[str]
     identity: str
     argument: Callable[[str, str], str]
+    rows: Mapping[str, str]
+    keywords: Mapping[str, str]
+    turns: tuple[str, ...]
+
+
+def numbers_in(graph: Graph) -> list[bool]:
+    """For each node, whether it is a number that is known: not of a size with a name, not made by way of a tensor."""
+    found: list[bool] = []
+    for rule, inputs, value, _ in graph.nodes:
+        if rule == CONSTANT:
+            found.append(not isinstance(value, str) or value in SYMBOLIC_CONSTANTS)
+        else:
+            found.append(rule in RULES and all(found[j] for j in inputs))
+    return found
 
 
 class Speller:
     """Writes parts of a formula's graph, whose nodes have `names` in the code, for a target.
 
-    `reads` collects the nodes whose names were written, and `used` the rules.
+    `reads` collects the nodes whose names were written, and `used` the rules; `numbers` says which nodes are known
+    numbers.
     """
 
     def __init__(self, graph: Graph, names: Mapping[int, str], target: Target) -> None:
         self.graph, self.names, self.target = graph, names, target
+        self.numbers = numbers_in(graph)
         self.reads: set[int] = set()
         self.used: set[str] = set()
-        self._style = replace(PLAIN, rows={**PLAIN.rows, "identity": Row(target.identity, ATOM, (ATOM,))})
+        self._like = ""
+        rows = {**PLAIN.rows, "identity": Row(target.identity, ATOM, (ATOM,))}
+        self._style = replace(PLAIN, rows=rows, special=self._parts)
 
     def operation(self, i: int, like: str) -> str:
         """The node `i` over the names of those that it reads; its value is an array even where it is a number."""
-        return self._spell(self.graph, i, [i], like, True)
+        self._like = like
+        return _Spelling(self, self.graph, self.numbers, True).text(i, True)
 
     def factor(self, graph: Graph, root: int, like: str) -> str:
         """A local derivative in a graph of its own, whose inputs are written as they are called."""
-        needed = graph.ancestors([root])
-        order = [i for i in range(root + 1) if needed[i] and graph.nodes[i].inputs and not graph.is_constant[i]]
-        return self._spell(graph, root, order, like, False)
+        self._like = like
+        return _Spelling(self, graph, numbers_in(graph), False).text(root, False)
+
+    def product(self, graph: Graph, root: int, like: str) -> str:
+        """The same of a vector-Jacobian product, which is an array even where it is a number."""
+        self._like = like
+        return _Spelling(self, graph, numbers_in(graph), False).text(root, True)
 
     def constant(self, i: int) -> str:
         """The constant node `i`, over the names of those that it reads."""
         code = Graph()
-        return write(code, self._constant(self.graph, i, code), {}, self._style)
+        return write(code, self.copied(self.graph, i, code), {}, self._style)
 
-    def _spell(self, graph: Graph, root: int, order: list[int], like: str, forward: bool) -> str:
-        """The node `root` as code, made of the nodes in `order`, of the inputs of the graph, and of constants."""
-        code, made, numbers = Graph(), dict[int, int](), set[int]()
+    def tensor(self, code: Graph, n: int) -> int:
+        """A number as what a function takes."""
+        return code.input(self.target.argument(write(code, n, {}, self._style), self._like))
 
-        def get(j: int) -> int:
-            if j not in made:
-                if forward and j in self.names:
-                    self.reads.add(j)
-                    made[j] = code.input(self.names[j])
-                elif graph.nodes[j].rule == INPUT:
-                    made[j] = code.input(str(graph.nodes[j].value))
-                else:
-                    made[j] = self._constant(graph, j, code)
-                if graph.is_constant[j]:
-                    numbers.add(made[j])
-            return made[j]
+    def text(self, code: Graph, n: int) -> str:
+        """A node of code as text."""
+        return write(code, n, {}, self._style)
 
-        def tensor(n: int) -> int:
-            return code.input(self.target.argument(write(code, n, {}, self._style), like))
+    def _parts(self, code: Graph, i: int) -> list[Part] | None:
+        """A node of code as literal text and its inputs; None for a call of an elementwise function."""
+        node = code.nodes[i]
+        if node.rule not in TENSOR_RULES:
+            return None
+        if tensor_text.is_product(code, i) or node.rule in ("select", "slice"):
+            return tensor_text.parts(code, i)
+        if tensor_text.is_turn(code, i) and (turned := tensor_text.parts(code, i)) and turned[1] in self.target.turns:
+            return turned
+        inputs = node.inputs
+        classes = node.rule in ("cross_entropy", "nll_loss") and code.shapes[inputs[0]] != code.shapes[inputs[1]]
+        pattern = self.target.rows.get("classes" if classes else node.rule, _CALL)
+        settings = code.settings(node)
+        if node.rule == "logsumexp" and settings["dim"] is None:
+            settings["dim"] = tuple(range(len(code.shapes[inputs[0]])))
+        if node.rule == "flip" and isinstance(settings["dims"], int):
+            settings["dims"] = (settings["dims"],)
+        words = {
+            "function": self.target.functions[node.rule],
+            "like": self._like,
+            "settings": "".join(self._setting(node.rule, name, value, settings) for name, value in settings.items()),
+            **{name: tensor_text.shown(value) for name, value in settings.items()},
+        }
+        return _filled(pattern, inputs, words)
 
-        for i in order:
-            rule, inputs, _, _ = graph.nodes[i]
-            if rule == "where" and graph.is_constant[inputs[0]]:
-                made[i] = get(inputs[1] if constant_value(graph, inputs[0]) else inputs[2])
-                continue
-            values = [get(j) for j in inputs]
-            own = [k for k, n in enumerate(values) if n in numbers]
-            if rule in PRECEDENCE or rule == "identity":
-                made[i] = code.apply(rule, *values)
-                if len(own) == len(values):
-                    numbers.add(made[i])
-                continue
-            # Two whole numbers to choose from are a factor as they are; else a choice needs one that has the dtype.
-            whole = all(isinstance(v := code.nodes[n].value, Fraction) and v.denominator == 1 for n in values[1:])
-            if rule != "where" or (len(own) == 2 and not (i == root and whole and not forward)):
-                for k in own:
-                    setting = rule in SETTINGS and not RULES[rule].partials[k]
-                    values[k] = self._literal(graph, inputs[k], code) if setting else tensor(values[k])
-            made[i] = code.apply(rule, *values)
-            code.spelling[made[i]] = self.target.functions[rule]
-            self.used.add(rule)
-        result = get(root)
-        if forward and result in numbers:
-            result = tensor(result)
-        elif forward and code.nodes[result].rule == INPUT:
-            result = code.apply("identity", result)
-        return write(code, result, {}, self._style)
+    def _setting(self, rule: str, name: str, value: object, settings: Mapping[str, object]) -> str:
+        """A setting by its name; empty for one that has the default of all targets."""
+        needed = name == "dim" and settings.get("keepdim") and rule in ("sum", "mean", "var", "std")
+        if (value is None and not needed) or value is False or (value == "mean" and name == "reduction"):
+            return ""
+        return f", {self.target.keywords.get(name, name)}={tensor_text.shown(value)}"
 
-    def _constant(self, graph: Graph, i: int, code: Graph) -> int:
-        """A constant part, made in `code`: as it was written, or as a number where that would be long or too large."""
+    def copied(self, graph: Graph, i: int, code: Graph) -> int:
+        """A known number, made in `code`: as it was written, or as its value where that would be long or too large."""
         own = graph is self.graph
         parts = list(graph.inputs_first(i, self.names.keys() - {i} if own else ()))
-        if len(parts) > LONGEST_CONSTANT or not all(self._is_readable(graph, j) for j in parts):
-            return self._literal(graph, i, code)
+        if len(parts) > LONGEST_CONSTANT or not all(_is_readable(graph, j) for j in parts):
+            return literal(graph, i, code)
         made: dict[int, int] = {}
         for j in parts:
             rule, inputs, value, _ = graph.nodes[j]
@@ -142,18 +165,104 @@ class Speller:
                     code.spelling[made[j]] = SCALARS[rule]
         return made[i]
 
-    @staticmethod
-    def _is_readable(graph: Graph, i: int) -> bool:
-        node = graph.nodes[i]
-        if node.value is not None:
-            return True
-        value = constant_value(graph, i)
-        small = isinstance(value, bool) or value == 0 or 1 / LARGEST_CONSTANT < abs(value) < LARGEST_CONSTANT
-        return small and (node.rule in PRECEDENCE or node.rule in SCALARS or node.rule == "identity")
 
-    @staticmethod
-    def _literal(graph: Graph, i: int, code: Graph) -> int:
-        value = to_float(constant_value(graph, i))
-        if math.isfinite(value):
-            return code.constant(Fraction(repr(value)))
-        return code.input("math.nan" if value != value else "math.inf" if value > 0 else "(-math.inf)")
+class _Spelling:
+    """One text: the node of a graph, made again in `code` as the target says it, with functions, numbers and names."""
+
+    def __init__(self, speller: Speller, graph: Graph, known: list[bool], forward: bool) -> None:
+        self.speller, self.graph, self.known, self.forward = speller, graph, known, forward
+        self.shapes = dict(graph.given)
+        self.code = Graph(self.shapes)
+        self.made: dict[int, int] = {}
+        # Those of the nodes in `code` that are numbers and no arrays.
+        self.numbers: set[int] = set()
+
+    def text(self, root: int, as_array: bool) -> str:
+        """The node `root`; with `as_array`, a number is made an array, and in the forward pass a name a copy."""
+        names = self.speller.names.keys() - {root} if self.forward else ()
+        for i in self.graph.inputs_first(root, names):
+            node = self.graph.nodes[i]
+            if not self.known[i] and node.value is None:
+                self.made[i] = self._operation(i, i == root)
+        result = self._get(root)
+        if as_array and result in self.numbers:
+            result = self.speller.tensor(self.code, result)
+        elif self.forward and self.code.nodes[result].rule == INPUT:
+            result = self.code.apply("identity", result)
+        return self.speller.text(self.code, result)
+
+    def _get(self, j: int) -> int:
+        if j not in self.made:
+            self.made[j] = self._leaf(j)
+            if self.known[j] or self.graph.nodes[j].rule == CONSTANT:
+                self.numbers.add(self.made[j])
+        return self.made[j]
+
+    def _leaf(self, j: int) -> int:
+        """What is not made of other parts: a node with a name, an input, a size, a known number."""
+        speller, value = self.speller, self.graph.nodes[j].value
+        if self.forward and j in speller.names:
+            speller.reads.add(j)
+            self.shapes[speller.names[j]] = self.graph.shapes[j]
+            return self.code.input(speller.names[j])
+        return speller.copied(self.graph, j, self.code) if self.known[j] else self.code.input(str(value))
+
+    def _operation(self, i: int, is_root: bool) -> int:
+        graph, code = self.graph, self.code
+        rule, inputs, _, settings = graph.nodes[i]
+        if rule == "where" and self.known[inputs[0]]:
+            return self._get(inputs[1] if constant_value(graph, inputs[0]) else inputs[2])
+        values = [self._get(j) for j in inputs]
+        own = [k for k, n in enumerate(values) if n in self.numbers]
+        if rule in PRECEDENCE or rule == "identity":
+            made = code.apply(rule, *values)
+            if len(own) == len(values):
+                self.numbers.add(made)
+            return made
+        # Two whole numbers to choose from are a factor as they are; else a choice needs one that has the dtype.
+        whole = all(isinstance(v := code.nodes[n].value, Fraction) and v.denominator == 1 for n in values[1:])
+        if rule != "where" or (len(own) == 2 and not (is_root and whole and not self.forward)):
+            for k in own:
+                setting = rule in SETTINGS and not RULES[rule].partials[k]
+                values[k] = literal(graph, inputs[k], code) if setting else self.speller.tensor(code, values[k])
+        made = code.apply(rule, *values, settings=settings)
+        if rule in RULES:
+            code.spelling[made] = self.speller.target.functions[rule]
+        elif i in graph.spelling or i in graph.powers:
+            code.spelling[made] = rule
+        self.speller.used.add(rule)
+        return made
+
+
+def _is_readable(graph: Graph, i: int) -> bool:
+    node = graph.nodes[i]
+    if node.value is not None:
+        return True
+    value = constant_value(graph, i)
+    small = isinstance(value, bool) or value == 0 or 1 / LARGEST_CONSTANT < abs(value) < LARGEST_CONSTANT
+    return small and (node.rule in PRECEDENCE or node.rule in SCALARS or node.rule == "identity")
+
+
+def literal(graph: Graph, i: int, code: Graph) -> int:
+    """A known number as its value, made in `code`."""
+    value = to_float(constant_value(graph, i))
+    if math.isfinite(value):
+        return code.constant(Fraction(repr(value)))
+    return code.input("math.nan" if value != value else "math.inf" if value > 0 else "(-math.inf)")
+
+
+def _filled(pattern: str, inputs: tuple[int, ...], words: Mapping[str, str]) -> list[Part]:
+    found: list[Part] = []
+    for k, piece in enumerate(_split(pattern)):
+        if k % 2 == 0:
+            found.append(piece)
+        elif piece == "inputs":
+            found += [part for slot, j in enumerate(inputs) for part in (", ", (slot, j))][1:]
+        else:
+            found.append((int(piece), inputs[int(piece)]) if piece.isdigit() else words[piece])
+    return found
+
+
+@cache
+def _split(pattern: str) -> list[str]:
+    return _PLACE.split(pattern)
