@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gradexplain.calculus.backward import influenced
+from gradexplain.calculus.backward import active
 from gradexplain.data.point import (
     Given,
     Point,
@@ -147,8 +147,8 @@ def _begin(
         TORCH.start()
         needed = graph.needed()
         used = {i: value for i, value in given.items() if value is not None and needed[i]}
-        active, plan = _active(graph, sources), compiled(graph, constants)
-        asked = TORCH.ask_witness(Question(plan, used, list(used), active, held_seed, dtype, device))
+        between, plan = active(graph, sources), compiled(graph, constants)
+        asked = TORCH.ask_witness(Question(plan, used, list(used), between, held_seed, dtype, device))
     given |= constants
     from gradexplain.explain.build import finish, prepare
     from gradexplain.explain.problem import Problem
@@ -258,9 +258,3 @@ def _sources(graph: Graph, names: Names, wrt: str | Iterable[str] | None) -> lis
             raise OptionError(f"{name} is named twice in wrt", hint="name it once")
         found.append(i)
     return found
-
-
-def _active(graph: Graph, sources: list[int]) -> list[int]:
-    """The nodes between the objective and the sources, both kinds of end included but for the objective."""
-    depends, needed = influenced(graph, sources, len(graph.nodes) - 1), graph.needed()
-    return [i for i in range(len(graph.nodes)) if depends[i] and needed[i] and i != graph.objective]

@@ -16,11 +16,10 @@ from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.language.text import write
 from gradexplain.readings.place import Place
-from gradexplain.readings.tensor_reading import TensorReading
-from gradexplain.readings.torch_builder import TorchBuilder
+from gradexplain.readings.tables import TableBuilder, TableReading
 from gradexplain.rules.shapes import Shape
 
-BUILDER = TorchBuilder(Place(torch), {})
+BUILDER = TableBuilder(Place(torch), {})
 POINTS = 3
 # PyTorch's own derivative holds 1/6 as a float32, whatever the dtype.
 INEXACT = ("hardsigmoid(", "hardswish(")
@@ -116,8 +115,8 @@ def contributions_agree(graph: Graph, at: Mapping[str, torch.Tensor], within: fl
     """Where the chain rule by the table is not what autograd has, or contributions do not add up, a line for each."""
     found, wrong = run(graph, at), []
     with torch.no_grad():
-        objective = BUILDER.table.tensor(found.values[graph.objective])
-        reading = TensorReading(BUILDER, graph, found.values, torch.ones_like(objective))
+        objective = BUILDER.place.tensor(found.values[graph.objective])
+        reading = TableReading(BUILDER, graph, found.values, torch.ones_like(objective))
         walk = reverse(graph, graph.inputs, reading)
         for j in walk.order:
             total, text = walk.totals[j], write(graph, j, {})
@@ -156,7 +155,7 @@ def evaluate(text: str, shapes: Mapping[str, Shape], values: Mapping[str, torch.
     """The value of a formula that is read again."""
     graph = form(text, shapes)
     given = {i: values[str(graph.nodes[i].value)] for i in graph.inputs}
-    return BUILDER.table.tensor(forward(BUILDER, graph, given, graph.objective)[graph.objective])  # type: ignore[no-any-return]
+    return BUILDER.place.tensor(forward(BUILDER, graph, given, graph.objective)[graph.objective])  # type: ignore[no-any-return]
 
 
 def form(text: str, shapes: Mapping[str, Shape]) -> Graph:

@@ -36,7 +36,6 @@ HOMES = {
         "readings/devices.py",
         "readings/torch_files.py",
         "readings/worker.py",
-        "readings/tensor_witness.py",
         "readings/witness.py",
         "training/loop.py",
         "training/stepping.py",

@@ -131,6 +131,12 @@ def influenced(graph: Graph, sources: Sequence[int], last: int) -> list[bool]:
     return found
 
 
+def active(graph: Graph, sources: Sequence[int]) -> list[int]:
+    """The nodes between the objective and the sources, both kinds of end included but for the objective."""
+    depends, needed = influenced(graph, sources, len(graph.nodes) - 1), graph.needed()
+    return [i for i in range(len(graph.nodes)) if depends[i] and needed[i] and i != graph.objective]
+
+
 def _edges(graph: Graph, sources: Sequence[int], top: int, stop: Collection[int]) -> Edges:
     depends = influenced(graph, sources, top)
     leaving: list[Sequence[tuple[int, int]]] = [()] * (top + 1)

@@ -10,11 +10,11 @@ from typing import Any
 from gradexplain.explain.tensor_problem import TensorProblem
 from gradexplain.readings.arithmetic import exactly as exact_number
 from gradexplain.readings.arithmetic import finite, mp
+from gradexplain.readings.compare import SPACINGS, uncancelled
 from gradexplain.readings.dtypes import DTYPES, round_to
 from gradexplain.readings.exact_rules import Value as Numbers
 from gradexplain.readings.exact_rules import array_of, each, elements, shape_of
 from gradexplain.readings.exact_tensors import MAX_WORK, ExactTensors, floats, run, work
-from gradexplain.readings.tensor_compare import SPACINGS, uncancelled
 from gradexplain.records import VERDICTS, Value
 from gradexplain.tensor import Tensor, unpacked
 

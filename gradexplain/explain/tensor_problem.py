@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gradexplain.calculus.backward import active
 from gradexplain.data.point import Given
 from gradexplain.errors import FormulaError, GradexplainError, PointError
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.explain.tensor_names import TensorNames
 from gradexplain.language.graph import Graph
 from gradexplain.language.text import write
+from gradexplain.readings.plan import compiled, packed_graph
+from gradexplain.readings.witness import Question, Witness
 from gradexplain.readings.worker import TORCH, Asked
 from gradexplain.records import Remark
 from gradexplain.rules.shapes import Shape, write_shape
@@ -20,7 +23,6 @@ from gradexplain.tensor import Tensor, bytes_of
 
 # So many elements, in all inputs and nodes together, are taken on.
 MAX_MEMORY = 2**31
-TASK = "gradexplain.readings.tensor_witness:answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,23 +185,35 @@ def begin_tensors(problem: TensorProblem, device: str) -> Callable[[], Any]:
     exact = exactly(problem)
 
     def finish() -> Any:
-        found = {}
-        if asked:
-            # Read to its end: to stop in the middle would be to stop PyTorch.
-            (found,) = TORCH.answers(asked)
+        found = _found(TORCH.witness(asked)) if asked else {}
         return build(problem, texts, formulas, with_exact(found, exact, problem.dtype))
 
     return finish
 
 
+def _found(witness: Witness) -> Mapping[str, Any]:
+    """What PyTorch found, by kind."""
+    if witness.error:
+        return {"error": witness.error, "node": witness.node if witness.node >= 0 else None}
+    rows = {j: (total, witness.gradients.get(j), *rest) for j, (total, *rest) in witness.tables["rows"].items()}
+    return {**witness.tables, "witness": dict(enumerate(witness.values)), "rows": rows,
+            "values": dict(enumerate(witness.tables["values"]))}  # fmt: skip
+
+
 def _ask(problem: TensorProblem, texts: Texts, statements: str, matrices: Mapping[str, str], device: str) -> Asked:
-    values = {name: bytes_of(problem.values[name]) if name in problem.values else None for name in problem.shapes}
-    upstream = problem.upstream
-    shape = upstream.shape if isinstance(upstream, Tensor) else ()
-    payload = (
-        problem.source, list(problem.point), dict(problem.shapes), dict(problem.graph.sizes), values,
-        list(problem.sources), None if upstream is None else (shape, bytes_of(upstream)), problem.dtype,
-        {j: found for j, found in texts.texts.items() if found}, problem.want, statements, dict(matrices),
-        device,
-    )  # fmt: skip
-    return TORCH.ask(TASK, payload, alone=True)
+    graph, upstream = problem.graph, problem.upstream
+    names = {i: str(graph.nodes[i].value) for i in graph.inputs}
+    given = {i: _packed(problem.values[name]) if name in problem.values else None for i, name in names.items()}
+    forms = {j: found for j, found in texts.texts.items() if found}
+    tables = (packed_graph(graph, problem.size), problem.sources, forms, problem.want, statements, dict(matrices))
+    # What has a name is needed: closed forms are written over it.
+    plan = compiled(graph, {}, [i for i in graph.names if i < graph.objective])
+    return TORCH.ask_witness(Question(
+        plan, given, list(given), active(graph, problem.sources), None if upstream is None else _packed(upstream),
+        problem.dtype, device, tables,
+    ))  # fmt: skip
+
+
+def _packed(value: Tensor | float) -> tuple[tuple[int, ...], bytes]:
+    """The shape of a value, and its numbers as bytes."""
+    return value.shape if isinstance(value, Tensor) else (), bytes_of(value)

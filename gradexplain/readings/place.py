@@ -25,6 +25,12 @@ class Place:
     def __init__(self, torch: Any, dtype: str = "float64", device: str = CPU) -> None:
         self.torch, self.dtype, self.device = torch, getattr(torch, dtype), device
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Place) and (self.dtype, self.device) == (other.dtype, other.device)
+
+    def __hash__(self) -> int:
+        return hash((self.dtype, self.device))
+
     def tensor(self, value: Any) -> Any:
         """A number as a tensor, or nested lists of them; a tensor as it is."""
         return value if hasattr(value, "dtype") else self.torch.tensor(value, dtype=self.dtype, device=self.device)

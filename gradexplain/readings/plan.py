@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from gradexplain.calculus.builder import Refused
-from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.readings.place import Place
 from gradexplain.readings.torch_rules import OPERATORS, call_of, elementwise, plain_inputs
 from gradexplain.rules.shapes import resolved
@@ -91,6 +92,29 @@ def number(value: Any, sizes: Mapping[str, int]) -> float:
     if isinstance(value, str):
         return float(sizes[value]) if value in sizes else NUMBERS[value]
     return float(value)
+
+
+def packed_graph(graph: Graph, size: int) -> tuple[Any, ...]:
+    """The first nodes of a graph as plain data; `unpacked_graph` makes a graph with the same nodes of it elsewhere."""
+    nodes = [
+        (rule, inputs, (value.numerator, value.denominator) if isinstance(value, Fraction) else value, settings)
+        for rule, inputs, value, settings in graph.nodes[:size]
+    ]
+    names = {i: name for i, name in graph.names.items() if i < size}
+    inputs = [i for i in graph.inputs if i < size]
+    return nodes, graph.is_constant[:size], graph.shapes[:size], inputs, names, dict(graph.sizes), graph.objective
+
+
+def unpacked_graph(data: tuple[Any, ...]) -> Graph:
+    """The graph of `packed_graph`, to be read and not to be added to."""
+    nodes, is_constant, shapes, inputs, names, sizes, objective = data
+    graph = Graph()
+    for rule, places, value, settings in nodes:
+        value = Fraction(*value) if isinstance(value, tuple) else value
+        graph.nodes.append(Node(rule, tuple(places), value, tuple(settings)))
+    graph.is_constant, graph.shapes, graph.inputs = list(is_constant), list(shapes), list(inputs)
+    graph.names, graph.sizes, graph.objective, graph.has_axes = dict(names), dict(sizes), objective, any(shapes)
+    return graph
 
 
 class Ready:

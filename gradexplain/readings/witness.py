@@ -5,7 +5,7 @@ It gets a list of calls and knows nothing of the rule table's derivatives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gradexplain.calculus.builder import Refused
@@ -23,15 +23,18 @@ class Question(NamedTuple):
 
     `given` are the values of the inputs by node, as the dtype holds them; those in `leaves` require a gradient.
     `wanted` are the nodes whose gradients are asked for, and `upstream` is autograd's `grad_outputs`, None for ones.
+    `tables` is what is asked of the tables beside it (see beside.py); only there, a value may be None, and then it is
+    random.
     """
 
     plan: Plan
-    given: Mapping[int, Given]
+    given: Mapping[int, Given | None]
     leaves: Sequence[int]
     wanted: Sequence[int]
     upstream: Given | None
     dtype: str
     device: str = CPU
+    tables: tuple[Any, ...] | None = None
 
     def payload(self) -> tuple[Any, ...]:
         """The same as plain tuples."""
@@ -43,36 +46,50 @@ class Witness(NamedTuple):
 
     A value is a number, or of a tensor what `Place.pack` makes of it; it is None where nobody needs it. `error` is
     PyTorch's own message where it refused, with the node where it did (-1 for none); then the rest is empty.
+    `tables` has what the tables say where they were asked.
     """
 
     values: list[Any]
     gradients: dict[int, Any]
     error: str = ""
     node: int = -1
+    tables: dict[str, Any] = {}  # noqa: RUF012
 
 
 def answers(payload: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """The task: the payload of a question, and a single answer with the fields of its witness."""
+    return [tuple(run(question_of(payload)))]
+
+
+def question_of(payload: tuple[Any, ...]) -> Question:
+    """The question of a payload."""
     plan, *rest = payload
-    return [tuple(run(Question(Plan(*plan), *rest)))]
+    return Question(Plan(*plan), *rest)
 
 
-def run(question: Question) -> Witness:
-    """Answer a question: forward, then autograd with respect to all wanted nodes. PyTorch's refusals end in `error`."""
+def run(question: Question, answer: Callable[[Place, Question], Witness] | None = None) -> Witness:
+    """Answer a question: forward, then autograd with respect to all wanted nodes. PyTorch's refusals end in `error`.
+
+    `answer` is what finds it where there is more to do.
+    """
     import torch
 
     # The caller may have switched gradients off for work of their own.
     with torch.inference_mode(False), torch.enable_grad():
         place = Place(torch, question.dtype, question.device)
         try:
-            values = Ready(place, question.plan).run(_inputs(place, question))
-            found: dict[int, Any] = dict.fromkeys(question.wanted)
-            found.update(gradients(place, values[question.plan.objective], values, question.wanted, question.upstream))
-            return Witness(_packed(torch, values), dict(zip(found, _packed(torch, found.values()), strict=True)))
+            return (answer or _answer)(place, question)
         except Refused as refused:
             return Witness([], {}, str(refused), refused.node)
         except REFUSALS as error:
             return Witness([], {}, str(error).splitlines()[0])
+
+
+def _answer(place: Place, question: Question) -> Witness:
+    values = Ready(place, question.plan).run(_inputs(place, question))
+    found: dict[int, Any] = dict.fromkeys(question.wanted)
+    found.update(gradients(place, values[question.plan.objective], values, question.wanted, question.upstream))
+    return Witness(_packed(place.torch, values), dict(zip(found, _packed(place.torch, found.values()), strict=True)))
 
 
 def _packed(torch: Any, values: Iterable[Any]) -> list[Any]:

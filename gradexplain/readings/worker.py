@@ -213,7 +213,9 @@ class Torch:
 
     def ask_witness(self, question: Question) -> Asked:
         """Hand over a question; `witness` returns what PyTorch found."""
-        return self.ask("gradexplain.readings.witness:answers", question.payload())
+        # With the tables beside it there are large tensors, and this process has nothing else to do.
+        where = "witness" if question.tables is None else "beside"
+        return self.ask(f"gradexplain.readings.{where}:answers", question.payload(), alone=where == "beside")
 
     def witness(self, asked: Asked) -> Witness:
         """The witness for a question that was handed over."""

@@ -6,15 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gradexplain.calculus.backward import Edges, Walk, reverse
+from gradexplain.calculus.backward import Edges, Walk
 from gradexplain.calculus.builder import forward
 from gradexplain.readings.dtypes import DTYPES
-from gradexplain.readings.place import CPU, Place
-from gradexplain.readings.tensor_compare import compare
-from gradexplain.readings.tensor_kinks import kinks as kinks_of
-from gradexplain.readings.tensor_reading import TensorReading
-from gradexplain.readings.tensor_witness import Asked, TensorRun
-from gradexplain.readings.torch_builder import TorchBuilder
+from gradexplain.readings.place import Place
+from gradexplain.readings.tables import TableBuilder, Tables
 from gradexplain.records import VERDICTS
 from gradexplain.training.inputs import Inputs
 from gradexplain.training.job import FINE, Close, Found
@@ -27,7 +23,7 @@ NOISE, TRIALS = 16, 3
 NEARBY = (0.1, 0.001, 0.0)
 
 
-class _Rounding(TorchBuilder):
+class _Rounding(TableBuilder):
     """Computes in float64 and changes every result at random by the rounding of a smaller format."""
 
     def __init__(self, torch: Any, sizes: Mapping[str, int], dtype: str) -> None:
@@ -38,7 +34,7 @@ class _Rounding(TorchBuilder):
 
     def apply(self, rule: str, inputs: Sequence[Any], settings: tuple[Any, ...] = ()) -> Any:
         value = super().apply(rule, inputs, settings)
-        if getattr(value, "dtype", None) != self.torch.float64:
+        if getattr(value, "dtype", None) != self.place.dtype:
             return value
         signs = 2.0 * self.place.whole(2, value.shape, self.generator) - 1
         return value + signs * (self.spacing * value.abs() + self.least)
@@ -49,9 +45,7 @@ class OneStep(Judge):
 
     def __init__(self, inputs: Inputs, teller: Teller) -> None:
         super().__init__(inputs, teller)
-        self.graph, self.exact = inputs.graph, TorchBuilder(Place(self.torch), inputs.graph.sizes)
-        # Whether the loop computes just as the chain rule does.
-        self.same = (self.job.dtype, self.job.device) == ("float64", CPU)
+        self.graph, self.tables = inputs.graph, Tables(self.torch, inputs.graph, self.job.dtype)
         self.edges: Edges | None = None
         self.rounding = _Rounding(self.torch, self.graph.sizes, inputs.job.dtype)
         self.found: list[Found] = []
@@ -82,41 +76,39 @@ class OneStep(Judge):
 
         At the point itself a gradient may be 0 but for rounding, which no two ways of computing it share.
         """
-        job, place = self.job, self.inputs.place
+        forms, place = self.job.forms, self.inputs.place
         generator = place.generator(0)
         for distance in NEARBY:
             steps = [place.normal(p.shape, generator) for p in parameters]
             moved = [p.detach() + distance * step for p, step in zip(parameters, steps, strict=True)]
             values = self._exact(moved, None)
-            walk = self._walk(values, self.exact)
+            walk = self._walk(values)
             if all(bool(total.isfinite().all()) for total in walk.totals.values()):
                 break
-        sizes = dict(self.graph.sizes)
-        reader = TensorRun(self.torch, Asked(job.source, job.given, job.shapes, sizes, {}, [], None, job.dtype, {}))
         return [
             name
-            for node, (name, *_) in zip(self.inputs.nodes, job.parameters, strict=True)
-            if name in job.forms and reader.holds(node, [job.forms[name]], values, walk) < 0
+            for node, (name, *_) in zip(self.inputs.nodes, self.job.parameters, strict=True)
+            if name in forms and self.tables.holds(walk.totals.get(node, 0.0), [forms[name]], values) < 0
         ]
 
     def check(self, parameters: Sequence[Any], taken: Taken) -> Found:
         """The verdict on what backward() computed in a step."""
-        nodes, exact = self.inputs.nodes, self.exact.place
+        nodes, exact = self.inputs.nodes, self.tables.place
         totals: list[Any] = [None] * len(nodes)
         kinks: dict[int, int] = {}
         walks = []
-        known = taken.known if len(taken.rows) == 1 and self.same else None
+        known = taken.known if len(taken.rows) == 1 and self.inputs.place == exact else None
         for rows, weight in zip(taken.rows, taken.weights, strict=True):
             values = self._exact(parameters, rows) if known is None else known
             plain = [value.detach() if hasattr(value, "detach") else value for value in values]
-            walk = self._walk(plain, self.exact)
-            kinks |= kinks_of(self.exact, self.graph, plain, walk)
+            walk = self._walk(plain)
+            kinks |= self.tables.kinks(plain, walk)
             walks.append((rows, plain, walk))
             totals = _added(totals, [walk.totals.get(node) for node in nodes], weight)
         compared = []
         for node, parameter, total, gradient in zip(nodes, parameters, totals, taken.gradients, strict=True):
             total = exact.zeros(parameter.shape) if total is None else total
-            compared.append((node, total, gradient, compare(exact, total, gradient, self.job.dtype)[1]))
+            compared.append((node, total, gradient, self.tables.compare(total, gradient)[1]))
         broken: Found | None = None
         finite = all(map(math.isfinite, taken.losses))
         if not finite or any(verdict in ("nonfinite", "undefined") for *_, verdict in compared):
@@ -147,12 +139,11 @@ class OneStep(Judge):
 
     def _exact(self, parameters: Sequence[Any], rows: Any) -> list[Any]:
         given = self.inputs.at(parameters, rows)
-        double = {i: self.exact.place.bring(value.detach()) for i, value in given.items()}
-        return self.inputs.ready(self.exact.place, rows).run(double)
+        double = {i: self.tables.place.bring(value.detach()) for i, value in given.items()}
+        return self.inputs.ready(self.tables.place, rows).run(double)
 
-    def _walk(self, values: Sequence[Any], builder: TorchBuilder) -> Walk[Any]:
-        reading = TensorReading(builder, self.graph, values, builder.place.ones())
-        walk = reverse(self.graph, self.inputs.nodes, reading, edges=self.edges)
+    def _walk(self, values: Sequence[Any], builder: TableBuilder | None = None) -> Walk[Any]:
+        walk = self.tables.walk(values, self.inputs.nodes, self.tables.place.ones(), self.edges, builder)
         self.edges = walk.edges
         return walk
 
@@ -160,7 +151,7 @@ class OneStep(Judge):
         """The first value that is not finite, in the dtype of the run, or else the first gradient."""
         last = values[self.graph.objective]
         finite = all(bool(total.isfinite().all()) for total in walk.totals.values())
-        if not self.same:
+        if self.inputs.place != self.tables.place:
             values = self.inputs.values([p.detach() for p in parameters], rows)
             last = values[self.graph.objective]
         if bool(self.inputs.place.tensor(last).isfinite().all()) and finite:
@@ -182,7 +173,7 @@ class OneStep(Judge):
 
     def _is_rounding(self, parameters: Sequence[Any], taken: Taken, node: int, total: Any, gradient: Any) -> bool:
         """Whether the difference is no more than what rounding every operation once more would change."""
-        exact = self.exact.place
+        exact = self.tables.place
         if gradient is None:
             return False
         noise = 0.0

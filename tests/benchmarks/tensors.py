@@ -18,8 +18,12 @@ from array import array
 
 import torch
 
+from gradexplain.calculus.backward import active
 from gradexplain.language.parse import parse
-from gradexplain.readings.tensor_witness import Asked, TensorRun
+from gradexplain.readings.beside import Beside
+from gradexplain.readings.place import Place
+from gradexplain.readings.plan import compiled, packed_graph
+from gradexplain.readings.witness import Question
 
 QUICK = "--quick" in sys.argv
 ROUNDS = 3 if QUICK else 9
@@ -42,15 +46,15 @@ def plain(values: dict[str, torch.Tensor]) -> float:
     return time.perf_counter() - start
 
 
-def explained(asked: Asked) -> float:
+def explained(question: Question) -> float:
     """Seconds that gradexplain takes for the loss, the gradients and every contribution, compared with autograd."""
-    run = TensorRun(torch, asked)
+    run = Beside(Place(torch), question)
     given = run.inputs(0)
     start = time.perf_counter()
     with torch.enable_grad():
         found = run.numbers(given)
     seconds = time.perf_counter() - start
-    assert {row.verdict for row in found.compared.values()} == {"agrees"}
+    assert {verdict for _, verdict in found.compared.values()} == {"agrees"}
     return seconds
 
 
@@ -60,12 +64,15 @@ def main() -> None:
     graph = parse(FORMULA, list(SHAPES), SHAPES)
     sources = [i for i in graph.inputs if graph.nodes[i].value in PARAMETERS]
     data = {name: array("d", value.flatten().tolist()).tobytes() for name, value in values.items()}
-    asked = Asked(FORMULA, list(SHAPES), SHAPES, {}, data, sources, None, "float64", {})
+    given = {i: (SHAPES[str(graph.nodes[i].value)], data[str(graph.nodes[i].value)]) for i in graph.inputs}
+    tables = (packed_graph(graph, len(graph.nodes)), sources, {}, "", "", {})
+    wanted = active(graph, sources)
+    question = Question(compiled(graph, {}), given, list(given), wanted, None, "float64", "cpu", tables)
     count = sum(values[name].numel() for name in PARAMETERS)
     times: list[tuple[float, float]] = []
     for _ in range(ROUNDS):
         gc.collect()
-        times.append((explained(asked), plain(values)))
+        times.append((explained(question), plain(values)))
     ratios = [one / other for one, other in times]
     print(json.dumps({
         "parameters": count, "rows": ROWS,

@@ -10,11 +10,10 @@ from gradexplain.calculus.backward import reverse
 from gradexplain.language.graph import Graph
 from gradexplain.language.parse import parse
 from gradexplain.readings.plan import Ready, compiled
-from gradexplain.readings.tensor_reading import TensorReading
-from gradexplain.readings.torch_builder import TorchBuilder
+from gradexplain.readings.tables import TableBuilder, TableReading, Tables
 
 if TYPE_CHECKING:
-    from gradexplain.readings.tensor_witness import TensorRun
+    from gradexplain.readings.beside import Asked
 
 # Rows times elements of a Jacobian, and the elements of a Hessian's inputs.
 MAX_ENTRIES = 1_000_000
@@ -23,15 +22,15 @@ MAX_ELEMENTS = 300
 ROUNDINGS = 8
 
 
-def jacobian(builder: TorchBuilder, graph: Graph, sources: Sequence[int], values: Sequence[Any]) -> dict[int, Any]:
+def jacobian(builder: TableBuilder, graph: Graph, sources: Sequence[int], values: Sequence[Any]) -> dict[int, Any]:
     """The Jacobian by each source, shaped as the objective and then the source; `values` are those of all nodes."""
-    torch, top = builder.torch, graph.objective
-    objective = builder.table.tensor(values[top])
+    torch, top = builder.place.torch, graph.objective
+    objective = builder.place.tensor(values[top])
     rows: dict[int, list[Any]] = {j: [] for j in sources}
     for k in range(objective.numel()):
         seed = builder.place.zeros((objective.numel(),))
         seed[k] = 1
-        walk = reverse(graph, sources, TensorReading(builder, graph, values, seed.reshape(objective.shape)), keep=False)
+        walk = reverse(graph, sources, TableReading(builder, graph, values, seed.reshape(objective.shape)), keep=False)
         for j in sources:
             total = walk.totals.get(j)
             rows[j].append(torch.zeros_like(values[j]) if total is None else total)
@@ -44,17 +43,17 @@ def jacobian(builder: TorchBuilder, graph: Graph, sources: Sequence[int], values
 
 
 def jacobian_of_torch(
-    builder: TorchBuilder, graph: Graph, sources: Sequence[int], given: Mapping[int, Any]
+    builder: TableBuilder, graph: Graph, sources: Sequence[int], given: Mapping[int, Any]
 ) -> dict[int, Any]:
     """The same by torch.func.jacrev, which knows nothing of the tables."""
     call = _function(builder, graph, sources, given)
     # With gradients off, PyTorch takes short cuts that cannot be differentiated twice.
-    with builder.torch.enable_grad():
-        found = builder.torch.func.jacrev(call, argnums=tuple(range(len(sources))))(*[given[j] for j in sources])
+    with builder.place.torch.enable_grad():
+        found = builder.place.torch.func.jacrev(call, argnums=tuple(range(len(sources))))(*[given[j] for j in sources])
     return dict(zip(sources, found, strict=True))
 
 
-def _function(builder: TorchBuilder, graph: Graph, sources: Sequence[int], given: Mapping[int, Any]) -> Any:
+def _function(builder: TableBuilder, graph: Graph, sources: Sequence[int], given: Mapping[int, Any]) -> Any:
     ready = Ready(builder.place, compiled(graph, {}))
 
     def call(*arguments: Any) -> Any:
@@ -64,7 +63,7 @@ def _function(builder: TorchBuilder, graph: Graph, sources: Sequence[int], given
 
 
 def hessian(
-    builder: TorchBuilder, source: str, names: Sequence[str], shapes: Mapping[str, Any], forms: Mapping[str, str],
+    builder: TableBuilder, source: str, names: Sequence[str], shapes: Mapping[str, Any], forms: Mapping[str, str],
     given: Mapping[str, Any],
 ) -> Any:  # fmt: skip
     """The Hessian over all elements of the inputs `names`, by differentiating the gradients' formulas once more.
@@ -72,7 +71,7 @@ def hessian(
     `source` has the statements of the formula, the objective named; `forms` are the closed forms by input; `given`
     has the values of all inputs. Rows and columns are in the order of `names`, each flattened.
     """
-    torch = builder.torch
+    torch = builder.place.torch
     rows = []
     direction = "direction"
     while direction in shapes or direction in source:
@@ -92,7 +91,7 @@ def hessian(
             values = ready.run(inputs)
             sources = [places[other] for other in names if other in places]
             seed = builder.place.ones()
-            totals = reverse(graph, sources, TensorReading(builder, graph, values, seed), keep=False).totals
+            totals = reverse(graph, sources, TableReading(builder, graph, values, seed), keep=False).totals
             parts = [totals.get(places.get(other, -1)) for other in names]
             row = [
                 torch.zeros_like(given[other]) if part is None else part
@@ -102,9 +101,9 @@ def hessian(
     return torch.stack(rows)
 
 
-def hessian_of_torch(builder: TorchBuilder, graph: Graph, sources: Sequence[int], given: Mapping[int, Any]) -> Any:
+def hessian_of_torch(builder: TableBuilder, graph: Graph, sources: Sequence[int], given: Mapping[int, Any]) -> Any:
     """The same by torch.func.hessian, over one vector of all elements."""
-    torch = builder.torch
+    torch = builder.place.torch
     sizes = [given[j].numel() for j in sources]
     call = _function(builder, graph, sources, given)
 
@@ -120,16 +119,18 @@ def hessian_of_torch(builder: TorchBuilder, graph: Graph, sources: Sequence[int]
             return torch.func.jacrev(torch.func.jacrev(flat))(start)
 
 
-def jacobians(run: TensorRun, given: Mapping[int, Any], values: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
+def jacobians(
+    tables: Tables, asked: Asked, given: Mapping[int, Any], values: Sequence[Any]
+) -> tuple[Any, dict[str, Any]]:
     """The Jacobians by source as plain data, and as tensors by name."""
-    sources, pack = run.asked.sources, run.exact.place.pack
-    rows = run.exact.table.tensor(values[run.graph.objective]).numel()
+    sources, pack = asked.sources, tables.place.pack
+    rows = tables.place.tensor(values[tables.graph.objective]).numel()
     if rows * max((given[j].numel() for j in sources), default=0) > MAX_ENTRIES:
         raise ValueError(f"a Jacobian of more than {MAX_ENTRIES:,} entries is not computed")
-    own = jacobian(run.exact, run.graph, sources, values)
-    other = jacobian_of_torch(run.exact, run.graph, sources, given)
-    found = {j: (pack(own[j]), pack(other[j]), *run.compare(own[j], other[j])) for j in sources}
-    return found, {run.names[j]: own[j] for j in sources}
+    own = jacobian(tables.builder, tables.graph, sources, values)
+    other = jacobian_of_torch(tables.builder, tables.graph, sources, given)
+    found = {j: (pack(own[j]), pack(other[j]), *tables.compare(own[j], other[j])) for j in sources}
+    return found, {tables.names[j]: own[j] for j in sources}
 
 
 def spectrum(torch: Any, matrix: Any) -> list[float]:
@@ -141,24 +142,25 @@ def spectrum(torch: Any, matrix: Any) -> list[float]:
     return [0.0 if abs(value) <= rounding else value for value in found]
 
 
-def hessians(run: TensorRun, given: Mapping[int, Any], values: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
+def hessians(
+    tables: Tables, asked: Asked, given: Mapping[int, Any], values: Sequence[Any]
+) -> tuple[Any, dict[str, Any]]:
     """The Hessian as plain data, and its blocks by pairs of names."""
-    torch, sources, asked = run.torch, run.asked.sources, run.asked
+    torch, sources = tables.place.torch, asked.sources
     count = sum(given[j].numel() for j in sources)
     if count > MAX_ELEMENTS:
         raise ValueError(f"a Hessian over {count:,} elements is not computed, but up to {MAX_ELEMENTS}")
-    names = [run.names[j] for j in sources]
+    names = [tables.names[j] for j in sources]
     # Of nothing PyTorch makes no matrix.
-    nothing = run.exact.place.zeros((0, 0))
-    other = hessian_of_torch(run.exact, run.graph, sources, given) if count else nothing
+    nothing = tables.place.zeros((0, 0))
+    other = hessian_of_torch(tables.builder, tables.graph, sources, given) if count else nothing
     own = None if count else nothing
     if count and all(j in asked.forms for j in sources):
-        forms = {run.names[j]: asked.forms[j][-1] for j in sources}
-        shapes = {name: asked.shapes[name] for name in run.names.values()}
-        own = hessian(
-            run.exact, asked.statements, names, shapes, forms, {run.names[i]: value for i, value in given.items()}
-        )
-    error, verdict = (math.nan, "unverified") if own is None else run.compare(own, other)
+        forms = {tables.names[j]: asked.forms[j][-1] for j in sources}
+        shapes = {name: tables.graph.shapes[i] for i, name in tables.names.items()}
+        known = {tables.names[i]: value for i, value in given.items()}
+        own = hessian(tables.builder, asked.statements, names, shapes, forms, known)
+    error, verdict = (math.nan, "unverified") if own is None else tables.compare(own, other)
     if own is None or (verdict == "nonfinite" and bool(torch.isfinite(other).all())):
         # Without a formula of the gradient, or where it divides by 0, there is nothing to compare PyTorch with.
         own, verdict = other, "unverified"
@@ -168,8 +170,8 @@ def hessians(run: TensorRun, given: Mapping[int, Any], values: Sequence[Any]) ->
     for j in sources:
         ends.append(ends[-1] + given[j].numel())
     blocks = {
-        f"{run.names[i]},{run.names[j]}": own[ends[k] : ends[k + 1], ends[m] : ends[m + 1]].reshape(
+        f"{tables.names[i]},{tables.names[j]}": own[ends[k] : ends[k + 1], ends[m] : ends[m + 1]].reshape(
             (*given[i].shape, *given[j].shape))
         for k, i in enumerate(sources) for m, j in enumerate(sources)
     }  # fmt: skip
-    return (run.exact.place.pack(own), run.exact.place.pack(other), error, verdict, eigenvalues), blocks
+    return (tables.place.pack(own), tables.place.pack(other), error, verdict, eigenvalues), blocks
