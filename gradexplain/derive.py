@@ -170,10 +170,9 @@ def _tensor_problem(
     expression: str, graph: Graph, point: dict[str, Given], shapes: dict[str, Shape],
     wrt: str | Sequence[str] | None, upstream: Any, dtype: str, want: str,
 ) -> TensorProblem:  # fmt: skip
-    from gradexplain.explain.tensor_names import TensorNames
     from gradexplain.explain.tensor_problem import TensorProblem, check_classes, not_a_scalar
 
-    names = TensorNames(graph)
+    names = Names(graph)
     notes = check_point(graph, point)
     inputs = [names.of[i] for i in graph.inputs]
     values: dict[str, Tensor | float] = {

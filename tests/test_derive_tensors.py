@@ -313,3 +313,12 @@ def test_a_constant_part_keeps_its_brackets_in_a_local_derivative(formula: str, 
 def test_a_size_with_a_name_keeps_its_brackets_in_a_local_derivative() -> None:
     derivation = gradexplain.derive("sum(a @ x)/(2*n)", shape="a=n x d,x=d")
     assert derivation.backward[0].contributions[0].local == "1/(2*n)"
+
+
+def test_parts_that_differ_in_their_settings_or_shapes_are_written_apart() -> None:
+    at = {"x": [[1, 2], [3, 4]], "y": [1, 2], "s": 3}
+    derivation = gradexplain.derive("u = sum(x, dim=0); v = sum(x, dim=1); w = s*x; z = y*x; sum(w*z) + dot(u, v)", at)
+    written = {row.node: row.expression for row in derivation.nodes}
+    assert (written["u"], written["v"], written["w"], written["z"]) == ("sum(x, dim=0)", "sum(x, dim=1)", "s*x", "y*x")
+    local = {row.node: [entry.local for entry in row.contributions] for row in derivation.backward}
+    assert local["y"] == ["sum(x*g, dim=0)"] and local["s"] == ["sum(x*g)"]

@@ -10,8 +10,8 @@ from typing import Any
 from gradexplain.calculus.backward import active
 from gradexplain.data.point import Given
 from gradexplain.errors import FormulaError, GradexplainError, PointError
+from gradexplain.explain.names import Names
 from gradexplain.explain.tensor_forms import tensor_forms
-from gradexplain.explain.tensor_names import TensorNames
 from gradexplain.language.graph import Graph
 from gradexplain.language.text import write
 from gradexplain.readings.plan import compiled, packed_graph
@@ -37,7 +37,7 @@ class TensorProblem:
 
     source: str
     graph: Graph
-    names: TensorNames
+    names: Names
     point: Mapping[str, Given]
     values: Mapping[str, Tensor | float]
     shapes: Mapping[str, Shape]
@@ -92,7 +92,7 @@ def check_size(graph: Graph) -> None:
             )
 
 
-def check_classes(graph: Graph, names: TensorNames, values: Mapping[str, Tensor]) -> list[str]:
+def check_classes(graph: Graph, names: Names, values: Mapping[str, Tensor]) -> list[str]:
     """The inputs whose numbers are classes, and nothing else. Raises PointError where one is no class that there is."""
     for node in graph.nodes:
         picked = graph.picked(node)

@@ -99,7 +99,7 @@ def set_up(request: Request) -> Setup:
         formula = read_tensors(request, source, point, params)
     else:
         formula = read_numbers(request, source, point)
-    names = _names(formula)
+    names = Names(formula.graph)
     parameters = _parameters(formula, params, point)
     notes = tuple(note.text for note in check_point(formula.graph, point))
     _check_objective(formula.graph, names)
@@ -136,12 +136,6 @@ def _asked(request: Request) -> tuple[str, str | Sequence[str] | None, dict[str,
         example = 'gradexplain train "(y - (w*x + b))**2" --data points.csv --at w=0,b=0'
         raise OptionError("data needs a formula whose inputs are its columns", hint=f"such as {example}")
     return DEFAULT_SOURCE, DEFAULT_PARAMETERS if request.params is None else request.params, point
-
-
-def _names(formula: Formula) -> Names:
-    from gradexplain.explain.tensor_names import TensorNames
-
-    return TensorNames(formula.graph) if formula.tensors else Names(formula.graph)
 
 
 def _parameters(formula: Formula, params: str | Sequence[str] | None, point: Mapping[str, Given]) -> tuple[str, ...]:
