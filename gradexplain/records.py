@@ -81,6 +81,11 @@ class Began:
         """
         return cls(node, say(id, **values), id, values)
 
+    @property
+    def sentence(self) -> dict[str, Any]:
+        """The reason as a value of another sentence."""
+        return {"id": self.id, "values": self.values}
+
 
 @dataclass(frozen=True, slots=True)
 class Remark:

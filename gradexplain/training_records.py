@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from gradexplain.records import Began, fields_of, plain
+from gradexplain.records import Began, Remark, fields_of, plain
 from gradexplain.tensor import Tensor, unpacked
+from gradexplain.wording import say
 
 SCHEMA = "gradexplain/training@1"
 
@@ -123,12 +124,22 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What happened, under a stable `name`, in words with numbers, and the step where it began where there is one."""
+    """What happened, under a stable `name`, in words with numbers, and the step where it began where there is one.
+
+    `id` is that of the sentence and `values` what it is made with, in every language the same.
+    """
 
     name: str
     text: str
     step: int | None = None
     value: float | None = None
+    id: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, id: str, step: int | None, value: float | None, /, **values: Any) -> Diagnosis:
+        """The diagnosis in the sentence with this id."""
+        return cls(name, say(id, **values), step, value, id, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +160,7 @@ class Training:
     as (steps made, loss, parameters), in order from the start to the end. `agreed` is at how many steps backward()
     agreed with the chain rule, `checked` at how many the two were compared. `order`, `zero_grad` and `accumulate` say
     which calls make a step. `label` tells the run from those in `comparison`, which began at the same start.
+    `remarks` are the notes in their order, each as an id and values.
     """
 
     source: str
@@ -175,6 +187,7 @@ class Training:
     curve: tuple[tuple[int, float, tuple[float, ...]], ...]
     label: str = ""
     comparison: tuple[Training, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     _device: str = "cpu"
     _shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
 

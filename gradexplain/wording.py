@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradexplain.words import en
@@ -12,6 +12,8 @@ MAX_LISTED = 8
 
 def say(id: str, /, **values: Any) -> str:
     """The sentence with this id: numbers and text as they are, lists of names as one says them, None as not finite.
+
+    A value may be a sentence itself: an `id` and `values`.
 
     >>> say("unreached", objective="L", names=["w"])[:60]
     'nothing flows from L back to w, which does not influence it '
@@ -28,6 +30,8 @@ def _is_list(value: Any) -> bool:
 
 
 def _said(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return say(value["id"], **value["values"])
     return listed(value) if _is_list(value) else en.NOT_FINITE if value is None else value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,26 @@ def test_reasons_and_notes_are_ids_with_values(formula: str, at: str) -> None:
     assert derivation.notes or reasons
     for began in reasons:
         assert began.reason == say(began.id, **began.values)
+
+
+@pytest.mark.parametrize(
+    ("formula", "at", "asked"),
+    [
+        ("(w - 3)**2", "w=1,q=1", {"lr": 2.0}),
+        ("(w - 3)**2", "w=1", {"lr": 0.3, "zero_grad": False}),
+        ("log(w)", "w=0.5", {"lr": 1.0}),
+        ("r = sqrt(x - w); loss = sum(r)", "x=[1,2],w=[0.5,0.5]", {"params": "w", "lr": 1.0}),
+        ("sum(relu(w))", "w=[0,1]", {}),
+        ("log(x - w)**2", "w=0", {"data": {"x": [1.0, 3.0]}, "lr": 0.9}),
+        ("exp(w*x)", "w=1", {"data": {"x": [1.0, 10.0]}, "lr": 3.0, "dtype": "float16"}),
+    ],
+)
+def test_what_is_said_of_a_run_is_ids_with_values(formula: str, at: str, asked: dict[str, Any]) -> None:
+    training = gradexplain.train(formula, at, steps=8, **asked)
+    assert training.notes == tuple(say(remark.id, **remark.values) for remark in training.remarks)
+    assert training.diagnosis and all(entry.text == say(entry.id, **entry.values) for entry in training.diagnosis)
+    for step in training.steps:
+        assert step.began is None or step.began.reason == say(step.began.id, **step.began.values)
 
 
 def test_a_sentence_counts_what_it_lists() -> None:

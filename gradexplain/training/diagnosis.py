@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from gradexplain.explain.notes import short
-from gradexplain.training.course import Stale, Watch
+from gradexplain.training.course import Watch
 from gradexplain.training.curvature import largest_rate
 from gradexplain.training.setup import Setup
 from gradexplain.training_records import NORM, Diagnosis, grad_of
-from gradexplain.wording import listed
 
 # So many of the last changes of a parameter must turn back for an oscillation, of at least so many.
 OFTEN, ENOUGH = 0.75, 4
@@ -21,8 +21,8 @@ FEW = 3
 def diagnose(setup: Setup, watch: Watch, final: float, curvature: Callable[[], float | None]) -> list[Diagnosis]:
     """The diagnoses, the most important first. `final` is the loss after the last step; `curvature` asks PyTorch."""
     if not watch.steps:
-        where = "at the start" if watch.whole else "in the first batch"
-        return [Diagnosis("done", f"the loss is {short(watch.small_enough)} {where}, which is small enough", 0, final)]
+        id = "done_at_start" if watch.whole else "done_in_first_batch"
+        return [Diagnosis.of("done", id, 0, final, loss=short(watch.small_enough))]
     found = _reached(watch, final)
     found += _without_gradient(setup, watch)
     found += _stale(setup, watch)
@@ -42,52 +42,43 @@ def _reached(watch: Watch, final: float) -> list[Diagnosis]:
     """The run ended early, since its loss was small enough."""
     if watch.small_enough is None:
         return []
-    what = "the loss" if watch.whole else "the loss of a batch"
-    return [Diagnosis("done", f"after step {watch.steps} {what} is {short(watch.small_enough)}, which is small enough",
-                      watch.steps, final)]  # fmt: skip
+    id, loss = "done" if watch.whole else "done_in_batch", short(watch.small_enough)
+    return [Diagnosis.of("done", id, watch.steps, final, step=watch.steps, loss=loss)]
 
 
 def _without_gradient(setup: Setup, watch: Watch) -> list[Diagnosis]:
     if setup.job.order == "backward-zero-step":
-        text = ("zero_grad() came between backward() and step(): step() found no .grad at any step, "
-                "and the parameters never moved")  # fmt: skip
-        return [Diagnosis("no gradient", text, 1)]
+        return [Diagnosis.of("no gradient", "cleared_before_step", 1, None)]
     names = [name.strip(NORM) for name, ever in zip(setup.parameters, watch.ever, strict=True) if not ever]
-    if not names:
-        return []
     objective = setup.names.of[setup.graph.objective]
-    has = "has no .grad" if len(names) == 1 else "have no .grad"
-    return [Diagnosis("no gradient", f"{listed(names)} {has} at any step: nothing flows back from {objective}", 1)]
+    return [Diagnosis.of("no gradient", "no_gradient", 1, None, names=names, objective=objective)] if names else []
 
 
 def _stale(setup: Setup, watch: Watch) -> list[Diagnosis]:
     stale = watch.stale
     if stale is None:
         return []
-    earlier = "step 1" if stale.step == 2 else f"steps 1 to {stale.step - 1}"
-    rose = f"and the loss rose from {short(stale.loss)} to {short(stale.after)}"
+    said = {"step": stale.step, "count": stale.step - 1, "loss": short(stale.loss)}
     if not any(stale.backward):
-        text = (f"step {stale.step}: the loss was already {short(stale.loss)}, and the stale gradient of {earlier} "
-                "pushed the parameters away from the minimum")  # fmt: skip
-    else:
-        text = f"step {stale.step}: {_held(setup, stale)} from {earlier}, {rose}"
-    return [Diagnosis("stale gradient", text, stale.step, stale.after)]
-
-
-def _held(setup: Setup, stale: Stale) -> str:
-    """The parameter whose held gradient is the largest beside what backward() computed, in words."""
+        return [Diagnosis.of("stale gradient", "pushed_away", stale.step, stale.after, **said)]
+    # The parameter whose held gradient is the largest.
     entries = zip(setup.parameters, stale.backward, stale.held, strict=True)
     name, backward, held = max(entries, key=lambda entry: abs(entry[2] or 0.0))
-    return f"backward() computed {short(backward)} for {name}, and {grad_of(name)} still held {short(held)}"
+    return [Diagnosis.of(
+        "stale gradient", "stale_gradient", stale.step, stale.after, **said, after=short(stale.after), name=name,
+        computed=short(backward), grad=grad_of(name), held=short(held),
+    )]  # fmt: skip
 
 
 def _broken(watch: Watch, final: float) -> list[Diagnosis]:
-    if not watch.broken_step:
+    step, began = watch.broken_step, watch.broken_began
+    if not step:
         return []
-    began = watch.broken_began
-    where = f"; it began at {began.node}: {began.reason}" if began else ""
-    when = f"at step {watch.broken_step}" if math.isfinite(final) else f"from step {watch.broken_step} on"
-    return [Diagnosis("nan", f"the loss or a gradient is not finite {when}{where}", watch.broken_step)]
+    passed = math.isfinite(final)
+    if began is None:
+        return [Diagnosis.of("nan", "broken_at" if passed else "broken_from", step, None, step=step)]
+    id = "broken_at_node" if passed else "broken_from_node"
+    return [Diagnosis.of("nan", id, step, None, step=step, node=began.node, reason=began.sentence)]
 
 
 def _diverging(setup: Setup, watch: Watch, final: float, curvature: Callable[[], float | None]) -> list[Diagnosis]:
@@ -95,24 +86,26 @@ def _diverging(setup: Setup, watch: Watch, final: float, curvature: Callable[[],
     if not rising or not watch.moved or watch.steps < 2:
         return []
     job = setup.job
+    said: dict[str, Any] = {"first": short(watch.first_loss)}
     if final == -math.inf:
-        return [Diagnosis("diverging", f"the loss fell from {short(watch.first_loss)} without end", None, None)]
-    text = f"the loss grew from {short(watch.first_loss)} to {short(final)}"
+        return [Diagnosis.of("diverging", "fell_without_end", None, None, **said)]
+    id, said = "grew", {**said, "final": short(final)}
     if watch.whole and watch.best_step > 1:
-        text += f" (the least was {short(watch.best_loss)} at step {watch.best_step})"
-    limit = None
-    if job.zero_grad and watch.whole:
-        eigenvalue = curvature()
-        limit = None if eigenvalue is None else largest_rate(job.optimizer, job.settings, eigenvalue)
-        if limit is not None and job.settings["lr"] < limit and math.isfinite(final):
-            # It settles elsewhere, where a decay balances the gradient.
-            return []
-    if limit is not None and eigenvalue is not None:
-        text += (f"; the loss is quadratic with a largest curvature of {short(eigenvalue)}, so {job.optimizer} is "
-                 f"stable below lr = {short(limit)}, and lr is {short(job.settings['lr'])}")  # fmt: skip
-    elif job.zero_grad:
-        text += f"; a learning rate below {short(job.settings['lr'])} may help"
-    return [Diagnosis("diverging", text, None, limit)]
+        id, said = "grew_from_least", {**said, "least": short(watch.best_loss), "step": watch.best_step}
+    if not job.zero_grad:
+        return [Diagnosis.of("diverging", id, None, None, **said)]
+    grew, rate = {"id": id, "values": said}, job.settings["lr"]
+    eigenvalue = curvature() if watch.whole else None
+    limit = None if eigenvalue is None else largest_rate(job.optimizer, job.settings, eigenvalue)
+    if limit is None or eigenvalue is None:
+        return [Diagnosis.of("diverging", "lower_rate", None, None, grew=grew, rate=short(rate))]
+    if rate < limit and math.isfinite(final):
+        # It settles elsewhere, where a decay balances the gradient.
+        return []
+    return [Diagnosis.of(
+        "diverging", "largest_rate", None, limit, grew=grew, curvature=short(eigenvalue), optimizer=job.optimizer,
+        limit=short(limit), rate=short(rate),
+    )]  # fmt: skip
 
 
 def _oscillating(setup: Setup, watch: Watch) -> list[Diagnosis]:
@@ -123,34 +116,29 @@ def _oscillating(setup: Setup, watch: Watch) -> list[Diagnosis]:
     if not names:
         return []
     turns, looked = max((sum(flips), len(flips)) for flips in watch.flips)
-    text = f"{listed(names)} turned back at {turns} of the last {looked} steps: each step jumps across the minimum"
-    return [Diagnosis("oscillating", text, None, float(turns))]
+    return [Diagnosis.of("oscillating", "turned_back", None, float(turns), names=names, turns=turns, looked=looked)]
 
 
 def _converged(setup: Setup, watch: Watch, final: float) -> list[Diagnosis]:
     if watch.flat and not watch.moved:
-        return [Diagnosis("zero gradient", "every gradient is 0 from the first step on, so no parameter moves", 1)]
-    if watch.zero_since:
-        text = f"since step {watch.zero_since} every gradient is 0, and the loss stays {short(final)}"
-        return [Diagnosis("converged", text, watch.zero_since, final)]
-    if watch.rest_since > 1:
-        text = (f"since step {watch.rest_since} every gradient, and every change of a parameter, is below a millionth "
-                f"of its largest, and the loss is {short(final)}")  # fmt: skip
-        return [Diagnosis("converged", text, watch.rest_since, final)]
-    if watch.moved and watch.zero_grad and 1 < watch.still_since <= watch.steps - FEW:
-        why = (
-            "the weight decay balances the gradient"
-            if setup.job.settings.get("weight_decay")
-            else (f"the gradient is not 0, but the steps are lost in the rounding of {setup.job.dtype}")
-        )
-        text = f"since step {watch.still_since} no parameter changes any more, and the loss is {short(final)}: {why}"
-        return [Diagnosis("converged", text, watch.still_since, final)]
+        return [Diagnosis.of("zero gradient", "flat_from_start", 1, None)]
+    job = setup.job
+    still = watch.still_since if watch.moved and watch.zero_grad and watch.steps - FEW >= watch.still_since > 1 else 0
+    since = {
+        "zero_since": watch.zero_since,
+        "rest_since": watch.rest_since if watch.rest_since > 1 else 0,
+        "balanced_since": still if job.settings.get("weight_decay") else 0,
+        "lost_since": still,
+    }
+    for id, step in since.items():
+        if step:
+            more = {"dtype": job.dtype} if id == "lost_since" else {}
+            return [Diagnosis.of("converged", id, step, final, step=step, final=short(final), **more)]
     return []
 
 
 def _course(watch: Watch, final: float) -> list[Diagnosis]:
-    first = watch.first_loss
-    if final < first:
-        text = f"the loss fell from {short(first)} to {short(final)}, and is not at rest yet"
-        return [Diagnosis("decreasing", text, None, final)]
-    return [Diagnosis("undecided", f"the loss went from {short(first)} to {short(final)}", None, final)]
+    said = {"first": short(watch.first_loss), "final": short(final)}
+    if final < watch.first_loss:
+        return [Diagnosis.of("decreasing", "falling", None, final, **said)]
+    return [Diagnosis.of("undecided", "went", None, final, **said)]

@@ -31,7 +31,7 @@ class History:
         self.seen = ""
         self.seen_verdict: Verdict = ("agrees", None)
         # The first step at which PyTorch's optimizer did not do what the rule says, among those that were made here.
-        self.differs: tuple[int, str, Began] | None = None
+        self.differs: tuple[int, tuple[str, Began]] | None = None
 
     def verdicts(self, chunk: Chunk) -> list[Verdict]:
         """The verdict of every step of a chunk."""
@@ -99,11 +99,10 @@ class History:
                 continue
             own = {key: values[n] for key, values in kept.items()}
             state = {key: values[n][k] for key, values in chunk.state.items()}
-            updates[name], problem = self._update(before[n], after[n], grad[n], own, state, chunk.start + k)
-            if problem[0]:
-                found = problem[0], Began(name, problem[1])
-                verdict = worse(verdict, found)
-                self.differs = self.differs or (chunk.start + k, *found)
+            updates[name], wrong = self._update(name, before[n], after[n], grad[n], own, state, chunk.start + k)
+            if wrong is not None:
+                verdict = worse(verdict, wrong)
+                self.differs = self.differs or (chunk.start + k, wrong)
         close = chunk.close.get(chunk.start + k)
         return TrainingStep(
             step=chunk.start + k,
@@ -119,14 +118,9 @@ class History:
         )
 
     def _update(
-        self,
-        before: float,
-        after: float,
-        grad: float | None,
-        kept: dict[str, float],
-        state: dict[str, float],
-        step: int,
-    ) -> tuple[Update, tuple[str, str]]:
+        self, name: str, before: float, after: float, grad: float | None, kept: dict[str, float],
+        state: dict[str, float], step: int,
+    ) -> tuple[Update, tuple[str, Began] | None]:  # fmt: skip
         """What step() did to one parameter, and a verdict with its reason where it is not what the rule says.
 
         `kept` and `state` are the numbers that PyTorch keeps, before and after. Each line of the rule is evaluated with
@@ -134,34 +128,36 @@ class History:
         """
         if grad is None:
             moved = before != after and not (math.isnan(before) and math.isnan(after))
-            return Update(before, {}, {}, after), ("disagrees", "it moved without a gradient") if moved else ("", "")
+            wrong = ("disagrees", Began.at(name, "moved_without_gradient")) if moved else None
+            return Update(before, {}, {}, after), wrong
         values = {**self.job.settings, **kept, "p": before, "g": grad, "t": float(step)}
-        shown, problem = {}, ("", "")
+        shown: dict[str, float] = {}
+        problem: tuple[str, Began] | None = None
         for line in self.lines:
             rule = evaluate(line.formula, values)
             found = after if line.name == "p" else state.get(line.name, rule)
             what = "the new value" if line.name == "p" else line.name
-            problem = problem if problem[0] else self._compare(what, rule, found, values.get(line.name, 0.0))
+            problem = problem or self._compare(name, what, rule, found, values.get(line.name, 0.0))
             values[line.name] = found
             if line.name != "p":
                 shown[line.name] = found
         return Update(before, kept, shown, after), problem
 
-    def _compare(self, what: str, rule: float, found: float, before: float) -> tuple[str, str]:
+    def _compare(self, name: str, what: str, rule: float, found: float, before: float) -> tuple[str, Began] | None:
         """A verdict with its reason where PyTorch's number is not the rule's, up to rounding in the dtype."""
         if math.isnan(rule) or math.isnan(before) or (math.isinf(rule) and not math.isfinite(found)):
-            return "", ""
+            return None
         dtype = DTYPES[self.job.dtype]
         spacing = 2.0 ** (1 - dtype.bits)
         least = spacing * dtype.smallest
         slack = 4 * spacing * max(abs(before), abs(rule)) + dtype.tolerance * abs(rule - before) + 8 * least
         if math.isfinite(rule) and abs(rule - found) <= slack:
-            return "", ""
-        reason = f"by the rule {what} is {rule:.9g}, and PyTorch has {found:.9g}"
+            return None
+        said = {"what": what, "rule": f"{rule:.9g}", "found": f"{found:.9g}"}
         if math.isfinite(found):
-            return "disagrees", reason
-        holds = f"{dtype.name} holds nothing between 0 and {least:.3g}, or above {dtype.largest:.6g}"
-        return "nonfinite", f"{reason}: {holds}"
+            return "disagrees", Began.at(name, "rule_differs", **said)
+        held = {"dtype": dtype.name, "least": f"{least:.3g}", "largest": f"{dtype.largest:.6g}"}
+        return "nonfinite", Began.at(name, "rule_out_of_range", **said, **held)
 
     def _batch(self, entry: tuple[Any, ...]) -> Batch:
         count, weight, loss, gradient, rows, row_loss, row_gradient, spreads = entry

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
+from gradexplain.explain.notes import at_kink, short
 from gradexplain.explain.notes import began as began_at
-from gradexplain.explain.notes import short
 from gradexplain.explain.one_sided import settle
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
@@ -18,13 +18,17 @@ from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import Exact
 from gradexplain.readings.witness import Witness
 from gradexplain.records import VERDICTS, Began
-from gradexplain.rules.rules import RULES
-from gradexplain.rules.tensor_rules import TENSOR_RULES
 from gradexplain.training.job import Close, Point
 from gradexplain.training.setup import Setup
 from gradexplain.training_records import NORM, grad_of
 
 Verdict = tuple[str, Began | None]
+# Why a verdict on tensors is what it is: the sentence where it began at a single number, and at elements.
+_IDS = {
+    "kink": ("step_kink", "step_kinks"),
+    "value": ("step_value", "step_values"),
+    "gradient": ("step_gradient", "step_gradients"),
+}
 
 
 def worse(first: Verdict, second: Verdict) -> Verdict:
@@ -62,7 +66,7 @@ def _at_point(setup: Setup, point: Point, backward: Sequence[float | None] | Non
     with digits(bits=exact.bits):
         verdict, origin = _judged(problem, exact, witness)
     if origin is not None and point.row:
-        origin = Began(origin.node, f"{origin.reason} (row {point.row})")
+        origin = Began.at(origin.node, "in_row", reason=origin.sentence, row=point.row)
     return verdict, origin
 
 
@@ -94,71 +98,68 @@ def _is_rounding(exact: Exact, witness: Witness, judgement: Judgement, closer: C
 
 def _of_sum(setup: Setup, close: Close, backward: Sequence[float | None]) -> Verdict:
     """Whether backward() added up the rows: the verdict on the gradient of the batch as a whole."""
-    job = setup.job
+    job, dtype = setup.job, DTYPES[setup.job.dtype]
     found: Verdict = ("agrees", None)
     for name, (total, size, finite), value in zip(setup.parameters, close.reference, backward, strict=False):
         autograd = value or 0.0
         if not finite or (math.isinf(total) and math.isfinite(autograd)):
             continue
-        reason = f"the {job.reduction} over the rows is {short(total)}, and PyTorch has {short(autograd)}"
+        values = {"reduction": job.reduction, "total": short(total), "found": short(autograd)}
         if not math.isfinite(autograd):
-            out = abs(total) > DTYPES[job.dtype].largest or size > DTYPES[job.dtype].largest
-            reason += f", out of the range of {job.dtype}" if out else ""
-            found = worse(found, ("nonfinite", Began(name, reason)))
-        elif abs(autograd - total) > DTYPES[job.dtype].tolerance * size + DTYPES[job.dtype].smallest:
+            out = abs(total) > dtype.largest or size > dtype.largest
+            began = Began.at(name, "rows_out_of_range", **values, dtype=job.dtype) if out else None
+            found = worse(found, ("nonfinite", began or Began.at(name, "rows_differ", **values)))
+        elif abs(autograd - total) > dtype.tolerance * size + dtype.smallest:
             verdict = "precision" if abs(autograd - total) <= WRONG * size else "disagrees"
-            found = worse(found, (verdict, Began(name, reason)))
+            found = worse(found, (verdict, Began.at(name, "rows_differ", **values)))
     return found
 
 
 def trouble(setup: Setup, close: Close) -> Began | None:
-    """The first value that is not finite at a point of a closer look, in words; None where all are."""
+    """The first value that is not finite at a point of a closer look; None where all are."""
     graph, names = setup.graph, setup.names
     for fields in close.points:
         point = Point(*fields)
         values = point.witness[0]
         for i, value in enumerate(values):
             if isinstance(value, float) and not math.isfinite(value):
-                what = names.of.get(i, "a constant")
+                name = names.of.get(i, "a constant")
                 inputs = ", ".join(
                     f"{names.of[j]} = {short(values[j])}" for j in dict.fromkeys(graph.nodes[i].inputs) if j in names.of
                 )
-                row = f" in row {point.row}" if point.row else ""
-                return Began(what, f"{what} = {names.expression(i)} is {value} at {inputs}{row}")
+                said = {"what": f"{name} = {names.expression(i)}", "found": str(value), "inputs": inputs}
+                if point.row:
+                    return Began.at(name, "start_not_finite_in_row", **said, row=point.row)
+                return Began.at(name, "start_not_finite", **said)
     return None
 
 
 def began(setup: Setup, verdict: str, node: int, why: str, count: int) -> Began:
-    """Where a verdict on a step on tensors began, in words; `count` elements are meant."""
+    """Where a verdict on a step on tensors began; `count` elements are meant."""
     graph, names = setup.graph, setup.names
     name = names.of.get(node, "a constant")
-    single = not graph.shapes[node]
-    elements = "it is" if single else "1 element is" if count == 1 else f"{count:,} elements are"
     # Over the names that the person gave: nobody sees the others here.
-    formula = names.written(node, {i: own for i, own in graph.names.items() if i != node})
-    rule = graph.nodes[node].rule
+    expression = names.written(node, {i: own for i, own in graph.names.items() if i != node})
     if why == "kink":
-        row = TENSOR_RULES.get(rule) or RULES[rule]
-        reason = f"{elements} at a kink of {formula}"
-        return Began(name, f"{reason}; {row.at_kink}" if row.at_kink else reason)
-    if why == "value":
-        what = name if formula == name else f"{name} = {formula}"
-        return Began(name, f"{what}: {elements} not finite")
-    if why == "gradient":
-        return Began(name, f"{elements} not finite in the gradient by {name}")
-    reasons = {"precision": "autograd lost digits", "nonfinite": "only one of the two is finite"}
-    return Began(name, reasons.get(verdict, "autograd and the chain rule differ"))
+        values = {"expression": expression, "at_kink": at_kink(graph, node)}
+    elif why == "value":
+        values = {"what": name if expression == name else f"{name} = {expression}"}
+    elif why == "gradient":
+        values = {"node": name}
+    else:
+        ids = {"precision": "step_loses_digits", "nonfinite": "step_not_finite"}
+        return Began.at(name, ids.get(verdict, "step_differs"))
+    single, several = _IDS[why]
+    return Began.at(name, several, count=count, **values) if graph.shapes[node] else Began.at(name, single, **values)
 
 
 def wrong_sum(name: str, found: float, total: float, partner: str) -> Began:
-    """That `.grad` of what is called `name` is not the sum of what was put into it, in words.
+    """That `.grad` of what is called `name` is not the sum of what was put into it.
 
     `partner` is another parameter whose `.grad` has the same memory, empty where there is none.
     """
-    grad = grad_of(name)
-    reason = f"{grad} is {short(found)}, and what backward() put into it adds up to {short(total)}"
-    if partner:
-        whole = name.strip(NORM).partition("[")[0]
-        reason += (f": {whole}.grad and {partner}.grad are views of the same memory, "
-                   "and PyTorch adds to both in place")  # fmt: skip
-    return Began(name, reason)
+    values = {"grad": grad_of(name), "found": short(found), "total": short(total)}
+    if not partner:
+        return Began.at(name, "wrong_sum", **values)
+    whole = name.strip(NORM).partition("[")[0]
+    return Began.at(name, "shared_sum", **values, whole=grad_of(whole), partner=grad_of(partner))

@@ -11,7 +11,7 @@ from gradexplain.language.text import write
 from gradexplain.readings.devices import check_presence
 from gradexplain.readings.digits import digits
 from gradexplain.readings.worker import TORCH, Asked, WorkerStopped
-from gradexplain.records import VERDICTS
+from gradexplain.records import VERDICTS, Remark
 from gradexplain.training.job import ORDERS, Chunk
 from gradexplain.training.options import Request
 from gradexplain.training.schedule import spaced, wanted
@@ -164,6 +164,7 @@ class Run:
     def record(self) -> Training:
         """The record of the steps so far."""
         setup, job, watch, graph = self.setup, self.setup.job, self.watch, self.setup.graph
+        remarks = (*setup.notes, *self._remarks())
         training = Training(
             source=job.source,
             statements=statements(setup),
@@ -184,7 +185,8 @@ class Run:
             verdict=self._verdict(),
             final=self.final,
             diagnosis=self._diagnosis(),
-            notes=(*setup.notes, *self._remarks()),
+            notes=tuple(remark.text for remark in remarks),
+            remarks=remarks,
             interrupted=self.interrupted,
             curve=tuple(watch.curve),
             label=self._label(),
@@ -210,7 +212,7 @@ class Run:
 
     def _verdict(self) -> str:
         """The worst verdict of all steps."""
-        verdicts = [*self.watch.verdicts, *([self.history.differs[1]] if self.history.differs else [])]
+        verdicts = [*self.watch.verdicts, *([self.history.differs[1][0]] if self.history.differs else [])]
         return max(verdicts, key=VERDICTS.index, default="unverified")
 
     def _label(self) -> str:
@@ -219,16 +221,20 @@ class Run:
             return "with zero_grad()" if self.request.zero_grad else "without zero_grad()"
         return self.request.order if self.compare == "order" else ""
 
-    def _remarks(self) -> Iterator[str]:
+    def _remarks(self) -> Iterator[Remark]:
         """Where a questionable verdict first came up, and why."""
         if self.history.differs:
-            step, verdict, began = self.history.differs
-            yield f"{verdict}: at step {step} {began.node} was not moved by its rule: {began.reason}"
+            step, (verdict, began) = self.history.differs
+            said = {"verdict": verdict, "step": step}
+            yield Remark("not_moved_by_rule", {**said, "node": began.node, "reason": began.sentence})
         for verdict, (step, first) in self.watch.first_of.items():
-            count = self.watch.verdicts[verdict]
-            if verdict not in ("agrees", "unverified"):
-                where = f": {first.node}: {first.reason}" if first else ""
-                yield f"{verdict} at {count:,} {'step' if count == 1 else 'steps'}, first at step {step}{where}"
+            said = {"verdict": verdict, "count": self.watch.verdicts[verdict], "step": step}
+            if verdict in ("agrees", "unverified"):
+                continue
+            if first is None:
+                yield Remark("steps_in_doubt", said)
+            else:
+                yield Remark("steps_in_doubt_since", {**said, "node": first.node, "reason": first.sentence})
 
     def _data(self) -> Data | None:
         columns, job = self.setup.columns, self.setup.job

@@ -14,6 +14,7 @@ from gradexplain.explain.names import Names
 from gradexplain.language.graph import Graph
 from gradexplain.language.parse import may_be_tensors
 from gradexplain.language.text import MATHML, write
+from gradexplain.records import Remark
 from gradexplain.rules.shapes import write_shape
 from gradexplain.tensor import Tensor, bytes_of, unpacked
 from gradexplain.training.checks import (
@@ -61,7 +62,7 @@ class Setup:
     fixed: dict[str, float | Tensor]
     columns: Columns | None
     used_columns: tuple[str, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Remark, ...]
     forms: dict[str, Form] | None
     inits: dict[str, Init]
 
@@ -101,7 +102,7 @@ def set_up(request: Request) -> Setup:
         formula = read_numbers(request, source, point)
     names = Names(formula.graph)
     parameters = _parameters(formula, params, point)
-    notes = tuple(note.text for note in check_point(formula.graph, point))
+    notes = tuple(check_point(formula.graph, point))
     _check_objective(formula.graph, names)
     by_name = {names.of[i]: i for i in formula.graph.inputs}
     sources = [by_name[name] for name in parameters]

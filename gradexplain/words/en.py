@@ -41,6 +41,92 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
     "large_not_finite": "PyTorch has a value that is not finite in {expression}",
     "local_differs": "the derivative of {node} is not finite for one of the two",
     "local_undefined": "the derivative of {node} is not finite here",
+    # Of the steps of a run
+    "in_row": "{reason} (row {row})",
+    "start_not_finite": "{what} is {found} at {inputs}",
+    "start_not_finite_in_row": "{what} is {found} at {inputs} in row {row}",
+    "rows_differ": "the {reduction} over the rows is {total}, and PyTorch has {found}",
+    "rows_out_of_range": "the {reduction} over the rows is {total}, and PyTorch has {found}, out of the range of "
+    "{dtype}",
+    "step_kinks": {
+        "one": "{count:,} element is at a kink of {expression}; {at_kink}",
+        "other": "{count:,} elements are at a kink of {expression}; {at_kink}",
+    },
+    "step_kink": "it is at a kink of {expression}; {at_kink}",
+    "step_values": {
+        "one": "{what}: {count:,} element is not finite",
+        "other": "{what}: {count:,} elements are not finite",
+    },
+    "step_value": "{what}: it is not finite",
+    "step_gradients": {
+        "one": "{count:,} element is not finite in the gradient by {node}",
+        "other": "{count:,} elements are not finite in the gradient by {node}",
+    },
+    "step_gradient": "it is not finite in the gradient by {node}",
+    "step_loses_digits": "autograd lost digits",
+    "step_not_finite": "only one of the two is finite",
+    "step_differs": "autograd and the chain rule differ",
+    "wrong_sum": "{grad} is {found}, and what backward() put into it adds up to {total}",
+    "shared_sum": "{grad} is {found}, and what backward() put into it adds up to {total}: {whole} and {partner} are "
+    "views of the same memory, and PyTorch adds to both in place",
+    "moved_without_gradient": "it moved without a gradient",
+    "rule_differs": "by the rule {what} is {rule}, and PyTorch has {found}",
+    "rule_out_of_range": "by the rule {what} is {rule}, and PyTorch has {found}: {dtype} holds nothing between 0 and "
+    "{least}, or above {largest}",
+    # What happened in a run
+    "done_at_start": "the loss is {loss} at the start, which is small enough",
+    "done_in_first_batch": "the loss is {loss} in the first batch, which is small enough",
+    "done": "after step {step} the loss is {loss}, which is small enough",
+    "done_in_batch": "after step {step} the loss of a batch is {loss}, which is small enough",
+    "cleared_before_step": "zero_grad() came between backward() and step(): step() found no .grad at any step, and the "
+    "parameters never moved",
+    "no_gradient": {
+        "one": "{names} has no .grad at any step: nothing flows back from {objective}",
+        "other": "{names} have no .grad at any step: nothing flows back from {objective}",
+    },
+    "pushed_away": {
+        "one": "step {step}: the loss was already {loss}, and the stale gradient of step 1 pushed the parameters away "
+        "from the minimum",
+        "other": "step {step}: the loss was already {loss}, and the stale gradient of steps 1 to {count} pushed the "
+        "parameters away from the minimum",
+    },
+    "stale_gradient": {
+        "one": "step {step}: backward() computed {computed} for {name}, and {grad} still held {held} from step 1, and "
+        "the loss rose from {loss} to {after}",
+        "other": "step {step}: backward() computed {computed} for {name}, and {grad} still held {held} from steps 1 to "
+        "{count}, and the loss rose from {loss} to {after}",
+    },
+    "broken_at": "the loss or a gradient is not finite at step {step}",
+    "broken_from": "the loss or a gradient is not finite from step {step} on",
+    "broken_at_node": "the loss or a gradient is not finite at step {step}; it began at {node}: {reason}",
+    "broken_from_node": "the loss or a gradient is not finite from step {step} on; it began at {node}: {reason}",
+    "fell_without_end": "the loss fell from {first} without end",
+    "grew": "the loss grew from {first} to {final}",
+    "grew_from_least": "the loss grew from {first} to {final} (the least was {least} at step {step})",
+    "lower_rate": "{grew}; a learning rate below {rate} may help",
+    "largest_rate": "{grew}; the loss is quadratic with a largest curvature of {curvature}, so {optimizer} is stable "
+    "below lr = {limit}, and lr is {rate}",
+    "turned_back": "{names} turned back at {turns} of the last {looked} steps: each step jumps across the minimum",
+    "flat_from_start": "every gradient is 0 from the first step on, so no parameter moves",
+    "zero_since": "since step {step} every gradient is 0, and the loss stays {final}",
+    "rest_since": "since step {step} every gradient, and every change of a parameter, is below a millionth of its "
+    "largest, and the loss is {final}",
+    "balanced_since": "since step {step} no parameter changes any more, and the loss is {final}: the weight decay "
+    "balances the gradient",
+    "lost_since": "since step {step} no parameter changes any more, and the loss is {final}: the gradient is not 0, "
+    "but the steps are lost in the rounding of {dtype}",
+    "falling": "the loss fell from {first} to {final}, and is not at rest yet",
+    "went": "the loss went from {first} to {final}",
+    # Notes on a run
+    "not_moved_by_rule": "{verdict}: at step {step} {node} was not moved by its rule: {reason}",
+    "steps_in_doubt": {
+        "one": "{verdict} at {count:,} step, first at step {step}",
+        "other": "{verdict} at {count:,} steps, first at step {step}",
+    },
+    "steps_in_doubt_since": {
+        "one": "{verdict} at {count:,} step, first at step {step}: {node}: {reason}",
+        "other": "{verdict} at {count:,} steps, first at step {step}: {node}: {reason}",
+    },
     # Notes
     "not_in_formula": "{name} is not in the formula",
     "not_in_formula_but": "{name} is not in the formula; {hint}",
