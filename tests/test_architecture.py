@@ -18,7 +18,6 @@ LAYERS = (
     "cli",
     "batch_jobs",
     "batch",
-    "batch_lines",
     "output",
     "train",
     "training",

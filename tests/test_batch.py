@@ -22,7 +22,7 @@ from test_formulas import CASES
 from test_shell import COMMAND, PLAIN, bash, run
 
 import gradexplain
-from gradexplain.batch import MAX_LINE, Batch, Settings, answers, numbered_lines
+from gradexplain.batch import MAX_LINE, Answerer, Settings, answers, numbered_lines
 from gradexplain.cli import app
 from gradexplain.errors import GradexplainError
 
@@ -61,7 +61,7 @@ def valid(record: dict[str, Any]) -> bool:
 
 def asked(line: str, **settings: Any) -> dict[str, Any]:
     """The answer to one line."""
-    found: dict[str, Any] = json.loads(Batch(Settings(**settings)).answer(1, line.encode()).text)
+    found: dict[str, Any] = json.loads(Answerer(Settings(**settings)).answer(1, line.encode()).text)
     return found
 
 
@@ -398,7 +398,7 @@ def test_formulas_from_a_file(
 def test_settings_that_suit_no_line_are_refused() -> None:
     for settings in (Settings(at=["x="]), Settings(select=["gradient.w.nothing"]), Settings(upstream="one")):
         with pytest.raises(GradexplainError):
-            Batch(settings)
+            Answerer(settings)
 
 
 def test_lines_are_read_one_at_a_time() -> None:

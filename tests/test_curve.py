@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gradexplain.errors import columns
 from gradexplain.output.training.curve import MAX_WIDTH, render
-from gradexplain.output.training.losses import Run, Scale, remarks, scale
+from gradexplain.output.training.losses import Curve, Scale, remarks, scale
 from gradexplain.training_records import Final, Optimizer, Training
 
 Points = list[tuple[int, float]]
@@ -144,7 +144,7 @@ def test_a_loss_that_stays_the_same_is_one_line_with_one_number(losses: list[flo
     ([1.0, 2.0], ""),
 ])  # fmt: skip
 def test_what_is_left_out_is_said(losses: list[float], words: str) -> None:
-    assert remarks(Run("", tuple(points(losses)))) == words
+    assert remarks(Curve("", tuple(points(losses)))) == words
     lines = render(training(points(losses)), 80)
     assert lines[-1] == words or not words
 

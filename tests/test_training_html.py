@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 from html import escape, unescape
 from pathlib import Path
@@ -16,11 +17,11 @@ from test_documents import HOSTILE_FILE
 from test_html import Reader, dumped, needs_chromium
 
 import gradexplain
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import TRAINING, Look, writer
 from gradexplain.output.training import html as training_html
 from gradexplain.output.training import svg as training_svg
 from gradexplain.output.training.axes import MARKED_POINTS
-from gradexplain.output.training.losses import runs
+from gradexplain.output.training.losses import curves
 from gradexplain.training_records import Training
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -77,13 +78,31 @@ def test_a_hostile_file_name_is_text(hostile: Training) -> None:
     assert Reader(training_html.write(hostile, Look(ascii_only=True))).texts == read.texts
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a file whose name has an escape character")
+@pytest.mark.parametrize("format", TRAINING)
+def test_what_cannot_be_seen_in_names_of_files_and_columns_is_an_escape(format: str, tmp_path: Path) -> None:
+    """An escape sequence, and a mark that turns the direction of what follows."""
+    path, column = tmp_path / "a\x1b[31m\u202eb.csv", "x\x1b]0;\u2066"
+    path.write_text(f"{column},z,y\n1,2,3\n2,1,5\n", encoding="utf-8")
+    training = gradexplain.train("mse_loss(X @ w, y)", "w=[0,0]", data=path, columns={"X": [column, "z"]}, steps=2)
+    for look in (Look(200), Look(200, ascii_only=True)):
+        text = writer(TRAINING[format])(training, look)
+        text = text if isinstance(text, str) else text.decode()
+        if format == "json":
+            assert "\\u001b" in text and "\x1b" not in text
+            continue
+        assert not re.search("[\x1b\u202e\u2066]", text)
+        if format != "svg":
+            assert r"\x1b" in text.replace(r"\textbackslash{}", "\\").replace("\\\\", "\\")
+
+
 @each_run
 def test_the_picture_has_a_point_for_each_finite_loss_and_all_texts_are_inside(name: str) -> None:
     text = training_svg.write(trained(name), Look())
     root = ElementTree.fromstring(text)
     width, height = map(float, root.get("viewBox", "").split()[2:])
     [drawn] = [group for group in root.iter(f"{NAMESPACE}g") if group.get("class") == "run"]
-    [run] = runs(trained(name))
+    [run] = curves(trained(name))
     finite = [loss for _, loss in run.points if loss < float("inf")]
     marks = [(float(mark.get("x", 0)), float(mark.get("y", 0))) for mark in drawn.iter(f"{NAMESPACE}use")]
     line = drawn.find(f"{NAMESPACE}path")
@@ -127,7 +146,7 @@ def test_runs_compared_have_a_line_and_a_label_each() -> None:
     training = gradexplain.train(steps=12, lr=0.05, compare="zero-grad")
     root = ElementTree.fromstring(training_svg.write(training, Look()))
     labels = [group.get("data-run") for group in root.iter(f"{NAMESPACE}g") if group.get("data-run")]
-    assert labels == [run.label for run in runs(training)] and len(labels) == 2
+    assert labels == [run.label for run in curves(training)] and len(labels) == 2
     texts = ["".join(text.itertext()) for text in root.iter(f"{NAMESPACE}text")]
     assert set(labels) <= set(texts)
     assert "Runs side by side" in training_html.write(training, Look())

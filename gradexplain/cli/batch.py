@@ -70,7 +70,7 @@ def command(
     Exit status: 0 if no line failed, 1 if one did (an error, or autograd lost precision, gave nan or inf, or
     disagrees), 2 for bad options, 130 for Ctrl-C.
     """  # fmt: skip
-    from gradexplain.batch import Batch, Settings, numbered_lines
+    from gradexplain.batch import Answerer, Settings, numbered_lines
 
     if not 1 <= jobs <= MAX_JOBS:
         raise OptionError(f"--jobs is {jobs}, and must be a whole number from 1 to {MAX_JOBS}")
@@ -78,7 +78,7 @@ def command(
     wanted = [path.strip() for text in select or () for path in text.split(",")]
     settings = Settings(read_points(at) or (), wrt, upstream, dtype.value, wanted, ascii_only, device)
     # What is wrong with the options is said before a line is read.
-    Batch(settings)
+    Answerer(settings)
     failed = answered = 0
     unknown: set[str] = set()
     with contextlib.ExitStack() as stack:

@@ -71,7 +71,7 @@ def read_point_file(argument: str) -> dict[str, Any]:
         raise PointError(message, text, error.pos, error.pos + 1, 'such as {"w": 1, "b": "1/3"}') from None
     except (RecursionError, ValueError):
         raise PointError(f"{path}: the brackets are nested too deeply, or a number is too long") from None
-    except _Refused as error:
+    except _NotTaken as error:
         raise PointError(f"{path}, line {_line(text, error.name)}: {error}", hint=error.hint) from None
     if not isinstance(found, dict):
         kind = "a list" if isinstance(found, list) else "a single value"
@@ -85,7 +85,7 @@ def read_point_file(argument: str) -> dict[str, Any]:
     return found
 
 
-class _Refused(Exception):
+class _NotTaken(Exception):
     """What Python's reader of JSON takes and this one does not: `name` is the text to look for in the file."""
 
     def __init__(self, message: str, name: str, hint: str) -> None:
@@ -98,12 +98,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _Refused(f"{twice} is given twice", json.dumps(twice), "keep one of the values")
+        raise _NotTaken(f"{twice} is given twice", json.dumps(twice), "keep one of the values")
     return found
 
 
 def _refuse(constant: str) -> None:
-    raise _Refused(f"{constant} is not a number of JSON", constant, _NO_FINITE_NUMBER)
+    raise _NotTaken(f"{constant} is not a number of JSON", constant, _NO_FINITE_NUMBER)
 
 
 def _line(text: str, part: str) -> int:

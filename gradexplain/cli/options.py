@@ -12,10 +12,9 @@ import typer
 
 from gradexplain.cli.streams import encodes, use_color
 from gradexplain.output.formats import Look
+from gradexplain.output.numbers import UNLIMITED
 
 USAGE_ERROR, INTERRUPTED = 2, 130
-# In a file nothing is folded or cut.
-UNLIMITED = 100_000
 # Some of the characters of tables and curves.
 _SYMBOLS = "∂·←⣿●│…"
 

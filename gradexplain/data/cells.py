@@ -10,18 +10,18 @@ from gradexplain.errors import OptionError, printable
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 # A text of these alone that Python reads as a float is a NUMBER.
-PLAIN = re.compile(r"[-+.\deE \t\n]*", re.ASCII)
+PLAIN_NUMBERS = re.compile(r"[-+.\deE \t\n]*", re.ASCII)
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
-WORDS = {"true": True, "false": False, "inf": math.inf, "infinity": math.inf}
+SPELLED_NUMBERS = {"true": True, "false": False, "inf": math.inf, "infinity": math.inf}
 GAPS = {"", "na", "n/a", "nan", "null", "none", "#n/a", "#na", "<na>", "-nan"}
 NESTED: dict[type, str] = {list: "a list", tuple: "a tuple", dict: "an object"}
 LONGEST_CELL = 40
 
 
-class Column:
+class ColumnReader:
     """The numbers of one column so far. Every refusal names the column and the row.
 
-    >>> column = Column("x", "points.csv")
+    >>> column = ColumnReader("x", "points.csv")
     >>> column.add_text(" +1.5 "), column.add(2), list(column.numbers)
     (None, None, [1.5, 2.0])
     >>> column.add_text("abc", 4)
@@ -37,7 +37,7 @@ class Column:
 
     def add_plain(self, cells: list[str]) -> bool:
         """Read the next rows all at once if each is a finite number, else none of them; whether they were read."""
-        if self.holds_truths or not PLAIN.fullmatch("\n".join(cells)):
+        if self.holds_truths or not PLAIN_NUMBERS.fullmatch("\n".join(cells)):
             return False
         try:
             numbers = array("d", map(float, cells))
@@ -58,7 +58,7 @@ class Column:
         word = text.lower()
         if word in GAPS:
             raise self.gap(line)
-        known = WORDS.get(word if word[0].isalpha() else word[1:])
+        known = SPELLED_NUMBERS.get(word if word[0].isalpha() else word[1:])
         if known is None:
             raise self.no_number(text, line)
         self.add(known, line, text)
@@ -126,7 +126,7 @@ def is_number(cell: str) -> bool:
     >>> is_number(" 1e5"), is_number("true"), is_number("Na")
     (True, True, False)
     """
-    if cell.strip().lower() in WORDS:
+    if cell.strip().lower() in SPELLED_NUMBERS:
         return True
     try:
         float(cell)

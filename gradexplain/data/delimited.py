@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import dropwhile, islice
 from typing import Any, BinaryIO, TextIO
 
-from gradexplain.data.cells import Column, is_number
+from gradexplain.data.cells import ColumnReader, is_number
 from gradexplain.data.sources import FileSource, is_decoded
 from gradexplain.errors import OptionError
 
@@ -25,11 +25,11 @@ BLOCK = 1 << 20
 ROWS_AT_ONCE = 4096
 
 # The cells of a row, the line where it begins, and the one where it ends.
-Row = tuple[list[str], int, int]
-Reading = tuple[tuple[str, ...], dict[str, memoryview]]
+CellRow = tuple[list[str], int, int]
+NamesAndValues = tuple[tuple[str, ...], dict[str, memoryview]]
 
 
-def read(source: FileSource, separator: str, wanted: frozenset[str]) -> Reading:
+def read(source: FileSource, separator: str, wanted: frozenset[str]) -> NamesAndValues:
     """The names of all columns, and the wanted ones as float64. Raises OptionError.
 
     Names and numbers may have spaces around them, cells may be quoted, and lines that are blank do not count.
@@ -47,7 +47,7 @@ def read(source: FileSource, separator: str, wanted: frozenset[str]) -> Reading:
     # A header of several lines is rare enough to leave to the careful reading.
     values = _fast(source, separator, len(names), places) if header_end == 1 else None
     if values is None:
-        columns = [(Column(name, source.shown), place) for name, place in places.items()]
+        columns = [(ColumnReader(name, source.shown), place) for name, place in places.items()]
         _careful(source, separator, len(names), header_end, columns)
         values = {column.name: column.view for column, _ in columns}
     return names, values
@@ -61,7 +61,7 @@ def read_matrix(source: FileSource, separator: str) -> tuple[tuple[int, ...], ar
     with source.text() as text:
         names, end = _first_row(text, separator, source) or ((), 0)
     width, named = len(names), not any(map(is_number, names))
-    columns = [(Column(name if named else f"{k:,}", source.shown), k - 1) for k, name in enumerate(names, 1)]
+    columns = [(ColumnReader(name if named else f"{k:,}", source.shown), k - 1) for k, name in enumerate(names, 1)]
     if columns:
         _careful(source, separator, width, end if named else 0, columns, "header" if named else "first row")
     rows = len(columns[0][0].numbers) if columns else 0
@@ -113,7 +113,7 @@ def _check_separator(source: FileSource, separator: str, names: tuple[str, ...],
             raise OptionError(f"the columns of {source.shown} are separated by {word}", hint=hint)
 
 
-def _rows(lines: Iterable[str], separator: str, source: FileSource, width: int = 0) -> Iterator[Row]:
+def _rows(lines: Iterable[str], separator: str, source: FileSource, width: int = 0) -> Iterator[CellRow]:
     """Every row that is not blank.
 
     In a file of one column, `width` 1, a cell that is empty is a gap; only a line without any character is blank.
@@ -204,7 +204,7 @@ def _lines(source: FileSource) -> int:
 
 
 def _careful(
-    source: FileSource, separator: str, width: int, header_end: int, columns: Sequence[tuple[Column, int]],
+    source: FileSource, separator: str, width: int, header_end: int, columns: Sequence[tuple[ColumnReader, int]],
     first: str = "header",
 ) -> None:  # fmt: skip
     """Fill the columns, each with its place in a row, row by row; `first` is what says how many cells a row has.
@@ -217,7 +217,7 @@ def _careful(
             rows = dropwhile(lambda row: row[2] <= header_end, _rows(text, separator, source, width))
             done, ended = 0, False
             while not ended:
-                some: list[Row] = []
+                some: list[CellRow] = []
                 try:
                     some.extend(islice(rows, ROWS_AT_ONCE))
                 finally:
@@ -230,8 +230,9 @@ def _careful(
 
 
 def _add(
-    columns: Sequence[tuple[Column, int]], rows: list[Row], done: int, width: int, source: FileSource, first: str
-) -> None:
+    columns: Sequence[tuple[ColumnReader, int]], rows: list[CellRow], done: int, width: int, source: FileSource,
+    first: str,
+) -> None:  # fmt: skip
     """Add rows, after `done` of them, to the columns: all at once, which is faster, or where that fails one by one."""
     if all(len(cells) == width for cells, _, _ in rows):
         columns = [

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-from gradexplain.data.cells import Column
-from gradexplain.data.delimited import Reading, float64_views
+from gradexplain.data.cells import ColumnReader
+from gradexplain.data.delimited import NamesAndValues, float64_views
 from gradexplain.data.sources import FileSource, is_decoded
 from gradexplain.errors import OptionError
 
@@ -16,7 +16,7 @@ LONGEST_LINE = 10_000_000
 EXAMPLE = 'write one object on every line, such as {"x": 1, "y": 2}'
 
 
-def read(source: FileSource, wanted: frozenset[str]) -> Reading:
+def read(source: FileSource, wanted: frozenset[str]) -> NamesAndValues:
     """The keys of the first line, and the wanted columns as float64. Raises OptionError.
 
     A key that the first line does not have is a column with a gap where a later line has it, else no column.
@@ -52,7 +52,7 @@ def _fast(source: FileSource, present: dict[str, str], late: dict[str, str]) -> 
 
 def _careful(source: FileSource, present: dict[str, str], late: dict[str, str]) -> dict[str, memoryview]:
     """The columns, read line by line. Raises OptionError for the first row that is wrong."""
-    columns = [(Column(name, source.shown), key) for name, key in present.items()]
+    columns = [(ColumnReader(name, source.shown), key) for name, key in present.items()]
     first_line = 0
     for line, found in _objects(source):
         first_line = first_line or line
@@ -60,7 +60,7 @@ def _careful(source: FileSource, present: dict[str, str], late: dict[str, str]) 
             column.add(found.get(key), line)
         for name, key in late.items():
             if found.get(key) is not None:
-                raise Column(name, source.shown).gap(first_line)
+                raise ColumnReader(name, source.shown).gap(first_line)
     return {column.name: column.view for column, _ in columns}
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
-from gradexplain.data.cells import Column
-from gradexplain.data.delimited import Reading, float64_views
+from gradexplain.data.cells import ColumnReader
+from gradexplain.data.delimited import NamesAndValues, float64_views
 from gradexplain.data.sources import FileSource
 from gradexplain.errors import OptionError
 
 
-def read(source: FileSource, wanted: frozenset[str]) -> Reading:
+def read(source: FileSource, wanted: frozenset[str]) -> NamesAndValues:
     """The names of all columns, and the wanted ones as float64. Raises OptionError."""
     import pyarrow
     import pyarrow.parquet
@@ -23,7 +23,7 @@ def read(source: FileSource, wanted: frozenset[str]) -> Reading:
             raise OptionError(f"cannot read {source.shown}: it is not a Parquet file, or a broken one") from None
 
 
-def _read(file: Any, source: FileSource, wanted: frozenset[str]) -> Reading:
+def _read(file: Any, source: FileSource, wanted: frozenset[str]) -> NamesAndValues:
     import pyarrow
 
     fields = {}
@@ -67,7 +67,7 @@ def _check_type(name: str, kind: Any) -> None:
 
 def _careful(columns: dict[str, Any]) -> dict[str, memoryview]:
     """The columns, read row by row. Raises OptionError for the first row that is wrong."""
-    found = [(Column(name), column) for name, column in columns.items()]
+    found = [(ColumnReader(name), column) for name, column in columns.items()]
     chunks = zip(*(_batches(column) for _, column in found), strict=True)
     for batch in chunks:
         for row in zip(*batch, strict=True):

@@ -6,7 +6,7 @@ import math
 from array import array
 from typing import Any
 
-from gradexplain.data.cells import Column
+from gradexplain.data.cells import ColumnReader
 from gradexplain.errors import OptionError
 
 # What lists are called by NumPy, PyTorch, pandas and array; Polars; PyArrow.
@@ -71,7 +71,7 @@ def _listed(values: Any) -> list[Any]:
 
 def _one_by_one(name: str, values: list[Any]) -> array[float]:
     """The numbers again with care. Raises OptionError for the first that is none."""
-    column = Column(name)
+    column = ColumnReader(name)
     for value in values:
         # True among numbers is 1, as everywhere in Python; NA of pandas calls itself a missing value.
         missing = value is None or type(value).__name__ in ("NAType", "NaTType")

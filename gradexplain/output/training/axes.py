@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradexplain.errors import columns, printable
 from gradexplain.output.numbers import show
-from gradexplain.output.training.losses import Run, remarks, round_numbers
+from gradexplain.output.training.losses import Curve, remarks, round_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,7 +111,7 @@ def decades(low: float, high: float) -> list[float]:
     return [candidate for candidate in candidates if low <= candidate <= high]
 
 
-def steps_below(axes: Axes, everything: Sequence[Run]) -> None:
+def steps_below(axes: Axes, everything: Sequence[Curve]) -> None:
     """The x axis: the steps, all of them, whether or not something is drawn there."""
     from matplotlib.ticker import MaxNLocator
 
@@ -134,12 +134,12 @@ def style(number: int, points: int, color: str = "") -> dict[str, Any]:
     }
 
 
-def heading(axes: Axes, title: str, everything: Sequence[Run], more: Sequence[str] = ()) -> None:
+def heading(axes: Axes, title: str, everything: Sequence[Curve], more: Sequence[str] = ()) -> None:
     """The title of one half, and below it what is left out there."""
     axes.set_title("\n".join([title, *(cut(note, 64) for note in [*filter(None, map(remarks, everything)), *more])]))
 
 
-def too_large(everything: Sequence[Run]) -> list[str]:
+def too_large(everything: Sequence[Curve]) -> list[str]:
     """A remark where there are numbers larger than what is drawn."""
     found = any(LARGEST < abs(value) < math.inf for run in everything for _, value in run.points)
     return [f"beyond {number(LARGEST)} nothing is drawn"] if found else []

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from gradexplain.errors import columns, printable
 from gradexplain.output.numbers import show
-from gradexplain.output.training.losses import Run, Scale, remarks, round_numbers, runs, scale
+from gradexplain.output.training.losses import Curve, Scale, curves, remarks, round_numbers, scale
 from gradexplain.training_records import Training
 
 MAX_WIDTH = 80
@@ -19,20 +19,20 @@ MARKED = 3
 # How many columns are between two marks that tell a line from another one.
 MARK_EVERY = 9
 # The bits of the dots of a character, in rows from the top: three dots in ASCII, eight in a braille character.
-PLAIN = ((0x01,), (0x02,), (0x04,))
-BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+ASCII_DOTS = ((0x01,), (0x02,), (0x04,))
+BRAILLE_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 # How many rows a loss that stays the same is worth.
 FLAT = 3
 Labels = dict[int, str]
 
 
-class _Look:
+class _Characters:
     """The characters of a picture, in ASCII where it is `plain`, and the dots that a character has."""
 
     def __init__(self, plain: bool) -> None:
         self.encoding = "ascii" if plain else "utf-8"
         self.across, self.up = (1, 3) if plain else (2, 4)
-        self.dots = PLAIN if plain else BRAILLE
+        self.dots = ASCII_DOTS if plain else BRAILLE_DOTS
         self.side, self.tick, self.corner, self.floor, self.mark_below = "|++-+" if plain else "│┤└─┬"
         self.marks = "*ox+#@%&" if plain else "●×◆+▲○■◇"
 
@@ -54,8 +54,8 @@ def render(training: Training, width: int, height: int = 8, encoding_is_ascii: b
     compared have marks on their lines, and a legend. Without points there are no lines; where `width` is too small for
     a curve, its ends are told in words. `encoding_is_ascii` is for streams that lack braille dots.
     """
-    look, width, height = _Look(encoding_is_ascii), max(2, min(width, MAX_WIDTH)), max(2, height)
-    everything = runs(training)
+    look, width, height = _Characters(encoding_is_ascii), max(2, min(width, MAX_WIDTH)), max(2, height)
+    everything = curves(training)
     if not everything:
         return []
     notes = [line for run in everything for line in _fold(remarks(run).split(), width, look)]
@@ -81,7 +81,7 @@ def render(training: Training, width: int, height: int = 8, encoding_is_ascii: b
     return [*_fold(axis.title.split(), width, look), *lines, *_fold(legend, width, look, "   "), *notes]
 
 
-def _fold(parts: Sequence[str], width: int, look: _Look, gap: str = " ") -> list[str]:
+def _fold(parts: Sequence[str], width: int, look: _Characters, gap: str = " ") -> list[str]:
     """The parts, with `gap` between those that share a line, in lines of at most `width` columns."""
     lines: list[str] = []
     for part in parts:
@@ -98,7 +98,7 @@ def _fold(parts: Sequence[str], width: int, look: _Look, gap: str = " ") -> list
 
 
 def _picture(
-    everything: Sequence[Run], axis: Scale, ends: tuple[int, int], room: int, height: int, look: _Look
+    everything: Sequence[Curve], axis: Scale, ends: tuple[int, int], room: int, height: int, look: _Characters
 ) -> list[str]:
     """The lines of all runs and the marks on them, `height` rows of `room` columns."""
     across, up, gap = room * look.across - 1, height * look.up - 1, 1 / (height - 1)
@@ -137,7 +137,7 @@ def _between(places: Sequence[tuple[int, int] | None]) -> Iterator[tuple[int, in
                 yield one[0] + round(across * k / count), one[1] + round(down * k / count)
 
 
-def _loss_labels(axis: Scale, height: int, look: _Look) -> Labels:
+def _loss_labels(axis: Scale, height: int, look: _Characters) -> Labels:
     """Numbers for rows of the y axis, counted from the top: both ends, and round ones between where there is room."""
     gap, up = 1 / (height - 1), height * look.up
 
@@ -174,7 +174,7 @@ def _short(number: float, digits: int) -> str:
     return show(float(f"{number:.{max(digits, 4)}g}"), digits)
 
 
-def _steps(first: int, last: int, room: int, look: _Look) -> tuple[str, str]:
+def _steps(first: int, last: int, room: int, look: _Characters) -> tuple[str, str]:
     """The x axis and the numbers below it: the first step, round ones as far as there is room, the last."""
     places: dict[int, int] = {}
     if last > first:

@@ -24,7 +24,7 @@ UPDATE, UPDATE_BESIDE_MANY, MANY = 0.34, 0.25, 9
 _SIGNS = {"←": r"\leftarrow", "=": "="}
 # The parameter where there are several lines, what is computed, how, the result, and a remark.
 _NAME = r"[^\s\[]+\[[0-9, ]+\]|\S+"
-_ARITHMETIC = re.compile(rf"(?:({_NAME}): +)?({_NAME}) (←|=) (.+?)(?: = (\S+))?(?: (\(no \.grad\)))?")
+_UPDATE_LINE = re.compile(rf"(?:({_NAME}): +)?({_NAME}) (←|=) (.+?)(?: = (\S+))?(?: (\(no \.grad\)))?")
 
 
 def write(training: Training, look: Look) -> str:
@@ -70,7 +70,7 @@ def _formulas(training: Training, names: Collection[str]) -> list[str]:
 
 def _update(line: str, names: Collection[str], align: str = "", typeset: Mapping[str, str] | None = None) -> str:
     """A line of arithmetic, such as `w ← 1 - 0.1·(-8) = 1.8` or `w: m = 0.1·4 = 0.4`, typeset."""
-    found = _ARITHMETIC.fullmatch(line.strip())
+    found = _UPDATE_LINE.fullmatch(line.strip())
     if found is None:
         return rf"\text{{{latex_text(line.strip())}}}"
     label, name, sign, form, result, remark = found.groups()

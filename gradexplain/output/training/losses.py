@@ -14,7 +14,7 @@ LOG_RATIO = 100.0
 MAX_REMARKS = 3
 
 
-class Run(NamedTuple):
+class Curve(NamedTuple):
     """The loss of one run: its label (empty where there is only one), and its points as (step, loss)."""
 
     label: str
@@ -57,11 +57,11 @@ class Scale(NamedTuple):
         return (loss * part - self.low * part) / (self.high * part - self.low * part)
 
 
-def runs(training: Training) -> list[Run]:
+def curves(training: Training) -> list[Curve]:
     """The run and those it is compared with; a run without points is left out."""
     everything = (training, *training.comparison)
     return [
-        Run(
+        Curve(
             (entry.label or entry.optimizer.name) if len(everything) > 1 else "",
             tuple((step, loss) for step, loss, _ in entry.curve),
         )
@@ -91,10 +91,10 @@ def scale(losses: Iterable[float]) -> Scale | None:
     return Scale(low, high, False, False)
 
 
-def remarks(run: Run) -> str:
+def remarks(run: Curve) -> str:
     """Where the loss is not finite, in words; empty where it is finite throughout.
 
-    >>> remarks(Run("", ((15, 1.0), (16, math.inf), (17, math.nan), (18, math.nan))))
+    >>> remarks(Curve("", ((15, 1.0), (16, math.inf), (17, math.nan), (18, math.nan))))
     'inf at step 16, nan from step 17 on'
     """
     found = []

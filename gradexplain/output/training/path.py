@@ -21,7 +21,7 @@ from gradexplain.output.training.axes import (
     style,
     too_large,
 )
-from gradexplain.output.training.losses import Run, runs, scale
+from gradexplain.output.training.losses import Curve, curves, scale
 from gradexplain.training_records import Contours, Training
 
 if TYPE_CHECKING:
@@ -153,17 +153,17 @@ def _runs(training: Training) -> list[Training]:
     return [entry for entry in (training, *training.comparison) if entry.curve]
 
 
-def _values(training: Training) -> list[Run]:
+def _values(training: Training) -> list[Curve]:
     """The parameters of each run in a number a step: the largest of them by size, or one that is not finite."""
     return [
-        Run(run.label, tuple(
+        Curve(run.label, tuple(
             (step, next((v for v in values if not math.isfinite(v)), max(values, key=abs, default=0.0)))
             for step, _, values in entry.curve))
-        for run, entry in zip(runs(training), _runs(training), strict=True)
+        for run, entry in zip(curves(training), _runs(training), strict=True)
     ]  # fmt: skip
 
 
-def _unit(everything: Sequence[Run], growth: float) -> float | None:
+def _unit(everything: Sequence[Curve], growth: float) -> float | None:
     """The size of the parameters at the start, at least 1, where they grow by more than `growth`; else None."""
     start = max((abs(run.points[0][1]) for run in everything if abs(run.points[0][1]) <= LARGEST), default=1.0)
     largest = max((abs(v) for run in everything for _, v in run.points if abs(v) <= LARGEST), default=0.0)

@@ -21,7 +21,7 @@ from gradexplain.output.training.axes import (
     style,
     too_large,
 )
-from gradexplain.output.training.losses import Run, Scale, runs, scale
+from gradexplain.output.training.losses import Curve, Scale, curves, scale
 from gradexplain.output.training.path import draw_parameters, draw_path
 from gradexplain.output.training.updates import title
 from gradexplain.training_records import Contours, Training
@@ -50,7 +50,7 @@ def render(training: Training, contours: Contours | None, suffix: str) -> bytes:
         FigureCanvasAgg(figure)
         left, right = figure.subplots(1, 2)
         figure.suptitle(_title(training), fontsize=12)
-        draw_losses(left, runs(training))
+        draw_losses(left, curves(training))
         if len(training.parameters) == 2:
             draw_path(figure, right, training, contours)
         else:
@@ -75,7 +75,7 @@ def _title(training: Training) -> str:
     return f"{formula}\n{cut(title(training.optimizer))}"
 
 
-def draw_losses(axes: Axes, everything: Sequence[Run]) -> None:
+def draw_losses(axes: Axes, everything: Sequence[Curve]) -> None:
     """The loss of each run over its steps."""
     axis = scale(loss for run in everything for _, loss in run.points)
     steps_below(axes, everything)

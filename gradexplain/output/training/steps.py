@@ -13,7 +13,7 @@ from gradexplain.training.schedule import spaced
 from gradexplain.training_records import NORM, TensorTraining, Training, TrainingStep, grad_of
 
 # A line with the verdict at its end, so that it can be coloured.
-Lines = list[tuple[str, str]]
+JudgedLines = list[tuple[str, str]]
 SEPARATOR = ",  "
 # With more updates than this in a step, those of elements stand below each other.
 MANY = 4
@@ -43,7 +43,7 @@ def cells(training: Training, every: bool) -> list[Sequence[str] | str]:
     return _rows(training, steps, _at_rest(steps), "\n")[1:]
 
 
-def step_lines(training: Training, width: int, every: bool = False, ascii_only: bool = False) -> Lines:
+def step_lines(training: Training, width: int, every: bool = False, ascii_only: bool = False) -> JudgedLines:
     """The table of the steps, in lines of at most `width` columns where that can be.
 
     With `ascii_only` our own symbols are replaced before the columns are lined up.
@@ -173,9 +173,9 @@ def _sum(terms: Sequence[str]) -> str:
     return terms[0] + "".join(f" - {term[1:]}" if term.startswith("-") else f" + {term}" for term in terms[1:])
 
 
-def _stacked(training: Training, steps: Sequence[TrainingStep], rest: tuple[int, str], width: int) -> Lines:
+def _stacked(training: Training, steps: Sequence[TrainingStep], rest: tuple[int, str], width: int) -> JudgedLines:
     """A few short lines for each step, for a narrow terminal: the gradient of each parameter, and its update."""
-    lines: Lines = []
+    lines: JudgedLines = []
     detailed = _detailed(training)
     for k, step in enumerate(steps):
         if rest[0] < k < len(steps) - 1:

@@ -5,16 +5,18 @@ Each run is `<g id="run-1" class="run" data-run="LABEL">` with its line, and a m
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from gradexplain.output.formats import Look
 from gradexplain.output.graph.picture import in_order, shortened
 from gradexplain.output.page.pages import as_ascii
 from gradexplain.output.training.axes import COLORS, quiet
-from gradexplain.output.training.losses import runs
+from gradexplain.output.training.losses import curves
 from gradexplain.output.training.plot import draw_losses, saved
 from gradexplain.training_records import Training
 
+DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 SIZE = (6.25, 3.0)
 # How matplotlib writes the colours of a light page, and what they are on a dark one; those of lines in their order.
 INK, GROUND, GRID = "#1b1f24", "#ffffff", "#d0d7de"
@@ -32,7 +34,7 @@ def write(training: Training, look: Look, embedded: bool = False) -> str:
     It is in ASCII alone where the place has no other characters. What the axis of the loss is, `losses.scale` decides.
     A loss that is not finite is left out, and said.
     """
-    everything = runs(training)
+    everything = curves(training)
     with quiet(SETTINGS):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -46,14 +48,12 @@ def write(training: Training, look: Look, embedded: bool = False) -> str:
     heading = in_order(shortened("; ".join(training.statements)))
     for k, run in enumerate(everything, 1):
         picture = picture.replace(f'<g id="run-{k}">', f'<g id="run-{k}" class="run" data-run="{escape(run.label)}">')
-    # What matplotlib says of all elements is to hold for those of the picture alone.
+    # What matplotlib says of all elements is to hold for those of the picture alone; a group a line is enough.
     picture = picture.replace("*{stroke-linejoin", ".gradexplain-curve *{stroke-linejoin", 1)
-    start = picture.index("<svg ")
-    opening, rest = picture[start:].split(">", 1)
+    opening, rest = re.sub(r"\n\s*(?!\s|<g )", "", picture[picture.index("<svg ") :]).split(">", 1)
     picture = (
-        ("" if embedded else picture[:start])
-        + f'{opening} class="gradexplain-curve" role="img">\n'
-        + f"<title>The loss over the steps of {escape(heading)}</title>\n<style>{_dark(picture)}</style>{rest}"
+        f'{"" if embedded else DECLARATION}{opening} class="gradexplain-curve" role="img">\n'
+        f"<title>The loss over the steps of {escape(heading)}</title>\n<style>{_dark(rest)}</style>{rest}\n"
     )
     return as_ascii(picture) if look.ascii_only else picture
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from gradexplain.errors import printable
 from gradexplain.output.numbers import show
-from gradexplain.training_records import TensorTraining, Training
+from gradexplain.training_records import Data, TensorTraining, Training
 
 # With more rows than this in a batch, most steps are not compared, to save time.
 MANY = 4_096
@@ -19,25 +20,25 @@ _SHOWN_NAMES = frozenset(("converged", "diverging", "oscillating", "nan"))
 def setting(training: Training, mark: Callable[[str], str] = str, plain: Callable[[str], str] = str) -> list[str]:
     """Where the data come from, and which calls make a step where that is not the usual.
 
-    `mark` writes the names in it (of the objective, of columns, of the file), `plain` the words around calls.
+    `mark` writes the names in it (of the objective, of columns, of the file), `plain` the words around calls. In names
+    of files and columns, what would not be seen is an escape.
     """
-    lines = []
-    if training.data is not None:
-        data = training.data
-    if training.data is not None and data.reduction == BATCH:
-        columns = f"(columns {', '.join(map(mark, data.columns))})"
+    return [*(_data(training, training.data, mark) if training.data else ()), *map(plain, _calls(training))]
+
+
+def _data(training: Training, data: Data, mark: Callable[[str], str]) -> Iterator[str]:
+    objective, source = mark(training.objective), mark(printable(data.source))
+    columns = f"(columns {', '.join(mark(printable(name)) for name in data.columns)})"
+    if data.reduction == BATCH:
         if isinstance(training, TensorTraining) and training.row_size:
             columns += f"; {mark(training.row_size)} is the number of its rows"
         whole = f"all {_rows(data.rows)}" if data.batch_size >= data.rows else "a batch of rows"
-        lines.append(f"{mark(training.objective)} is that of {whole} of {mark(data.source)}, "
-                     f"as it is written {columns}")  # fmt: skip
-    elif training.data is not None:
-        lines.append(f"{mark(training.objective)} is the {data.reduction} over {_rows(data.rows)} of "
-                     f"{mark(data.source)} (columns {', '.join(map(mark, data.columns))})")  # fmt: skip
-    if training.data is not None and data.batch_size < data.rows:
-        lines.append(f"each backward() has {data.batch_size:,} of the {data.rows:,} rows, "
-                     f"{'shuffled with seed ' + str(data.seed) if data.shuffle else 'in their order'}")  # fmt: skip
-    return [*lines, *map(plain, _calls(training))]
+        yield f"{objective} is that of {whole} of {source}, as it is written {columns}"
+    else:
+        yield f"{objective} is the {data.reduction} over {_rows(data.rows)} of {source} {columns}"
+    if data.batch_size < data.rows:
+        order = f"shuffled with seed {data.seed}" if data.shuffle else "in their order"
+        yield f"each backward() has {data.batch_size:,} of the {data.rows:,} rows, {order}"
 
 
 def over(training: Training) -> str:
