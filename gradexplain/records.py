@@ -178,6 +178,11 @@ class Derivation:
         return self._device
 
     @property
+    def arithmetic(self) -> str:
+        """The dtype, and the device where it is not the CPU."""
+        return self.dtype if self._device == "cpu" else f"{self.dtype} on {self._device}"
+
+    @property
     def shapes(self) -> Mapping[str, tuple[int | str, ...]]:
         """Of a formula on tensors, the shape of every input and node, where a size may have a name; else empty."""
         return self._shapes

@@ -201,6 +201,11 @@ class Training:
         """Where PyTorch computed; in JSON only if it is not the CPU."""
         return self._device
 
+    @property
+    def arithmetic(self) -> str:
+        """The dtype, and the device where it is not the CPU."""
+        return self.dtype if self._device == "cpu" else f"{self.dtype} on {self._device}"
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of `docs/training.md`, with `nan` and infinities as strings."""
         return {"schema": SCHEMA, **plain(fields_of(self))}

@@ -79,6 +79,7 @@ def test_the_device_is_where_pytorch_computes_and_is_in_the_record(formula: str,
     assert any("PyTorch refused" in note and "mps" in note.lower() for note in derivation.notes)
     found = derivation.to_dict()
     assert (derivation.device, found["device"]) == ("mps", "mps")
+    assert "float32 on mps" in str(derivation)
     jsonschema.validate(found, json.loads((ROOT / "docs" / "derivation.schema.json").read_text(encoding="utf-8")))
 
 

@@ -86,7 +86,7 @@ def display(rows: Sequence[str]) -> str:
 def _point(derivation: Derivation) -> str:
     values = [tex.statement(entry, list(derivation.inputs)) for entry in lines.point(derivation)]
     at = "at " + ", ".join(f"${value}$" for value in values) + ", " if values else ""
-    return f"{at}{derivation.dtype}\\par\n"
+    return f"{at}{derivation.arithmetic}\\par\n"
 
 
 def _gradients(derivation: Derivation, names: tex.Symbols) -> list[str]:

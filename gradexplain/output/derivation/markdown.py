@@ -79,7 +79,7 @@ def write(derivation: Derivation, look: Look) -> str:
     point = ", ".join(map(code, lines.point(derivation)))
     doubts, sentences = conclusion(derivation)
     written = [
-        *statements(derivation.statements), "", (f"at {point}, " if point else "") + derivation.dtype, "",
+        *statements(derivation.statements), "", (f"at {point}, " if point else "") + derivation.arithmetic, "",
         *_inputs(derivation), "### Forward", "", *_forward(derivation), "", *_backward(derivation),
         "### Gradient", "", *gradient(derivation), *_sections(derivation),
         *items([*doubts, *sentences, *derivation.notes]),

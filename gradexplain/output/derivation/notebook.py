@@ -29,7 +29,7 @@ def render(derivation: Derivation) -> str:
 
 def _point(derivation: Derivation) -> str:
     values = ", ".join(f"{name} = {value}" for name, value in derivation.point.items())
-    return escape(f"{'at ' + values if values else ''} {derivation.dtype}")
+    return escape(f"{'at ' + values if values else ''} {derivation.arithmetic}")
 
 
 def _backward(row: BackwardRow) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ def print_parts(parts: list[RenderableType], width: int, color: bool) -> str:
 
 def _header(derivation: Derivation, width: int) -> list[RenderableType]:
     values = ", ".join(point(derivation))
-    where = (f"at {values}   " if values else "") + derivation.dtype
+    where = (f"at {values}   " if values else "") + derivation.arithmetic
     statements = list(derivation.statements)
     if len(statements) > MAX_ROWS:
         statements = [*statements[:KEPT_ROWS], more(len(statements) - 2 * KEPT_ROWS), *statements[-KEPT_ROWS:]]

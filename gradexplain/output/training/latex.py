@@ -35,7 +35,7 @@ def write(training: Training, look: Look) -> str:
     words = "".join(f"{line}\\par\n" for line in setting(training, latex_text, latex_text))
     fragment = "\n".join([
         tex.HEAD + tex.legend(names), aligned(training.statements, names),
-        f"{', '.join([latex_text(title(training.optimizer)), *values, training.dtype])}\\par\n{words}",
+        f"{', '.join([latex_text(title(training.optimizer)), *values, training.arithmetic])}\\par\n{words}",
         *_formulas(training, names), _steps(training, look.every, names),
         tex.verbatim(explain_batches(training, WIDTH)), tex.verbatim(compare(training, WIDTH)), _end(training),
         tex.sentences([*[line for line, _ in conclusion(training)], *training.notes, *tex.twins(names)]),

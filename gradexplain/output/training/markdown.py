@@ -23,7 +23,7 @@ def write(training: Training, look: Look) -> str:
     values = [code(f"{name} = {show(value)}") for name, value in training.inputs.items()]
     lines = [
         *statements(training.statements), "",
-        ", ".join([escaped(title(training.optimizer)), *values, training.dtype]),
+        ", ".join([escaped(title(training.optimizer)), *values, training.arithmetic]),
         *[part for line in setting(training, code, escaped) for part in ("", line)], "",
         *_formulas(training), "", "### Steps", "", *_steps(training, look.every), "",
         *_block(explain_batches(training, WIDTH)), *_block(compare(training, WIDTH)), "### End", "",

@@ -60,8 +60,8 @@ def _header(training: Training, width: int) -> list[RenderableType]:
     """The formula with the settings beside it, then each partial in symbols with the rule by which it is used."""
     values = ", ".join(f"{name} = {show(value)}" for name, value in training.inputs.items())
     settings = title(training.optimizer) + (f";  {values}" if values else "")
-    if training.dtype != "float64":
-        settings += f"   {training.dtype}"
+    if training.arithmetic != "float64":
+        settings += f"   {training.arithmetic}"
     statements = list(training.statements)
     lines = [*statements[:-1], *_beside([(statements[-1], settings)], width)]
     lines += setting(training)
