@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from gradexplain.derive import derive
     from gradexplain.errors import FormulaError, GradexplainError, OptionError, PointError
     from gradexplain.records import Derivation
-    from gradexplain.rules.rules import RULES, Rule
+    from gradexplain.rules.row import Rule
+    from gradexplain.rules.table import RULES
     from gradexplain.train import train
     from gradexplain.training_records import Training
 
@@ -32,8 +33,8 @@ _HOMES = {
     "train": "gradexplain.train",
     "Training": "gradexplain.training_records",
     "Derivation": "gradexplain.records",
-    "RULES": "gradexplain.rules.rules",
-    "Rule": "gradexplain.rules.rules",
+    "RULES": "gradexplain.rules.table",
+    "Rule": "gradexplain.rules.row",
     "GradexplainError": "gradexplain.errors",
     "FormulaError": "gradexplain.errors",
     "PointError": "gradexplain.errors",

@@ -16,12 +16,11 @@ from gradexplain.language.parse import parse
 from gradexplain.readings import devices
 from gradexplain.readings.place import Place
 from gradexplain.readings.plan import Ready, compiled
-from gradexplain.rules.rules import RULES
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import RULES
 
 SHAPES = dict.fromkeys("AB", (2, 2)) | dict.fromkeys("xyw", (2,))
 OTHERS = {"reshape": {"x": (4,)}, "layer_norm": {"x": (3,), "y": (3,)}, "cholesky": {"A": (3, 3)}}
-EXAMPLES = [(rule.name, rule.example) for rule in (*RULES.values(), *TENSOR_RULES.values()) if rule.example]
+EXAMPLES = [(rule.name, rule.example) for rule in RULES.values() if rule.example]
 POINT = {"w": 1.0, "x": [1.0, 2.0]}
 FORMULA = "sum((w*x)**2)"
 

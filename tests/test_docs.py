@@ -13,7 +13,7 @@ from docs_examples import PAGES, ROOT, blocks, run
 from gradexplain.cli.app import app
 from gradexplain.output.rules import render_markdown
 from gradexplain.records import VERDICTS
-from gradexplain.rules.rules import RULES
+from gradexplain.rules.table import RULES
 
 EXAMPLES = {f"{page.name}-{block[0][0]}": block for page in PAGES for block in blocks(page)}
 

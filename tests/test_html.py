@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 import gradexplain
-from gradexplain import RULES
 from gradexplain.explain import build, forms
 from gradexplain.language.functions import VARIADIC
 from gradexplain.output.derivation import html
 from gradexplain.output.formats import DERIVATION, Look, by_suffix
 from gradexplain.output.page import pages
 from gradexplain.records import Derivation, Value
+from gradexplain.rules.table import ELEMENTWISE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 VOID = frozenset(("meta", "input", "br", "rect", "path"))
@@ -161,7 +161,7 @@ def test_the_format_is_registered() -> None:
 def test_every_rule_is_an_operation_of_the_page() -> None:
     script = pages.asset("rules.js")
     table = script[script.rindex("return {") :]
-    assert set(RULES) <= set(re.findall(r"\b(\w+)(?=[:,])", table))
+    assert set(ELEMENTWISE) <= set(re.findall(r"\b(\w+)(?=[:,])", table))
 
 
 # Formulas with points, kinks among them; the browser is to find what `derive` finds.
@@ -197,7 +197,7 @@ NUMBERS = (-2.3, -1.0, 0.0, 0.5, 3.0, 6.0)
 def rule_points() -> Iterator[tuple[str, list[dict[str, float]]]]:
     """A formula for every rule, and points with kinks, ties and numbers outside of its domain."""
     variadic = set(VARIADIC.values())
-    for rule in RULES.values():
+    for rule in ELEMENTWISE.values():
         if rule.symbol:
             call = "-a*b" if rule.name == "neg" else f"a {rule.symbol} b"
             formula = f"where({call}, a**2, b)" if rule.boolean else call

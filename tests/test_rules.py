@@ -16,14 +16,14 @@ import sympy
 import torch
 import torch.nn.functional as F
 
-from gradexplain import RULES, derive
+from gradexplain import derive
 from gradexplain.calculus.templates import template
 from gradexplain.language.graph import Graph
 from gradexplain.output import rules as rules_output
 from gradexplain.readings import arithmetic, compiled
 from gradexplain.readings.digits import digits
 from gradexplain.readings.symbols import to_sympy
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
 mp = mpmath.MPContext()
 mp.dps = 60
@@ -144,11 +144,11 @@ def exactly(name, point):
     return {None: value} | found
 
 
-PARTIALS = [(name, slot) for name, rule in RULES.items() for slot, partial in enumerate(rule.partials) if partial]
+PARTIALS = [(name, slot) for name, rule in ELEMENTWISE.items() for slot, partial in enumerate(rule.partials) if partial]
 
 
 def test_every_rule_has_its_oracle():
-    assert EXACT.keys() == RULES.keys()
+    assert EXACT.keys() == ELEMENTWISE.keys()
 
 
 @pytest.mark.parametrize(("name", "slot"), PARTIALS)
@@ -201,7 +201,7 @@ def near(exact, found):
     return math.isfinite(found) and abs(found - exact) <= 1e-9 * abs(exact) + 1e-300
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", ELEMENTWISE)
 def test_autograd_agrees_at_kinks_and_ties_too(name):
     slots, excused, reason = PARTINGS.get(name, ([], None, ""))
     parted = set()
@@ -254,9 +254,9 @@ def test_a_node_used_twice_shows_both_contributions():
     assert row.value == pytest.approx(sum(both.values()))
 
 
-@pytest.mark.parametrize("name", [name for name in TENSOR_RULES if name not in rules_output.HELPERS])
+@pytest.mark.parametrize("name", [name for name in RULES if name not in {*ELEMENTWISE, *rules_output.HELPERS}])
 def test_every_rule_on_tensors_has_an_example_that_agrees(name: str) -> None:
-    rule = TENSOR_RULES[name]
+    rule = RULES[name]
     formula, point = rules_output.example(rule)
     assert formula
     text, _ = rules_output.render_one(rule)
@@ -268,6 +268,6 @@ def test_every_rule_on_tensors_has_an_example_that_agrees(name: str) -> None:
 def test_rules_on_tensors_are_listed() -> None:
     text = rules_output.render_all()
     assert text.index("on vectors and matrices") < text.index("inside of formulas only")
-    assert all(f"\n {name} " in text for name in TENSOR_RULES)
-    helper, _ = rules_output.render_one(TENSOR_RULES["kron_left"])
+    assert all(f"\n {name} " in text for name in RULES)
+    helper, _ = rules_output.render_one(RULES["kron_left"])
     assert "A helper" in helper

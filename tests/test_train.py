@@ -241,7 +241,7 @@ def test_a_rule_that_does_not_describe_the_optimizer_is_caught(monkeypatch: pyte
 
 
 def test_a_wrong_local_derivative_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gradexplain.rules import rules
+    from gradexplain.rules import table as rules
 
     monkeypatch.setitem(rules.RULES, "sub", dataclasses.replace(rules.RULES["sub"], partials=("1", "1")))
     found = gradexplain.train(steps=1)

@@ -16,7 +16,7 @@ import gradexplain
 from gradexplain.errors import OptionError, PointError
 from gradexplain.output.formats import Look
 from gradexplain.output.training.table import write
-from gradexplain.rules import rules
+from gradexplain.rules import table as rules
 from gradexplain.training import optimizers
 from gradexplain.training.optimizers import OPTIMIZERS, Line
 from gradexplain.training_records import Training

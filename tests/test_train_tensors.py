@@ -19,7 +19,7 @@ import gradexplain
 from gradexplain.errors import ASCII, GradexplainError
 from gradexplain.output.formats import TRAINING, Look, writer
 from gradexplain.output.training import table
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import RULES
 from gradexplain.tensor import Tensor
 from gradexplain.training.starts import INITS
 from gradexplain.training_records import TensorTraining, Training
@@ -282,14 +282,14 @@ def test_at_rest_rounding_is_no_disagreement(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_wrong_rule_is_found_at_every_step(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
-    rule = TENSOR_RULES["mse_loss"]
+    rule = RULES["mse_loss"]
     wrong = replace(rule, pullbacks=("2.002*(a - b)*averaged(g)", rule.pullbacks[1]))
-    monkeypatch.setitem(TENSOR_RULES, "mse_loss", wrong)
+    monkeypatch.setitem(RULES, "mse_loss", wrong)
     training = gradexplain.train(LAYER, AT, params="W,b", lr=0.01, steps=5, dtype=dtype)
     # The error is below what counts as a bug of one of the two, and far above any rounding.
     assert training.agreed == 0 and training.checked == 5 and training.verdict == "precision"
     wrong = replace(rule, pullbacks=("3*(a - b)*averaged(g)", rule.pullbacks[1]))
-    monkeypatch.setitem(TENSOR_RULES, "mse_loss", wrong)
+    monkeypatch.setitem(RULES, "mse_loss", wrong)
     training = gradexplain.train(LAYER, AT, params="W,b", lr=0.01, steps=5, dtype=dtype)
     assert training.verdict == "disagrees" and "0 of 5 steps" in str(training)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.rules.products import product_rule
 from gradexplain.rules.shapes import Shape
-from gradexplain.rules.tensor_rules import product_rule
 
 T = TypeVar("T")
 

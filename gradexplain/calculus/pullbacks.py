@@ -10,13 +10,12 @@ from typing import Any, Generic, TypeVar
 
 from gradexplain.calculus.builder import Builder, matmul, swapped
 from gradexplain.calculus.rows import PHRASES, row
-from gradexplain.calculus.templates import Template, partial
+from gradexplain.calculus.templates import Template, partial, template
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.rules.shapes import Shape, axes, times
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import RULES
 
 T = TypeVar("T")
-_CLASSES = frozenset(("cross_entropy", "nll_loss"))
 
 
 class Pullback(Generic[T]):
@@ -32,7 +31,7 @@ class Pullback(Generic[T]):
         self.settings = graph.settings(node)
         self.values, self.upstream = list(values), upstream
         self.env: dict[str, Any] = dict(zip("abcdefgh", self.values, strict=False)) | {"out": out, "g": upstream}
-        if node.rule in _CLASSES:
+        if RULES[node.rule].classes:
             self.settings["dim"] = 1 if len(self._shape(0)) > 1 else 0
         # In a product with a batch of matrices, a vector is a matrix of one row or column.
         self.is_lifted = [node.rule == "matmul" and len(self._shape(k)) == 1 for k in range(len(values))]
@@ -53,8 +52,8 @@ class Pullback(Generic[T]):
 
     def value(self) -> T:
         """The contribution to the gradient of the input, with the input's own shape."""
-        rule = TENSOR_RULES.get(self.node.rule)
-        if rule is None:
+        rule = RULES[self.node.rule]
+        if rule.partials:
             found = self.builder.apply("mul", (self.upstream, self.local()))
         else:
             text = rule.pullbacks[0 if rule.any_number else self.slot]
@@ -62,6 +61,11 @@ class Pullback(Generic[T]):
             if self.is_lifted[self.slot : self.slot + 1] == [True]:
                 found = self.builder.apply("squeeze", (found,), (len(self.builder.shape(found)) - 2 + self.slot,))
         return self.fit(found, self._shape(self.slot))
+
+    def kink(self) -> T:
+        """What is 0 just where the derivative may not exist."""
+        rule = RULES[self.node.rule]
+        return self._evaluate(template(rule.kink) if rule.partials else row(rule.kink))
 
     def fit(self, value: T, wanted: Shape) -> T:
         """The value summed over the axes along which the input was broadcast."""
@@ -129,14 +133,14 @@ class Pullback(Generic[T]):
         if self.settings["reduction"] != "mean":
             return self._rows(value)
         shape = self._shape(0)
-        if self.node.rule in _CLASSES:
+        if RULES[self.node.rule].classes:
             shape = (*shape[:1], *shape[2:]) if len(shape) > 1 else ()
         count = times(shape)
         return value if count == 1 else self.builder.apply("div", (value, self.builder.size(count)))
 
     def _rows(self, value: T) -> T:
         """An upstream gradient for each row, in the place of the classes."""
-        if self.node.rule in _CLASSES and self.settings["reduction"] == "none" and len(self._shape(0)) > 1:
+        if RULES[self.node.rule].classes and self.settings["reduction"] == "none" and len(self._shape(0)) > 1:
             return self.builder.apply("unsqueeze", (value,), (1,))
         return value
 

@@ -14,7 +14,7 @@ from gradexplain.language.expression import ExpressionParser, Pending
 from gradexplain.language.functions import Call, Value
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.tokens import WORDS, Token
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
 _PRODUCT = 3
 # How many tensors go into what only the rows may say; what follows them are settings.
@@ -37,7 +37,7 @@ class _RowParser(ExpressionParser):
 
     def _called(self, call: Call, end: Token) -> Value:
         name, given = call.name.text, [value.node for value in call.arguments]
-        rule = TENSOR_RULES.get(name)
+        rule = None if name in ELEMENTWISE else RULES.get(name)
         count = len(given) if rule is None or rule.any_number else len(rule.pullbacks)
         count = PHRASES.get(name, count)
         settings = [self._plain(node) for node in given[count:]]

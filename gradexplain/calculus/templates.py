@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gradexplain.language.expression import ExpressionParser
 from gradexplain.language.graph import Graph
-from gradexplain.rules.rules import RULES
+from gradexplain.rules.table import RULES
 
 
 class Template(NamedTuple):

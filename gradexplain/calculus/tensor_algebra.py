@@ -18,17 +18,10 @@ from gradexplain.calculus.products import ONE, Exponent, Factors
 from gradexplain.calculus.tensor_parts import loosened, without_ones
 from gradexplain.language.graph import Graph
 from gradexplain.language.tensor_calls import size_node
+from gradexplain.rules.products import product_rule
 from gradexplain.rules.shapes import Shape, broadcast
-from gradexplain.rules.tensor_rules import TENSOR_RULES, product_rule
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
-# Linear in each tensor that goes in: a single number may stand in front as well.
-LINEAR = PRODUCTS | {
-    "outer", "kron", "transpose", "permute", "reshape", "reshape_as", "flatten", "unsqueeze", "squeeze", "flip",
-    "trace", "select", "slice", "diag", "diagonal", "tril", "triu", "sum", "mean", "cumsum", "expand_as",
-    "kron_left", "kron_right",
-}  # fmt: skip
-# The inputs from which numbers are taken, where it is not all of them.
-FIRST_ONLY = {"reshape_as": 1, "expand_as": 1, "kron_left": 1, "kron_right": 1}
 NOTHING = frozenset(("zeros_like", "zeros"))
 # Made of a shape alone.
 FILLED = {"ones_like": 1, "zeros_like": 0, "ones": 1, "zeros": 0}
@@ -73,10 +66,10 @@ class TensorAlgebra(Algebra):
 
     def make(self, rule: str, inputs: Sequence[int], settings: tuple[Any, ...] = ()) -> int:
         """The node for a rule of either table, in its simplest form. Raises TooLarge."""
-        if rule not in TENSOR_RULES:
+        if rule in ELEMENTWISE:
             return self.apply(rule, *inputs)
         # One axis in brackets is one axis.
-        names = [name for name, _ in TENSOR_RULES[rule].settings]
+        names = [name for name, _ in RULES[rule].settings]
         settings = tuple(value[0] if name == "dim" and isinstance(value, tuple) and len(value) == 1 else value
                          for name, value in zip(names, settings, strict=True))  # fmt: skip
         # Whatever is made of it, the result has the shape that it is to have.
@@ -84,7 +77,7 @@ class TensorAlgebra(Algebra):
         if rule in FILLED:
             return self.spread(self.graph.constant(FILLED[rule]), self.shape(plain))
         self.size(plain)
-        found = self._linear(rule, list(inputs), settings) if rule in LINEAR else None
+        found = self._linear(rule, list(inputs), settings) if RULES[rule].linear else None
         if found is None and rule in CHANGES:
             found = CHANGES[rule](self, list(inputs), list(settings))
         if found is None:
@@ -93,7 +86,7 @@ class TensorAlgebra(Algebra):
 
     def apply(self, rule: str, *inputs: int, settings: tuple[Any, ...] = ()) -> int:
         """The same, for inputs one by one. Raises TooLarge."""
-        if rule in TENSOR_RULES:
+        if rule not in ELEMENTWISE:
             return self.make(rule, inputs, settings)
         wanted = broadcast([self.shape(i) for i in inputs])
         found = super().apply(rule, *inputs)
@@ -179,7 +172,7 @@ class TensorAlgebra(Algebra):
         """The operation with everything that is a single number in front of it; None where there is nothing."""
         coefficient, factors = ONE, dict[int, Exponent]()
         rest = list(inputs)
-        for k, i in enumerate(inputs[: FIRST_ONLY.get(rule)]):
+        for k, i in enumerate(inputs[: RULES[rule].linear]):
             if self.number(i) == 0:
                 return self.graph.constant(0)
             number, single, rest[k] = self.taken_out(i)

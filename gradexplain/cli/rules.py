@@ -8,12 +8,11 @@ import typer
 
 from gradexplain.cli.streams import write_note, write_result
 from gradexplain.errors import OptionError, nearest
-from gradexplain.language.functions import function_names, rule_of
-from gradexplain.rules.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
+from gradexplain.rules.table import ALIASES, RULES
 
 
 def _known() -> list[str]:
-    return [*dict.fromkeys([*function_names(), *TENSOR_RULES, *TENSOR_ALIASES])]
+    return [*RULES, *ALIASES]
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -32,7 +31,7 @@ def command(
     if name is None:
         write_result(rules.render_all())
         return 0
-    rule = rule_of(name) or TENSOR_RULES.get(TENSOR_ALIASES.get(name, name))
+    rule = RULES.get(ALIASES.get(name, name))
     if rule is None:
         hint = nearest(name, _known()) or "gradexplain rules lists all of them"
         raise OptionError(f"there is no rule {name}", hint=hint)

@@ -33,7 +33,7 @@ from gradexplain.records import (
     Value,
     maker,
 )
-from gradexplain.rules.rules import title_for
+from gradexplain.rules.table import title_for
 
 NO_WITNESS = Witness([], {})
 MAX_NOTES = 12

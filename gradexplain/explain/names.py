@@ -9,8 +9,7 @@ from gradexplain.calculus.algebra import Algebra, TooLarge
 from gradexplain.calculus.templates import partial
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.text import write
-from gradexplain.rules.rules import RULES
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import ELEMENTWISE
 
 # Where the characters begin that stand for names in a pattern; they are private, so no name contains them.
 _FIRST_MARK = 0xE000
@@ -143,7 +142,7 @@ class Names:
     def _local(self, scratch: Graph, i: int, slot: int, values: Sequence[int], out: int, upstream: int) -> int:
         """The local derivative as a node of another graph, which has nodes for inputs, result and upstream gradient."""
         graph, node = self.graph, self.graph.nodes[i]
-        if not graph.has_axes and node.rule in RULES:
+        if not graph.has_axes and node.rule in ELEMENTWISE:
             bindings = {**dict(zip("abcd", values, strict=False)), "out": out}
             return Algebra(scratch).instantiate(partial(node.rule, slot), bindings)
         # Single numbers need none of it.
@@ -151,13 +150,13 @@ class Names:
         from gradexplain.calculus.tensor_algebra import Formulas, TensorAlgebra
 
         pullback = Pullback(Formulas(TensorAlgebra(scratch)), graph, node, slot, values, out, upstream)
-        product = node.rule in TENSOR_RULES or self.is_stretched(i, slot)
+        product = node.rule not in ELEMENTWISE or self.is_stretched(i, slot)
         return pullback.value() if product else pullback.local()
 
     def is_stretched(self, i: int, slot: int) -> bool:
         """Whether an elementwise node broadcasts this input, so that its gradient is summed back."""
         node = self.graph.nodes[i]
-        return node.rule not in TENSOR_RULES and self.graph.shapes[node.inputs[slot]] != self.graph.shapes[i]
+        return node.rule in ELEMENTWISE and self.graph.shapes[node.inputs[slot]] != self.graph.shapes[i]
 
 
 def _first_places(inputs: Sequence[int]) -> dict[int, int]:

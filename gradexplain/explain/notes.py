@@ -15,8 +15,8 @@ from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.witness import Witness
 from gradexplain.records import Began, Remark, Value
-from gradexplain.rules.rules import RULES, ZERO
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.row import ZERO
+from gradexplain.rules.table import RULES
 from gradexplain.wording import say
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def kink_note(problem: Problem, exact: Exact, judgement: Judgement, sides: Sides
 def at_kink(graph: Graph, node: int) -> str:
     """What PyTorch takes at a kink of a node."""
     rule = graph.nodes[node].rule
-    return (TENSOR_RULES.get(rule) or RULES[rule]).at_kink or say("branch")
+    return RULES[rule].at_kink or say("branch")
 
 
 def began(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement, j: int) -> Began | None:

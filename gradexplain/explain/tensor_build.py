@@ -29,8 +29,7 @@ from gradexplain.records import (
     MatrixDerivation,
     Value,
 )
-from gradexplain.rules.rules import title_for
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import title_for
 from gradexplain.tensor import Tensor, unpacked
 
 MAX_TYPESET = 400
@@ -167,7 +166,7 @@ class Build:
         for step in self.walk.steps[j]:
             upstream, local, value = numbers.get((step.through, step.slot), (None, None, None))
             rule = self.graph.nodes[step.through].rule
-            title = TENSOR_RULES[rule].title if rule in TENSOR_RULES else title_for(rule, step.slot)
+            title = title_for(rule, step.slot)
             found.append(
                 Contribution(
                     self.names.of[step.through], rule, title, unpacked(upstream),

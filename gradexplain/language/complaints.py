@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gradexplain.errors import FormulaError
 from gradexplain.language.graph import Graph
 from gradexplain.language.tokens import END, LINE_END, WORDS, Token
-from gradexplain.rules.rules import OPERATORS
+from gradexplain.rules.table import OPERATORS
 
 TENSORS = "an index is written x[0], x[:, 1] or x[1:3], a list [1, 2], and a matrix product A @ B"
 CLOSING = {"(": ")", "[": "]"}

@@ -16,7 +16,7 @@ from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.numerals import read_number
 from gradexplain.language.text import PRECEDENCE
 from gradexplain.language.tokens import END, LINE_END, NAME, NUMBER, SYMBOL, Token, check_operations, tokenize
-from gradexplain.rules.rules import OPERATORS
+from gradexplain.rules.table import OPERATORS
 
 MAX_DEPTH = 20_000
 # How a tuple is made of another; the call of a named tuple does the same, but takes three times as long.

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from gradexplain.errors import FormulaError, nearest
 from gradexplain.language.graph import CONSTANT, Graph
 from gradexplain.language.tokens import Token
-from gradexplain.rules.rules import ALIASES, RULES, Rule
+from gradexplain.rules.row import Rule
+from gradexplain.rules.table import ALIASES, ELEMENTWISE, RULES
 
 MODULES = frozenset(["torch", "F", "math", "np", "numpy", "nn", "functional", "special", "linalg"])
 TENSOR_FUNCTIONS = frozenset(
@@ -74,21 +75,21 @@ class Call:
 
 
 def rule_of(name: str) -> Rule | None:
-    """The rule that a function name means, by its id or an alias.
+    """The elementwise rule that a function name means, by its id or an alias.
 
     >>> rule_of("arctan2").name
     'atan2'
     """
-    return RULES.get(ALIASES.get(name, name))
+    return ELEMENTWISE.get(ALIASES.get(name, name))
 
 
 def function_names() -> list[str]:
-    """Every name that can be called, rule ids and aliases.
+    """Every name of an elementwise function, rule ids and aliases.
 
     >>> "swish" in function_names()
     True
     """
-    return [*RULES, *ALIASES]
+    return [*ELEMENTWISE, *(alias for rule in ELEMENTWISE.values() for alias in rule.aliases)]
 
 
 def resolve_call(text: str, graph: Graph, call: Call) -> tuple[Rule, list[list[int]]]:

@@ -7,9 +7,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from gradexplain.rules.rules import RULES
-from gradexplain.rules.shapes import Shape, Size, broadcast, lengths
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.shapes import Shape, Size, lengths
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
 INPUT = "input"
 CONSTANT = "constant"
@@ -109,7 +108,7 @@ class Graph:
             if not known[i]:
                 constant = False
                 break
-        shape = () if rule in RULES and not self.has_axes else self._shape(node)
+        shape = () if rule in ELEMENTWISE and not self.has_axes else self._shape(node)
         found = self._known[key] = self._add(node, constant, shape)
         return found
 
@@ -117,15 +116,15 @@ class Graph:
         if self.is_template:
             return ()
         shapes = [self.shapes[i] for i in node.inputs]
-        if node.rule in RULES:
-            return broadcast(shapes) if any(shapes) else ()
-        return TENSOR_RULES[node.rule].shape(shapes, self.settings(node))
+        if node.rule in ELEMENTWISE and not any(shapes):
+            return ()
+        return RULES[node.rule].shape(shapes, self.settings(node))
 
     def settings(self, node: Node) -> dict[str, Any]:
         """The settings of a node by name."""
         if not node.settings:
             return {}
-        return {name: value for (name, _), value in zip(TENSOR_RULES[node.rule].settings, node.settings, strict=True)}
+        return {name: value for (name, _), value in zip(RULES[node.rule].settings, node.settings, strict=True)}
 
     def lengths(self, i: int) -> tuple[int, ...]:
         """The shape of a node in numbers."""
@@ -136,13 +135,13 @@ class Graph:
 
         It is the one place where derive and train choose between their two ways.
         """
-        return self.has_axes or any(node.rule in TENSOR_RULES for node in self.nodes)
+        return self.has_axes or any(node.rule in RULES and node.rule not in ELEMENTWISE for node in self.nodes)
 
     def flows(self, node: Node) -> Sequence[object]:
         """For each input of a node whether a gradient can flow to it, as something true or false."""
-        rule = TENSOR_RULES.get(node.rule)
-        if rule is None:
-            return RULES[node.rule].partials
+        rule = RULES[node.rule]
+        if rule.partials:
+            return rule.partials
         if rule.any_number:
             return (True,) * len(node.inputs)
         picked = self.picked(node)
@@ -153,13 +152,11 @@ class Graph:
 
     def picked(self, node: Node) -> tuple[int, Size] | None:
         """The input of a node that holds classes, and how many classes there are; None where none does."""
-        if node.rule == "one_hot":
-            return node.inputs[0], node.settings[0]
-        if node.rule in ("cross_entropy", "nll_loss"):
-            scores = self.shapes[node.inputs[0]]
-            if scores != self.shapes[node.inputs[1]]:
-                return node.inputs[1], scores[1 if len(scores) > 1 else 0]
-        return None
+        rule = RULES.get(node.rule)
+        if rule is None or rule.classes is None:
+            return None
+        found = rule.classes([self.shapes[i] for i in node.inputs], self.settings(node))
+        return found and (node.inputs[found[0]], found[1])
 
     def classes(self) -> dict[int, Size]:
         """The inputs whose numbers are classes and nothing else, each with how many classes there are."""

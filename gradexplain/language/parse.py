@@ -14,10 +14,11 @@ from gradexplain.language.functions import TENSOR_FUNCTIONS, Value, is_boolean
 from gradexplain.language.graph import Graph
 from gradexplain.language.tokens import END, LINE_END, MAX_CHARACTERS, NAME, SYMBOL, Token
 from gradexplain.rules.shapes import Shape
-from gradexplain.rules.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
+from gradexplain.rules.table import RULES
 
 # Functions that only a formula on tensors calls, and what it has besides.
-_FUNCTIONS = frozenset((*TENSOR_RULES, *TENSOR_ALIASES, *TENSOR_FUNCTIONS)) - {"max", "min"}
+_FUNCTIONS = frozenset(name for rule in RULES.values() if not rule.partials for name in (rule.name, *rule.aliases))
+_FUNCTIONS = (_FUNCTIONS | TENSOR_FUNCTIONS) - {"max", "min"}
 _NAME_AT_END = re.compile(r"[^\W\d]\w*\s*\Z")
 _MARKS = re.compile(r"[@\[\]]|\.m?[TH]\b|\bnn\.[A-Z]")
 _COMMENT = re.compile(r"#[^\r\n]*")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradexplain.errors import FormulaError, nearest
 from gradexplain.language.functions import Call, Value, is_boolean
-from gradexplain.rules.tensor_rules import REQUIRED, TENSOR_ALIASES, TENSOR_RULES
+from gradexplain.rules.row import REQUIRED
+from gradexplain.rules.table import ALIASES, RULES
 
 if TYPE_CHECKING:
     from gradexplain.language.tensor_parser import TensorParser
@@ -110,7 +111,7 @@ class Arguments:
         for key in self.keywords:
             if key in ("inplace", "out", "training", "dtype", "device", "requires_grad"):
                 continue
-            rule = TENSOR_RULES.get(TENSOR_ALIASES.get(self.name.text, self.name.text))
+            rule = RULES.get(ALIASES.get(self.name.text, self.name.text))
             known = [name for name, _ in rule.settings] if rule else []
             place = self.keyword_places[key]
             raise self.error(

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from gradexplain.language.functions import Value
 from gradexplain.language.graph import Graph
 from gradexplain.language.tensor_arguments import Arguments
+from gradexplain.rules.row import REQUIRED, Rule
 from gradexplain.rules.shapes import ShapeProblem, axis, times
-from gradexplain.rules.tensor_rules import REQUIRED, TENSOR_ALIASES, TENSOR_RULES, TensorRule
+from gradexplain.rules.table import RULES
 
 # With more than one tensor these compare element by element.
 ELEMENTWISE_OR = frozenset(("max", "min"))
 MAX_POWER = 64
 
 
-def _plainly(rule: TensorRule) -> Callable[[Arguments], int]:
+def _plainly(rule: Rule) -> Callable[[Arguments], int]:
     """The call of a rule: its tensors, then its settings."""
 
     def call(arguments: Arguments) -> int:
@@ -188,9 +189,8 @@ PROPERTIES: dict[str, Callable[[Graph, int], int]] = {
     "T": turned_over, "H": turned_over, "mT": swapped, "mH": swapped, "values": lambda _, node: node,
 }  # fmt: skip
 CALLS: dict[str, Callable[[Arguments], int]] = {
-    name: _plainly(rule) for name, rule in TENSOR_RULES.items()
+    name: _plainly(rule) for rule in RULES.values() if not rule.partials for name in (rule.name, *rule.aliases)
 }  # fmt: skip
-CALLS |= {alias: CALLS[name] for alias, name in TENSOR_ALIASES.items()}
 CALLS |= {
     "matmul": _product, "mm": _product, "mv": _product, "bmm": _product, "linear": _linear,
     "matrix_power": _matrix_power, "norm": _norm, "vector_norm": _norm, "matrix_norm": _norm,

@@ -12,8 +12,8 @@ from gradexplain.language.tensor_calls import size_node
 from gradexplain.language.tensor_layers import LayerParser
 from gradexplain.language.tensor_text import write_part
 from gradexplain.language.tokens import END, LINE_END, NUMBER, Token
+from gradexplain.rules.products import product_rule
 from gradexplain.rules.shapes import ShapeProblem, axis
-from gradexplain.rules.tensor_rules import product_rule
 
 # A new axis, and all axes up to those that follow.
 NEW, REST = "None", "..."

@@ -12,7 +12,7 @@ from typing import Any
 from gradexplain.language import tensor_text
 from gradexplain.language.graph import Graph
 from gradexplain.language.tensor_text import Part
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
 _PLACE = re.compile(r"⟨(\w+)⟩")
 PRODUCT, TURN = "product", "turn"
@@ -40,7 +40,7 @@ class Notation:
     def parts(self, graph: Graph, i: int) -> list[Part] | None:
         """A node as literal text and pairs (slot, input); None for a rule on single numbers."""
         rule = graph.nodes[i].rule
-        if rule not in TENSOR_RULES:
+        if rule in ELEMENTWISE:
             return None
         inputs = graph.nodes[i].inputs
         key = PRODUCT if tensor_text.is_product(graph, i) else TURN if tensor_text.is_turn(graph, i) else rule
@@ -52,10 +52,10 @@ class Notation:
         if i in graph.powers:
             base, count = graph.powers[i]
             listed = [(0, base), self.comma, self.words(str(count))]
-        if TENSOR_RULES[rule].any_number:
+        if RULES[rule].any_number:
             before, after = self.listed.split("⟨inputs⟩")
             listed = [before, *listed, after]
-        named = "matrix_power" if i in graph.powers else graph.spelling.get(i, TENSOR_RULES[rule].written or rule)
+        named = "matrix_power" if i in graph.powers else graph.spelling.get(i, RULES[rule].written or rule)
         name = self.function(named)
         found: list[Part] = []
         for k, piece in enumerate(_split(pattern)):

@@ -11,9 +11,15 @@ from gradexplain.language.tensor_index import IndexParser
 from gradexplain.language.tensor_text import PRODUCTS
 from gradexplain.language.tokens import NAME, WORDS, Token
 from gradexplain.rules.shapes import ShapeProblem
-from gradexplain.rules.tensor_rules import TENSOR_ALIASES, TENSOR_RULES
+from gradexplain.rules.table import RULES
 
 PRODUCT = 3
+
+
+def _aliases(rule: str) -> tuple[str, ...]:
+    """The other names of a rule that is not elementwise."""
+    row = RULES.get(rule)
+    return row.aliases if row is not None and not row.partials else ()
 
 
 class TensorParser(IndexParser):
@@ -80,7 +86,7 @@ class TensorParser(IndexParser):
             raise self.problem(problem, start, end.end, inputs) from None
         arguments.finish()
         rule = self.graph.nodes[node].rule
-        if (name in TENSOR_RULES and rule in PRODUCTS) or (TENSOR_ALIASES.get(name) == rule and name[0].islower()):
+        if (name in RULES and rule in PRODUCTS) or (name[0].islower() and name in _aliases(rule)):
             self.graph.spelling.setdefault(node, name)
         return Value(node, start, end.end)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gradexplain.language.graph import Graph
-from gradexplain.rules.tensor_rules import REQUIRED, TENSOR_RULES
+from gradexplain.rules.row import REQUIRED
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
 PRODUCTS = frozenset(("matmul", "matvec", "vecmat", "dot"))
 # Settings that are written without their names.
@@ -69,16 +70,16 @@ def is_turn(graph: Graph, i: int) -> bool:
 def shown_settings(graph: Graph, i: int) -> list[tuple[str, Any]]:
     """The settings of a node that are written, in order: all but those with their default values."""
     node = graph.nodes[i]
-    rows = zip(TENSOR_RULES[node.rule].settings, node.settings, strict=True)
+    rows = zip(RULES[node.rule].settings, node.settings, strict=True)
     return [(name, value) for (name, default), value in rows if default is REQUIRED or value != default]
 
 
 def parts(graph: Graph, i: int) -> list[Part] | None:
     """A node as literal text and pairs (slot, input), in the order in which they are written; None for scalar rules."""
     node = graph.nodes[i]
-    if node.rule not in TENSOR_RULES:
+    if node.rule in ELEMENTWISE:
         return None
-    rule, inputs, settings = TENSOR_RULES[node.rule], node.inputs, graph.settings(node)
+    rule, inputs, settings = RULES[node.rule], node.inputs, graph.settings(node)
     if is_product(graph, i):
         return [(0, inputs[0]), " @ ", (1, inputs[1])]
     if node.rule == "transpose" and _turn(graph, i):

@@ -14,8 +14,7 @@ from gradexplain.language import tensor_text
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.language.numerals import write_fraction
 from gradexplain.language.tensor_notation import MATHML_NOTATION, POSTFIX
-from gradexplain.rules.rules import RULES
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import RULES
 
 PRECEDENCE = {
     "gt": 1, "ge": 1, "lt": 1, "le": 1, "eq": 1, "ne": 1, "add": 2, "sub": 2, "mul": 3, "div": 3, "neg": 4, "pow": 5,
@@ -198,8 +197,6 @@ def _leaf(node: Node, style: Style) -> str:
 def _written_inputs(graph: Graph, i: int) -> tuple[int, ...]:
     """The inputs of a node without those at the end that have their default value."""
     node = graph.nodes[i]
-    if node.rule in TENSOR_RULES:
-        return node.inputs
     inputs, defaults = node.inputs, RULES[node.rule].defaults
     for default in reversed(defaults):
         if graph.nodes[inputs[-1]].value != Fraction(default):
@@ -246,7 +243,7 @@ def _needs_group(graph: Graph, i: int, slot: int, bindings: Mapping[int, _Bindin
             return False
         return bindings[node.inputs[slot]].precedence < PRECEDENCE["neg"] and (slot > 0 or not product)
     if row is None:
-        postfix = node.rule in style.postfix or (node.rule in TENSOR_RULES and tensor_text.is_postfix(graph, i))
+        postfix = node.rule in style.postfix or tensor_text.is_postfix(graph, i)
         return postfix and bindings[node.inputs[slot]].precedence < ATOM
     if product and tensor_text.is_scaled_product(graph, i, slot):
         return node.rule == "neg" and bindings[node.inputs[slot]].minus

@@ -1,4 +1,4 @@
-"""The rule tables for a reader: all rows, or one with an example that is derived then and there."""
+"""The rule table for a reader: all rows, or one with an example that is derived then and there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gradexplain.errors import columns
-from gradexplain.rules.rules import RULES, Rule
-from gradexplain.rules.tensor_rules import REQUIRED, TENSOR_RULES, TensorRule
+from gradexplain.rules.row import REQUIRED, Rule
+from gradexplain.rules.table import RULES
 
 LETTERS = "abcdefgh"
 Row = tuple[str, str, str]
@@ -68,17 +68,17 @@ class Section(NamedTuple):
 
     headings: Row
     words: tuple[str, ...]
-    rules: Sequence[Rule | TensorRule]
+    rules: Sequence[Rule]
 
 
 def sections() -> list[Section]:
     """All rules: those on single numbers, those on vectors and matrices, and the helpers."""
     about = "vector-Jacobian products (g is the upstream gradient)"
-    helpers = [rule for rule in TENSOR_RULES.values() if rule.name in HELPERS]
-    others = [rule for rule in TENSOR_RULES.values() if rule.name not in HELPERS]
+    helpers = [rule for rule in RULES.values() if rule.name in HELPERS]
+    others = [rule for rule in RULES.values() if not rule.partials and rule.name not in HELPERS]
     return [
         Section(("rule", "operation", "local derivatives (out is the result)"), ("# Rules", "", INTRODUCTION),
-                list(RULES.values())),
+                [rule for rule in RULES.values() if rule.partials]),
         Section(("rule", "on vectors and matrices", about), ("## On vectors and matrices", "", PRODUCTS), others),
         Section(("helper", "inside of formulas only", about),
                 ("Helpers, which stand in gradients and which nobody writes:",), helpers),
@@ -99,37 +99,34 @@ PRODUCTS = (
 )
 
 
-def kind(rule: Rule | TensorRule) -> Kind:
+def kind(rule: Rule) -> Kind:
     """How the derivatives of a rule are told."""
-    return LOCAL if isinstance(rule, Rule) else PRODUCT
+    return LOCAL if rule.partials else PRODUCT
 
 
-def call(rule: Rule | TensorRule) -> str:
+def call(rule: Rule) -> str:
     """How the rule's operation is written.
 
-    >>> call(RULES["mul"]), call(RULES["clamp"]), call(TENSOR_RULES["sum"])
+    >>> call(RULES["mul"]), call(RULES["clamp"]), call(RULES["sum"])
     ('a * b', 'clamp(a, b, c)', 'sum(a, dim=None, keepdim=False)')
     """
     if rule.name in WRITTEN:
         return WRITTEN[rule.name]
-    if isinstance(rule, Rule):
+    if rule.partials:
         return f"a {rule.symbol} b" if rule.symbol else f"{rule.name}({', '.join(rule.parameters)})"
     inputs = ["[a, b, …]"] if rule.any_number else list(LETTERS[: len(rule.pullbacks)])
     settings = [name if value is REQUIRED else f"{name}={value!r}" for name, value in rule.settings]
     return f"{rule.written or rule.name}({', '.join([*inputs, *settings])})"
 
 
-def derivatives(rule: Rule | TensorRule) -> list[tuple[str, str]]:
+def derivatives(rule: Rule) -> list[tuple[str, str]]:
     """The local derivatives or vector-Jacobian products of a rule: by which input, and the formula.
 
-    >>> derivatives(RULES["sub"]), derivatives(TENSOR_RULES["matvec"])
+    >>> derivatives(RULES["sub"]), derivatives(RULES["matvec"])
     ([('a', '1'), ('b', '-1')], [('a', 'outer(g, b)'), ('b', 'a.T @ g')])
     """
-    if isinstance(rule, Rule):
-        found, letters = rule.partials, list(LETTERS)
-    else:
-        found, letters = rule.pullbacks, ["each"] if rule.any_number else list(LETTERS)
-    return [(letter, text) for letter, text in zip(letters, found, strict=False) if text]
+    letters = ["each"] if rule.any_number else list(LETTERS)
+    return [(letter, text) for letter, text in zip(letters, rule.derivatives, strict=False) if text]
 
 
 def render_all() -> str:
@@ -162,12 +159,12 @@ def _folded(line: str, indent: str, width: int | None) -> str:
                          initial_indent="", break_long_words=True)  # fmt: skip
 
 
-def facts(rule: Rule | TensorRule) -> list[tuple[str, str]]:
+def facts(rule: Rule) -> list[tuple[str, str]]:
     """What there is to say about a rule: pairs of a heading and a text, in the order in which they are shown."""
     found = [("operation", call(rule))]
-    if isinstance(rule, Rule) and rule.definition:
+    if rule.definition:
         found.append(("definition", rule.definition))
-    if isinstance(rule, Rule) and rule.defaults:
+    if rule.defaults:
         names = ", ".join(
             f"{k} = {v}" for k, v in zip(rule.keywords[-len(rule.defaults) :], rule.defaults, strict=True)
         )
@@ -175,30 +172,29 @@ def facts(rule: Rule | TensorRule) -> list[tuple[str, str]]:
         found.append(("settings", f"{names} ({letters} in the formulas)"))
     flows = [(kind(rule).heading.format(by), text) for by, text in derivatives(rule)]
     found += flows or [("gradient", kind(rule).reason)]
-    if isinstance(rule, Rule) and rule.staircase:
+    if rule.staircase:
         found.append(("note", "constant between its jumps: the gradient is 0, nothing flows through"))
-    if rule.kink == "ties":
-        found.append(("kink", rule.at_kink))
-    elif rule.kink and not (isinstance(rule, Rule) and rule.boolean):
+    if rule.kink and not rule.boolean:
         found.append(("kink", f"where {rule.kink} == 0: {rule.at_kink or 'the derivative may not exist'}"))
     if rule.aliases:
         found.append(("also called", ", ".join(rule.aliases)))
     # Of a call that is a pattern, the function is named where it is the rule itself.
-    name = rule.name if rule.torch.startswith(f"torch.{rule.name}(") else rule.torch or rule.name
-    if name != "custom" and "(" not in name:
+    name = rule.torch or rule.name if rule.torch is not None else "("
+    name = rule.name if name.startswith(f"torch.{rule.name}(") else name
+    if "(" not in name:
         found.append(("in PyTorch", f"torch.{name}"))
     return found
 
 
-def example(rule: Rule | TensorRule) -> tuple[str, str]:
+def example(rule: Rule) -> tuple[str, str]:
     """A formula that uses the rule and a point for it; empty for a helper.
 
     >>> example(RULES["tanh"])
     ('tanh(w*x)', 'w=2,x=0.5')
-    >>> example(TENSOR_RULES["matvec"])
+    >>> example(RULES["matvec"])
     ('sum((A @ x)**2)', 'A=[[2,1,0],[0,3,1],[1,0,2]],x=[1,-2,0.5]')
     """
-    if isinstance(rule, TensorRule):
+    if not rule.partials:
         formula = rule.example or EXAMPLES.get(rule.name, "")
         used = [text for name, text in VECTORS.items() if re.search(rf"\b{name}\b", formula)]
         return formula, POINTS.get(rule.name) or ",".join(used)
@@ -212,7 +208,7 @@ def example(rule: Rule | TensorRule) -> tuple[str, str]:
     return f"{rule.name}({', '.join(['w*x', 'x', 'w'][:inputs])})", NUMBERS
 
 
-def render_one(rule: Rule | TensorRule) -> tuple[str, tuple[str, ...]]:
+def render_one(rule: Rule) -> tuple[str, tuple[str, ...]]:
     """One rule explained, with an example derived at a point where there is one; and the notes of the example."""
     known = facts(rule)
     width = max(len(heading) for heading, _ in known)
@@ -231,7 +227,7 @@ def render_one(rule: Rule | TensorRule) -> tuple[str, tuple[str, ...]]:
 
 
 def render_markdown() -> str:
-    """The page `docs/rules.md`: every rule of the tables, so that the page cannot drift from what is computed."""
+    """The page `docs/rules.md`: every rule of the table, so that the page cannot drift from what is computed."""
     lines = []
     for section in sections():
         name = "local derivatives" if kind(section.rules[0]) is LOCAL else "vector-Jacobian products"
@@ -240,9 +236,8 @@ def render_markdown() -> str:
     return "\n".join(lines).replace("|a|", "\\|a\\|")
 
 
-def _row(rule: Rule | TensorRule) -> str:
+def _row(rule: Rule) -> str:
     flows = "<br>".join(kind(rule).cell.format(*pair) for pair in derivatives(rule)) or kind(rule).nothing
     names = f"`{rule.name}`" + "".join(f", `{alias}`" for alias in rule.aliases)
-    where = f"`{rule.kink} == 0`: " if rule.kink != "ties" else ""
-    kink = f"{where}{rule.at_kink}" if rule.kink and rule.at_kink else ""
+    kink = f"`{rule.kink} == 0`: {rule.at_kink}" if rule.kink and rule.at_kink else ""
     return f"| {names}<br>{rule.title.replace(' / ', ', ')} | `{call(rule)}` | {flows} | {kink} |"

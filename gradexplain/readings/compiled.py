@@ -10,7 +10,7 @@ from typing import Any
 from gradexplain.calculus.templates import template
 from gradexplain.language.graph import CONSTANT
 from gradexplain.readings.arithmetic import ELEMENTARY, Number, constant, exactly
-from gradexplain.rules.rules import RULES
+from gradexplain.rules.table import RULES
 
 
 @cache

@@ -15,7 +15,7 @@ from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.readings.arithmetic import ALL_BITS, NAN, Number, constant, exactly, finite, mp, to_floats
 from gradexplain.readings.compiled import expression, function
 from gradexplain.readings.digits import digits
-from gradexplain.rules.rules import RULES
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
 DIGITS = (80, 180, 400, 900, 1700)
 BITS_TO_LOSE = 90
@@ -23,7 +23,7 @@ LARGE_GRAPH = 3_000
 # A contribution that is 0 because its branch was not taken: it stays 0 whatever it is multiplied by.
 DEAD = 0
 # A choice has the kinks of its condition.
-_WITH_KINK = frozenset(rule.name for rule in RULES.values() if rule.kink and not rule.boolean) | {"where"}
+_WITH_KINK = frozenset(rule.name for rule in ELEMENTWISE.values() if rule.kink and not rule.boolean) | {"where"}
 
 
 @dataclass(frozen=True)

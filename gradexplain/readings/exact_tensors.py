@@ -15,21 +15,20 @@ from gradexplain.readings.arithmetic import NAN, Number, constant, exactly, fini
 from gradexplain.readings.compiled import function
 from gradexplain.readings.digits import digits
 from gradexplain.readings.exact_rules import CALLS, Value, each, elements, shape_of
-from gradexplain.rules.rules import RULES
 from gradexplain.rules.shapes import length, resolved
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import ELEMENTWISE
 
 DIGITS = 80
 # So many elements and products are worth exact arithmetic: about a fifth of a second.
 MAX_WORK = 20_000
-_WITH_KINK = frozenset(rule.name for rule in RULES.values() if rule.kink) | {"where"}
+_WITH_KINK = frozenset(rule.name for rule in ELEMENTWISE.values() if rule.kink) | {"where"}
 
 
 def work(graph: Graph, count: int) -> int:
     """About how many numbers the forward and backward pass of the first `count` nodes compute."""
     result = 0
     for i, node in enumerate(graph.nodes[:count]):
-        inner = graph.lengths(node.inputs[0])[-1:] if node.rule in TENSOR_RULES and node.inputs else ()
+        inner = graph.lengths(node.inputs[0])[-1:] if node.inputs and node.rule not in ELEMENTWISE else ()
         result += math.prod((*graph.lengths(i), *inner))
     return result
 
@@ -57,8 +56,8 @@ class ExactBuilder:
         return shape_of(value)
 
     def apply(self, rule: str, inputs: Sequence[Value], settings: tuple[Any, ...] = ()) -> Value:
-        """The result of a rule of either table."""
-        if rule in TENSOR_RULES:
+        """The result of a rule."""
+        if rule not in ELEMENTWISE:
             return CALLS[rule](self.numpy, *inputs, *[resolved(setting, self.sizes) for setting in settings])
         return each(function(rule), *inputs)
 
@@ -76,7 +75,7 @@ class _Reading:
         node, out = self.graph.nodes[i], self.values[i]
         inputs = [self.values[j] for j in node.inputs]
         pullback = Pullback(self.builder, self.graph, node, slot, inputs, out, upstream)
-        if node.rule in TENSOR_RULES:
+        if node.rule not in ELEMENTWISE:
             if node.rule in ("logdet", "cholesky") and not all(map(finite, elements(out))):
                 return None, each(lambda _: NAN, inputs[slot])
             return None, pullback.value()

@@ -16,7 +16,7 @@ from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.readings.place import Place
 from gradexplain.readings.plan import NUMBERS
 from gradexplain.readings.torch_rules import elementwise
-from gradexplain.rules.rules import RULES
+from gradexplain.rules.table import RULES
 
 
 class Elementwise:

@@ -16,7 +16,7 @@ from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.readings.place import Place
 from gradexplain.readings.torch_rules import OPERATORS, call_of, elementwise, plain_inputs
 from gradexplain.rules.shapes import resolved
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import ELEMENTWISE
 
 NUMBERS = {"pi": math.pi, "e": math.e}
 
@@ -56,7 +56,7 @@ def compiled(graph: Graph, constants: Mapping[int, float], also: Collection[int]
             continue
         inputs: tuple[int, ...] = node.inputs
         settings: tuple[Any, ...] | None = node.settings
-        if node.rule in TENSOR_RULES:
+        if node.rule not in ELEMENTWISE:
             settings = tuple([resolved(setting, graph.sizes) for setting in node.settings])
             inputs = tuple([tensor(j) for j in inputs])
         elif node.rule in OPERATORS:

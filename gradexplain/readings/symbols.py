@@ -12,7 +12,7 @@ from gradexplain.calculus.factorable import may_be_shorter
 from gradexplain.calculus.templates import template
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.parse import parse
-from gradexplain.rules.rules import RULES
+from gradexplain.rules.table import RULES
 
 # Up to these sizes SymPy answers in milliseconds; beyond, it may take minutes.
 MAX_SIZE = 150

@@ -19,9 +19,8 @@ from gradexplain.readings.many_points import Elementwise
 from gradexplain.readings.place import Place
 from gradexplain.readings.plan import Ready, compiled, number
 from gradexplain.readings.torch_rules import call_of, elementwise
-from gradexplain.rules.rules import RULES
 from gradexplain.rules.shapes import length, resolved
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
 # Functions of matrices that give nan where they are not defined, and do not refuse.
 PARTIAL = frozenset(("logdet",))
@@ -48,7 +47,7 @@ class TableBuilder:
     def apply(self, rule: str, inputs: Sequence[Any], settings: tuple[Any, ...] = ()) -> Any:
         """The result of a rule of either table."""
         place = self.place
-        if rule in TENSOR_RULES:
+        if rule not in ELEMENTWISE:
             known = tuple([resolved(setting, self.sizes) for setting in settings])
             return call_of(place, rule, known)(*map(place.tensor, inputs))
         if not any(hasattr(value, "dtype") for value in inputs):
@@ -73,7 +72,7 @@ class TableReading:
             # Outside of its domain a function has no derivative, whatever the formula says.
             return None, self.builder.place.torch.full_like(inputs[slot], math.nan)
         pullback = Pullback(self.builder, self.graph, node, slot, inputs, values[i], upstream)
-        if node.rule in TENSOR_RULES:
+        if node.rule not in ELEMENTWISE:
             return None, pullback.value()
         local = pullback.local()
         if type(local) is float:
@@ -137,18 +136,12 @@ class Tables:
         node, tensor = self.graph.nodes[i], self.place.tensor
         # A choice has its kink where its condition changes.
         judged = self.graph.nodes[node.inputs[0]] if node.rule == "where" else node
-        rule = TENSOR_RULES.get(judged.rule) or RULES.get(judged.rule)
+        rule = RULES.get(judged.rule)
         if rule is None or not rule.kink:
             return 0
         inputs = [tensor(values[j]) for j in judged.inputs]
-        if rule.kink == "ties":
-            pullback = Pullback(self.builder, self.graph, node, 0, inputs, values[i], values[i])
-            same = inputs[0] == pullback.restored(values[i])
-            dim = self.graph.settings(node)["dim"]
-            return int(same.sum() if dim is None else same.sum(dim).max()) - 1
-        if rule.kink in ("out", "restored(out)"):
-            return int((tensor(values[i]) == 0).sum())
-        return int((tensor(self.table.expression(rule.kink, inputs)) == 0).sum())
+        distance = Pullback(self.builder, self.graph, judged, 0, inputs, values[i], values[i]).kink()
+        return int((tensor(distance) == 0).sum())
 
     def form(self, text: str, values: Sequence[Any]) -> Any:
         """The value of a formula over the inputs and the person's named nodes, as whoever reads its text has it."""

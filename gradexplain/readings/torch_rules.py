@@ -12,8 +12,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from gradexplain.readings.place import Place
-from gradexplain.rules.rules import RULES
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import RULES
 
 if TYPE_CHECKING:
     import ast
@@ -38,16 +37,16 @@ def call_of(place: Place, rule: str, settings: tuple[Any, ...] = ()) -> Callable
     code = _CODE.get(rule)
     if code is not None:
         return lambda *tensors: code(place, *tensors, *settings)
-    row = TENSOR_RULES.get(rule)
-    text = (row.torch if row else RULES[rule].torch) or rule
-    named = {name: value for (name, _), value in zip(row.settings, settings, strict=True)} if row else {}
+    row = RULES[rule]
+    text = row.torch or rule
+    named = {} if row.partials else {name: value for (name, _), value in zip(row.settings, settings, strict=True)}
     if "(" in text:
         pattern, fixed = _pattern(text), {"torch": place.torch, "dtype": place.dtype, **named}
         return lambda *tensors: pattern({**fixed, "inputs": tensors, **dict(zip("abcdefgh", tensors, strict=False))})
     found: Any = place.torch
     for part in text.split("."):
         found = getattr(found, part)
-    if row:
+    if not row.partials:
         return partial(found, **named) if named else found
     return (lambda *tensors: found(*tensors, *settings)) if settings else found
 

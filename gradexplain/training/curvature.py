@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gradexplain.readings.place import CPU
-from gradexplain.rules.rules import RULES
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import RULES
 from gradexplain.training.inputs import Inputs
 from gradexplain.training.job import Job
 
@@ -24,9 +23,8 @@ GRID_ROWS = 10_000
 GRID_SIZE, FAR = 60, 1e100
 # The rules with a kink or a choice: what they make consists of pieces, of which some points may all lie in one.
 PIECES = frozenset(
-    row.name for rules in (RULES, TENSOR_RULES) for row in rules.values()
-    if row.name == "where" or (row.kink and row.name != "pow")
-)  # fmt: skip
+    row.name for row in RULES.values() if row.name == "where" or (row.kink and row.name != "pow")
+)
 
 
 def curvature(payload: tuple[Any, ...]) -> Iterator[float | None]:

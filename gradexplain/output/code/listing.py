@@ -20,8 +20,7 @@ from gradexplain.output.code.spelling import Speller, Target
 from gradexplain.output.derivation.lines import given_shapes
 from gradexplain.output.numbers import sizes
 from gradexplain.records import Derivation
-from gradexplain.rules.rules import title_for
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import title_for
 
 # Rules whose local derivatives have no function and no choice in them, so that a number can go by its name.
 ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "identity"))
@@ -170,7 +169,7 @@ class Listing:
         for j in self.walk.order:
             for k, step in enumerate(self.walk.steps[j]):
                 rule = self.graph.nodes[step.through].rule
-                title = TENSOR_RULES[rule].title if rule in TENSOR_RULES else title_for(rule, step.slot)
+                title = title_for(rule, step.slot)
                 if self.is_elementwise:
                     code = f"{self.gradients[step.through]} * {self._local(step.through, step.slot, like)}"
                 else:

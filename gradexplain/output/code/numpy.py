@@ -11,8 +11,7 @@ from gradexplain.output.code.spelling import Speller, Target
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import bare
 from gradexplain.records import Derivation
-from gradexplain.rules.rules import RULES
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import RULES
 from gradexplain.tensor import Tensor
 
 # A larger tensor is not written into the module.
@@ -54,7 +53,7 @@ ROWS = {
     "eye": "np.eye(⟨n⟩)", "ones": "np.ones(⟨shape⟩)", "zeros": "np.zeros(⟨shape⟩)",
 }  # fmt: skip
 FUNCTIONS |= TENSOR_FUNCTIONS
-_OWN = [name for name in (*RULES, *TENSOR_RULES, *HELPERS) if name not in FUNCTIONS]
+_OWN = [name for name in (*RULES, *HELPERS) if name not in FUNCTIONS]
 NUMPY = Target(
     functions=FUNCTIONS | {name: name for name in _OWN},
     reserved=frozenset(("np", "math", "float", "sum_to", "value_and_gradient", "__debug__", *_OWN)),

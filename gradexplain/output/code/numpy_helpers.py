@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradexplain.rules.rules import SELU_ALPHA, SELU_SCALE
+from gradexplain.rules.activations import SELU_ALPHA, SELU_SCALE
 
 # What the definition of a rule would lose digits for, or has no formula for. A helper may use those of other rules.
 HELPERS = {

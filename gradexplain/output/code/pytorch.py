@@ -8,8 +8,7 @@ from gradexplain.output.code.spelling import Target
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import bare
 from gradexplain.records import Derivation
-from gradexplain.rules.rules import RULES
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import RULES
 from gradexplain.tensor import Tensor
 
 # A larger tensor is drawn at random where the module checks itself.
@@ -69,7 +68,6 @@ def kron_right(g, a, b):
 # PyTorch has a function for nearly every rule, and most have its name. A number among the arguments becomes a tensor.
 PYTORCH = Target(
     functions={name: f"torch.{rule.torch or name}" for name, rule in RULES.items()}
-    | {name: f"torch.{name if rule.torch == 'custom' else rule.torch or name}" for name, rule in TENSOR_RULES.items()}
     | {name: name for name in HELPERS},
     reserved=frozenset(("torch", "math", "once_differentiable", "Loss", "ctx", "grad_output", "__debug__", *HELPERS)),
     identity="{0}.clone()",

@@ -16,8 +16,7 @@ from gradexplain.language.tensor_text import Part
 from gradexplain.language.text import ATOM, PLAIN, PRECEDENCE, Row, write
 from gradexplain.readings.arithmetic import to_float
 from gradexplain.readings.exact import constant_value
-from gradexplain.rules.rules import RULES
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
 # What a single number is computed with; Python's own names for rules.
 SCALARS = {
@@ -62,7 +61,7 @@ def numbers_in(graph: Graph) -> list[bool]:
         if rule == CONSTANT:
             found.append(not isinstance(value, str) or value in SYMBOLIC_CONSTANTS)
         else:
-            found.append(rule in RULES and all(found[j] for j in inputs))
+            found.append(rule in ELEMENTWISE and all(found[j] for j in inputs))
     return found
 
 
@@ -113,14 +112,13 @@ class Speller:
     def _parts(self, code: Graph, i: int) -> list[Part] | None:
         """A node of code as literal text and its inputs; None for a call of an elementwise function."""
         node = code.nodes[i]
-        if node.rule not in TENSOR_RULES:
+        if node.rule not in RULES or node.rule in ELEMENTWISE:
             return None
         if tensor_text.is_product(code, i) or node.rule in ("select", "slice"):
             return tensor_text.parts(code, i)
         if tensor_text.is_turn(code, i) and (turned := tensor_text.parts(code, i)) and turned[1] in self.target.turns:
             return turned
-        inputs = node.inputs
-        classes = node.rule in ("cross_entropy", "nll_loss") and code.shapes[inputs[0]] != code.shapes[inputs[1]]
+        inputs, classes = node.inputs, len(node.inputs) > 1 and code.picked(node) is not None
         pattern = self.target.rows.get("classes" if classes else node.rule, _CALL)
         settings = code.settings(node)
         if node.rule == "logsumexp" and settings["dim"] is None:
@@ -226,7 +224,7 @@ class _Spelling:
                 setting = rule in SETTINGS and not RULES[rule].partials[k]
                 values[k] = literal(graph, inputs[k], code) if setting else self.speller.tensor(code, values[k])
         made = code.apply(rule, *values, settings=settings)
-        if rule in RULES:
+        if rule in ELEMENTWISE:
             code.spelling[made] = self.speller.target.functions[rule]
         elif i in graph.spelling or i in graph.powers:
             code.spelling[made] = rule

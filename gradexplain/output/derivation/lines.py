@@ -13,7 +13,7 @@ from gradexplain.output import tex
 from gradexplain.output.cells import KEPT_ROWS, elided, more
 from gradexplain.output.numbers import show, sizes
 from gradexplain.records import BackwardRow, Contribution, Derivation, Hessian, Input, MatrixDerivation, Value
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import ELEMENTWISE
 from gradexplain.tensor import Tensor
 
 UPSTREAM = "g"
@@ -191,14 +191,14 @@ def layout(derivation: Derivation) -> str:
 def with_products(derivation: Derivation) -> bool:
     """Whether the lines have vector-Jacobian products: not only local derivatives, by which numbers are multiplied."""
     return derivation.has_tensors or any(
-        entry.rule in TENSOR_RULES for row in derivation.backward for entry in row.contributions
+        entry.rule not in ELEMENTWISE for row in derivation.backward for entry in row.contributions
     )
 
 
 def is_product(derivation: Derivation, entry: Contribution) -> bool:
     """Whether the formula of a contribution has the upstream gradient in it."""
     name = upstream_name(derivation)
-    return entry.rule in TENSOR_RULES or re.search(rf"(?<!\w){name}(?!\w)", entry.local) is not None
+    return entry.rule not in ELEMENTWISE or re.search(rf"(?<!\w){name}(?!\w)", entry.local) is not None
 
 
 def product(derivation: Derivation, entry: Contribution) -> str:

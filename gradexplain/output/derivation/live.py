@@ -15,8 +15,7 @@ from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.output.derivation.lines import given_shapes
 from gradexplain.records import Derivation, Value, plain
-from gradexplain.rules.rules import RULES
-from gradexplain.rules.tensor_rules import TENSOR_RULES
+from gradexplain.rules.table import RULES
 
 # Larger derivations are shown as they are, without sliders.
 MAX_LIVE_NODES = 400
@@ -38,7 +37,7 @@ class Live:
 
     def _still(self) -> str:
         """Why the page does not recompute the numbers; empty where it does."""
-        if self.derivation.has_tensors or any(node.rule in TENSOR_RULES for node in self.graph.nodes):
+        if self.derivation.has_tensors or self.graph.needs_tensors():
             return STILL
         count = len(self.graph.nodes)
         return TOO_MANY.format(count, MAX_LIVE_NODES) if count > MAX_LIVE_NODES else ""

@@ -1,0 +1,40 @@
+"""Rules of losses."""
+
+from __future__ import annotations
+
+from gradexplain.rules import result_shapes as shapes
+from gradexplain.rules.row import REQUIRED, ZERO, Rule
+
+LOSS = (("reduction", "mean"),)
+
+ROWS = (
+    Rule("mse_loss", "mean squared error", pullbacks=("2*(a - b)*averaged(g)", "-2*(a - b)*averaged(g)"),
+         shape=shapes.loss, settings=LOSS, torch="nn.functional.mse_loss", example="mse_loss(x, y)"),
+    Rule("l1_loss", "mean absolute error", pullbacks=("sign(a - b)*averaged(g)", "-sign(a - b)*averaged(g)"),
+         shape=shapes.loss, settings=LOSS, torch="nn.functional.l1_loss", kink="a - b", at_kink=ZERO,
+         example="l1_loss(x, y)"),
+    Rule("huber_loss", "Huber loss",
+         pullbacks=("clamp(a - b, -delta, delta)*averaged(g)", "-clamp(a - b, -delta, delta)*averaged(g)"),
+         shape=shapes.loss, settings=(*LOSS, ("delta", 1)), torch="nn.functional.huber_loss",
+         example="huber_loss(x, y)"),
+    Rule("smooth_l1_loss", "smooth absolute error",
+         pullbacks=("clamp((a - b)/beta, -1, 1)*averaged(g)", "-clamp((a - b)/beta, -1, 1)*averaged(g)"),
+         shape=shapes.loss, settings=(*LOSS, ("beta", 1)), torch="nn.functional.smooth_l1_loss",
+         example="smooth_l1_loss(x, y)"),
+    Rule("binary_cross_entropy", "binary cross entropy",
+         pullbacks=("(a - b)/(a*(1 - a))*averaged(g)", "(log(1 - a) - log(a))*averaged(g)"), shape=shapes.loss,
+         settings=LOSS, torch="nn.functional.binary_cross_entropy", example="binary_cross_entropy(sigmoid(x), y)"),
+    Rule("binary_cross_entropy_with_logits", "binary cross entropy of the sigmoid",
+         pullbacks=("(sigmoid(a) - b)*averaged(g)", "-a*averaged(g)"), shape=shapes.loss, settings=LOSS,
+         torch="nn.functional.binary_cross_entropy_with_logits", example="binary_cross_entropy_with_logits(x, y)"),
+    Rule("cross_entropy", "cross entropy of softmax",
+         pullbacks=("(softmax(a, dim)*target_sum(b, dim) - target(b))*averaged(g)",
+                    "target_gradient(a, b)*averaged(g)"),
+         shape=shapes.classes, settings=LOSS, torch="nn.functional.cross_entropy", classes=shapes.targets,
+         example="cross_entropy(A, y)"),
+    Rule("nll_loss", "negative log likelihood", pullbacks=("-target(b)*averaged(g)", ""), shape=shapes.classes,
+         settings=LOSS, torch="nn.functional.nll_loss", classes=shapes.targets,
+         example="nll_loss(log_softmax(A, dim=1), y)"),
+    Rule("one_hot", "one-hot rows", pullbacks=("",), shape=shapes.one_hot, settings=(("num_classes", REQUIRED),),
+         torch="torch.nn.functional.one_hot(a.long(), num_classes).to(dtype)", classes=shapes.hot),
+)  # fmt: skip

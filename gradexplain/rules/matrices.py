@@ -1,0 +1,25 @@
+"""Rules of functions of square matrices."""
+
+from __future__ import annotations
+
+from gradexplain.rules import result_shapes as shapes
+from gradexplain.rules.row import Rule
+
+ROWS = (
+    Rule("trace", "trace", pullbacks=("each(g)*eye_like(a)",), shape=shapes.of_square, linear=1,
+         example="trace(A @ A)"),
+    Rule("det", "determinant", pullbacks=("each(g)*cofactor(a)",), shape=shapes.of_square, torch="linalg.det",
+         kink="out", at_kink="PyTorch takes 0 for a singular matrix", example="det(A)"),
+    Rule("cofactor", "matrix of cofactors", pullbacks=("sum(g*out)*inverse(a).T - inverse(a).T @ g.T @ out",),
+         shape=shapes.square, torch=None, example="sum(cofactor(A)**2)"),
+    Rule("logdet", "log of the determinant", pullbacks=("each(g)*inverse(a).T",), shape=shapes.of_square,
+         example="logdet(A)"),
+    Rule("inverse", "inverse", pullbacks=("-(swapped(out) @ g @ swapped(out))",), shape=shapes.square,
+         torch="linalg.inv", aliases=("inv",), example="trace(inverse(A))"),
+    Rule("solve", "solution of a linear system",
+         pullbacks=("-product(solve(swapped(a), g), out)", "solve(swapped(a), g)"), shape=shapes.solve,
+         torch="linalg.solve", example="sum(solve(A, x))"),
+    Rule("cholesky", "Cholesky factor",
+         pullbacks=("symmetric(inverse(out).T @ (tril(out.T @ g) - diag(diagonal(out.T @ g))/2) @ inverse(out))",),
+         shape=shapes.square, torch="linalg.cholesky", example="sum(cholesky(A @ A.T + 4*eye(3)))"),
+)  # fmt: skip

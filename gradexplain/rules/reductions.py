@@ -1,0 +1,67 @@
+"""Rules of what reduces axes to one number each, or goes along an axis."""
+
+from __future__ import annotations
+
+from gradexplain.rules import result_shapes as shapes
+from gradexplain.rules.row import REQUIRED, ZERO, Rule
+
+REDUCE = (("dim", None), ("keepdim", False))
+ALONG = (("dim", -1),)
+# Where more than one element is the largest.
+TIED = "where(sum(where(a == restored(out), 1, 0), dim, True) > 1, 0, 1)"
+TIES = "where(a == restored(out), restored(g)/sum(where(a == restored(out), 1, 0), dim, True), 0)"
+SHARED = "PyTorch shares the gradient among the ties"
+
+ROWS = (
+    Rule("sum", "sum", pullbacks=("restored(g)*ones_like(a)",), shape=shapes.reduced, settings=REDUCE,
+         aliases=("nansum",), linear=1, example="sum(x**2)"),
+    Rule("mean", "mean", pullbacks=("restored(g)*ones_like(a)/count",), shape=shapes.reduced, settings=REDUCE,
+         linear=1, example="mean(x**2)"),
+    Rule("prod", "product of all", pullbacks=("restored(g)*prod_of_others(a, dim)",), shape=shapes.reduced,
+         settings=REDUCE, example="prod(x)"),
+    Rule("prod_of_others", "product of all but one", pullbacks=("(sum(g*out, dim, True) - g*out)/a",),
+         shape=shapes.same, settings=(("dim", None),), torch=None),
+    Rule("amax", "largest element", pullbacks=(TIES,), shape=shapes.reduced, settings=REDUCE, at_kink=SHARED,
+         kink=TIED, aliases=("max",), example="amax(x)"),
+    Rule("amin", "smallest element", pullbacks=(TIES,), shape=shapes.reduced, settings=REDUCE, at_kink=SHARED,
+         kink=TIED, aliases=("min",), example="amin(x)"),
+    Rule("max_along", "largest along an axis", pullbacks=("restored(g)*first_largest(a, dim)",), shape=shapes.reduced,
+         settings=(("dim", REQUIRED), ("keepdim", False)), torch="torch.max(a, dim, keepdim).values", written="max",
+         kink=TIED, at_kink="PyTorch takes the first of the ties",
+         example="sum(max(A, dim=1)**2)"),
+    Rule("min_along", "smallest along an axis", pullbacks=("restored(g)*first_largest(-a, dim)",),
+         shape=shapes.reduced, settings=(("dim", REQUIRED), ("keepdim", False)),
+         torch="torch.min(a, dim, keepdim).values", written="min", kink=TIED,
+         at_kink="PyTorch takes the first of the ties",
+         example="sum(min(A, dim=1)**2)"),
+    Rule("first_largest", "1 at the first largest element along an axis", pullbacks=("",), shape=shapes.same,
+         settings=(("dim", REQUIRED),), torch="torch.zeros_like(a).scatter(dim, torch.max(a, dim, True).indices, 1.0)",
+         example="sum(first_largest(A, dim=1)*A)"),
+    Rule("logsumexp", "log of a sum of exponentials", pullbacks=("restored(g)*exp(a - restored(out))",),
+         shape=shapes.reduced, settings=REDUCE, example="logsumexp(x, dim=0)"),
+    Rule("softmax", "softmax", pullbacks=("out*(g - sum(g*out, dim, True))",), shape=shapes.same, settings=ALONG,
+         example="dot(softmax(x, dim=0), y)"),
+    Rule("log_softmax", "log of softmax", pullbacks=("g - exp(out)*sum(g, dim, True)",), shape=shapes.same,
+         settings=ALONG, example="dot(log_softmax(x, dim=0), y)"),
+    Rule("norm", "Euclidean norm", pullbacks=("restored(g)*where(restored(out) == 0, 0, a/restored(out))",),
+         shape=shapes.reduced, settings=REDUCE, torch="torch.linalg.vector_norm(a, 2, dim, keepdim)",
+         kink="restored(out)", at_kink=ZERO, aliases=("vector_norm", "matrix_norm"), example="norm(x)"),
+    Rule("norm_of_order", "norm of order p",
+         pullbacks=("restored(g)*where(restored(out) == 0, 0, sign(a)*(abs(a)/restored(out))**(p - 1))",),
+         shape=shapes.reduced, settings=(("p", REQUIRED), *REDUCE),
+         torch="torch.linalg.vector_norm(a, p, dim, keepdim)", written="norm", kink="a", at_kink=ZERO,
+         example="norm(x, p=3)"),
+    Rule("var", "variance", pullbacks=("2*restored(g)*(a - mean(a, dim, True))/(count - correction)",),
+         shape=shapes.reduced, settings=(("dim", None), ("correction", 1), ("keepdim", False)), example="var(x)"),
+    Rule("std", "standard deviation",
+         pullbacks=("restored(g)/(count - correction)"
+                    "*where(restored(out) == 0, 0, (a - mean(a, dim, True))/restored(out))",),
+         shape=shapes.reduced, settings=(("dim", None), ("correction", 1), ("keepdim", False)), kink="restored(out)",
+         at_kink=ZERO, example="std(x)"),
+    Rule("cumsum", "running sum", pullbacks=("flip(cumsum(flip(g, dim), dim), dim)",), shape=shapes.same,
+         settings=(("dim", REQUIRED),), linear=1, example="sum(cumsum(x, dim=0)**2)"),
+    Rule("layer_norm", "layer normalization",
+         pullbacks=("(g - mean(g, dim, True) - out*mean(g*out, dim, True))/sqrt(var(a, dim, 0, True) + eps)",),
+         shape=shapes.same, settings=(("normalized_shape", REQUIRED), ("eps", 1e-05)),
+         torch="torch.nn.functional.layer_norm(a, normalized_shape, eps=eps)", example="sum(layer_norm(x, 3)*y)"),
+)  # fmt: skip

@@ -1,0 +1,76 @@
+"""What a row of the rule table can say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradexplain.rules.result_shapes import elementwise
+from gradexplain.rules.shapes import Settings, Shape, Size
+
+# The default of a setting that must be given.
+REQUIRED = object()
+ZERO = "PyTorch takes 0"
+ShapeRule = Callable[[Sequence[Shape], Settings], Shape]
+ClassRule = Callable[[Sequence[Shape], Settings], tuple[int, Size] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How one operation is differentiated.
+
+    `name` is the stable id and `title` the plain name of the rule. `partials` has a local derivative for each input of
+    an elementwise operation; every other one has `pullbacks`, vector-Jacobian products, in their place. An empty one
+    means that nothing can flow to that input (a condition, or a setting that must be a number). `definition` writes
+    the operation with simpler ones and is empty for the elementary ones. `kink` is an expression that is 0 just where
+    the derivative may not exist, and `at_kink` says what PyTorch takes there. `defaults` fills inputs that were left
+    out, `keywords` are their names in PyTorch. `torch` is PyTorch's name below `torch.` where it is not `name`, or the
+    call as a pattern (see readings/torch_rules.py), None where it takes more. `staircase` marks operations whose
+    derivative is 0 wherever it exists. `example` is a formula to show.
+
+    `shape` gives the shape of the result. `settings` are the names of the arguments that are no tensors, with their
+    defaults. `written` is the name under which the operation is written where it is not `name`. `any_number` takes a
+    list of tensors, with one pullback for all. So many of the first inputs is the operation `linear` in, each alone.
+    `classes` says which input holds classes, whole numbers that have no gradient, and how many there are.
+
+    >>> Rule("tanh", "hyperbolic tangent", ("1 - out**2",)).derivatives
+    ('1 - out**2',)
+    """
+
+    name: str
+    title: str
+    partials: tuple[str, ...] = ()
+    definition: str = ""
+    kink: str = ""
+    at_kink: str = ""
+    defaults: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    torch: str | None = ""
+    aliases: tuple[str, ...] = ()
+    staircase: bool = False
+    boolean: bool = False
+    symbol: str = ""
+    example: str = ""
+    pullbacks: tuple[str, ...] = ()
+    shape: ShapeRule = elementwise
+    settings: tuple[tuple[str, Any], ...] = ()
+    written: str = ""
+    any_number: bool = False
+    linear: int = 0
+    classes: ClassRule | None = None
+
+    @property
+    def derivatives(self) -> tuple[str, ...]:
+        """One expression for each input: a local derivative, or a vector-Jacobian product."""
+        return self.partials or self.pullbacks
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the inputs in the expressions, in order."""
+        return tuple("abcdefgh"[: len(self.derivatives)])
+
+    @property
+    def required(self) -> int:
+        """How many inputs cannot be left out."""
+        return len(self.partials) - len(self.defaults)
