@@ -28,14 +28,16 @@ ROW_SIZES = ("n", "rows", "n_rows")
 class Formula(NamedTuple):
     """A formula with what was given for its inputs; `tensors` is whether it is on vectors and matrices.
 
-    `given` are the names that have a value, `shapes` those of inputs that are vectors or matrices, `inits` how
-    parameters begin; `fed` says for each input that comes from the data which columns it is made of. `row_size` is the
-    size that stands for the number of rows, empty where nothing does.
+    `size` is how many nodes it has, since closed forms are added to the same graph. `given` are the names that have a
+    value, `shapes` those of inputs that are vectors or matrices, `inits` how parameters begin; `fed` says for each
+    input that comes from the data which columns it is made of. `row_size` is the size that stands for the number of
+    rows, empty where nothing does.
     """
 
     source: str
     tensors: bool
     graph: Graph
+    size: int
     given: list[str]
     shapes: dict[str, Shape]
     inits: dict[str, Init]
@@ -57,7 +59,8 @@ def read_numbers(request: Request, source: str, point: Mapping[str, Given]) -> F
         graph = parse(source, point)
         columns = read_columns(request.data, [str(graph.nodes[i].value) for i in graph.inputs])
     given = sorted({*point, *(columns.names if columns else ())})
-    found = Formula(source, False, parse(source, given), given, {}, {}, columns, {})
+    graph = parse(source, given)
+    found = Formula(source, False, graph, len(graph.nodes), given, {}, {}, columns, {})
     found.fed.update((name, name) for name in found.inputs if columns is not None and name in columns.values)
     return found
 
@@ -92,7 +95,8 @@ def read_tensors(
         check_inputs(sorted(unknown), (), (), point, columns)
         raise
     graph.sizes.update(sizes)
-    found = Formula(source, True, graph, sorted({*point, *shapes}), shapes, inits, columns, fed, row_size)
+    given = sorted({*point, *shapes})
+    found = Formula(source, True, graph, len(graph.nodes), given, shapes, inits, columns, fed, row_size)
     for name in fed:
         if name not in found.inputs:
             raise OptionError(f"{name} is no input of the formula",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradexplain.language.parse import parse
 from gradexplain.readings.place import Place
-from gradexplain.readings.plan import Ready, compiled
+from gradexplain.readings.plan import Ready, compiled, unpacked_graph
 from gradexplain.training.job import Job
 
 
@@ -19,8 +18,7 @@ class Inputs:
 
     def __init__(self, torch: Any, job: Job) -> None:
         self.torch, self.job, self.place = torch, job, Place(torch, job.dtype, job.device)
-        self.graph = parse(job.source, job.given, job.shapes, tensors=job.reduction == "batch")
-        self.graph.sizes.update(job.sizes)
+        self.graph = unpacked_graph(job.graph)
         self._ready: dict[Any, Ready] = {}
         by_name = {str(self.graph.nodes[i].value): i for i in self.graph.inputs}
         self.nodes = [by_name[name] for name, *_ in job.parameters]

@@ -17,14 +17,13 @@ SAME: Found = ("same", -1, "", 0)
 
 
 class Job(NamedTuple):
-    """A training run. The graph of `source` is parsed again where the run takes place.
+    """A training run. `graph` is the formula as `packed_graph` makes it.
 
-    `given` are the names that have a value, `shapes` those of inputs that are vectors or matrices, `sizes` the numbers
-    of sizes that have names; `constants` are the values of constant nodes as the dtype holds them. `inputs` are the
-    fixed inputs by name: (shape, bytes of float64 numbers). `parameters` are (name, shape, bytes or None, how it begins
-    as (function of `torch.nn.init`, its arguments) or None). `columns` are the columns of the data by name, as bytes
-    of `rows` float64 numbers; `fed` says for each input that comes from them which ones, a text for one of them and a
-    list for a matrix of several. `row_size` is the size that stands for the number of rows, empty where nothing does.
+    `constants` are the values of constant nodes as the dtype holds them. `inputs` are the fixed inputs by name: (shape,
+    bytes of float64 numbers). `parameters` are (name, shape, bytes or None, how it begins as (function of
+    `torch.nn.init`, its arguments) or None). `columns` are the columns of the data by name, as bytes of `rows` float64
+    numbers; `fed` says for each input that comes from them which ones, a text for one of them and a list for a matrix
+    of several. `row_size` is the size that stands for the number of rows, empty where nothing does.
 
     `reduction` makes one loss of those of the rows; it is "batch" where the formula itself does, as on tensors.
     `batch_size` is that of every backward(). `closely` are the steps that get all there is to be said, `by_element` the
@@ -32,10 +31,7 @@ class Job(NamedTuple):
     still to be confirmed. `device` is where PyTorch computes.
     """
 
-    source: str
-    given: list[str]
-    shapes: dict[str, tuple[int | str, ...]]
-    sizes: dict[str, int]
+    graph: tuple[Any, ...]
     constants: dict[int, float]
     inputs: dict[str, tuple[tuple[int, ...], bytes]]
     parameters: list[tuple[str, tuple[int, ...], bytes | None, tuple[str, dict[str, float | str]] | None]]

@@ -51,7 +51,7 @@ def look(setup: Setup, close: Close, backward: Sequence[float | None]) -> Verdic
 
 
 def _at_point(setup: Setup, point: Point, backward: Sequence[float | None] | None) -> Verdict:
-    job, graph = setup.job, setup.graph
+    job, graph, source = setup.job, setup.graph, setup.formula.source
     sources = setup.sources
     given: dict[int, float | None] = {**point.inputs, **job.constants}
     witness = Witness(*point.witness)
@@ -61,7 +61,7 @@ def _at_point(setup: Setup, point: Point, backward: Sequence[float | None] | Non
         witness = witness._replace(gradients=witness.gradients | dict(zip(sources, backward, strict=True)))
     exact = exact_reading.run(graph, sources, given, 1.0)
     problem = Problem(
-        job.source, graph, setup.names, {}, given, sources, Fraction(1), 1.0, job.dtype, [], [], len(graph.nodes)
+        source, graph, setup.names, {}, given, sources, Fraction(1), 1.0, job.dtype, [], [], setup.formula.size
     )
     with digits(bits=exact.bits):
         verdict, origin = _judged(problem, exact, witness)

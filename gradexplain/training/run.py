@@ -166,7 +166,7 @@ class Run:
         setup, job, watch, graph = self.setup, self.setup.job, self.watch, self.setup.graph
         remarks = (*setup.notes, *self._remarks())
         training = Training(
-            source=job.source,
+            source=setup.formula.source,
             statements=statements(setup),
             objective=setup.names.of[graph.objective],
             dtype=job.dtype,
@@ -193,7 +193,7 @@ class Run:
             _device=job.device,
             _shapes={str(graph.nodes[i].value): graph.shapes[i] for i in graph.inputs},
         )
-        return on_tensors(training, self.tensors, job.row_size) if setup.on_tensors else training
+        return on_tensors(training, self.tensors, job.row_size) if setup.formula.tensors else training
 
     def _diagnosis(self) -> tuple[Diagnosis, ...]:
         """What there is to say about a run that was not interrupted."""
@@ -237,7 +237,7 @@ class Run:
                 yield Remark("steps_in_doubt_since", {**said, "node": first.node, "reason": first.sentence})
 
     def _data(self) -> Data | None:
-        columns, job = self.setup.columns, self.setup.job
+        columns, job = self.setup.formula.columns, self.setup.job
         if columns is None:
             return None
         return Data(
@@ -263,7 +263,7 @@ class Run:
 
     def contours(self, xs: Sequence[float], ys: Sequence[float]) -> Contours | None:
         """The loss on a grid that holds the given values of the two parameters; None for another number of them."""
-        if len(self.setup.parameters) != 2 or self.setup.on_tensors:
+        if len(self.setup.parameters) != 2 or self.setup.formula.tensors:
             return None
         from gradexplain.training.curvature import around
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradexplain.data.columns import Columns
 from gradexplain.data.point import Given, held_constants, held_numbers, read_point
 from gradexplain.derive import check_point
 from gradexplain.errors import FormulaError, OptionError
@@ -14,6 +13,7 @@ from gradexplain.explain.names import Names
 from gradexplain.language.graph import Graph
 from gradexplain.language.parse import may_be_tensors
 from gradexplain.language.text import MATHML, write
+from gradexplain.readings.plan import packed_graph
 from gradexplain.records import Remark
 from gradexplain.rules.shapes import write_shape
 from gradexplain.tensor import Tensor, bytes_of, unpacked
@@ -49,43 +49,38 @@ class Setup:
 
     `parameters` are what the steps tell: single numbers, elements and norms; `start` are their values where they are
     known before PyTorch draws them; `sources` are the nodes of the parameters. `forms` are the gradients in symbols,
-    None where they are still to be found; `inits` say how parameters begin.
+    None where they are still to be found.
     """
 
     job: Job
-    graph: Graph
+    formula: Formula
     names: Names
-    point: dict[str, Given]
     sources: list[int]
     parameters: tuple[str, ...]
     start: dict[str, float]
     fixed: dict[str, float | Tensor]
-    columns: Columns | None
     used_columns: tuple[str, ...]
     notes: tuple[Remark, ...]
     forms: dict[str, Form] | None
-    inits: dict[str, Init]
 
     @property
-    def on_tensors(self) -> bool:
-        """Whether the formula has vectors or matrices."""
-        return self.job.reduction == "batch"
+    def graph(self) -> Graph:
+        """The graph of the formula."""
+        return self.formula.graph
 
     def partials(self) -> dict[str, Form]:
         """The gradients in symbols, by parameter."""
         from gradexplain.explain.partials import partials
 
-        return partials(self.job.source, self.job.given, self.parameters) if self.forms is None else self.forms
+        return partials(self.formula.source, self.formula.given, self.parameters) if self.forms is None else self.forms
 
     def started(self, tensors: Mapping[str, Any]) -> dict[str, Parameter]:
         """The parameters as they began, from what the loop sent."""
+        inits = self.formula.inits
         return {
-            name: Parameter(
-                shape, self.inits[name].text if name in self.inits else None,
-                unpacked(tensors[name]),
-            )
+            name: Parameter(shape, inits[name].text if name in inits else None, unpacked(tensors[name]))
             for name, shape, *_ in self.job.parameters
-        }  # fmt: skip
+        }
 
 
 def set_up(request: Request) -> Setup:
@@ -113,18 +108,15 @@ def set_up(request: Request) -> Setup:
     shown = tuple(part for name, shape in shapes.items() for part in told(name, shape, name in by_element(shapes)))
     return Setup(
         job=_job(request, settings, formula, values, shapes, forms or {}),
-        graph=formula.graph,
+        formula=formula,
         names=names,
-        point=point,
         sources=sources,
         parameters=shown,
         start=_known(shown, values),
         fixed={name: value for name, value in values.items() if name not in parameters},
-        columns=formula.columns,
         used_columns=_used_columns(formula),
         notes=notes,
         forms=forms,
-        inits=formula.inits,
     )
 
 
@@ -217,10 +209,7 @@ def _job(
     rows = columns.rows if columns else 0
     batch_size, steps = lengths(request, rows)
     return Job(
-        source=formula.source,
-        given=formula.given,
-        shapes=formula.shapes,
-        sizes=dict(graph.sizes),
+        graph=packed_graph(graph, formula.size),
         constants={} if formula.tensors else held_constants(graph, formula.source, request.dtype),
         inputs={name: _packed(value) for name, value in values.items() if name not in shapes},
         parameters=[_start(name, shape, values, formula.inits) for name, shape in shapes.items()],
