@@ -103,6 +103,15 @@ def test_a_derivation_prints_as_its_table_and_shows_in_a_notebook() -> None:
     assert len(tree.findall(".//table")) == 2
 
 
+def test_a_notebook_shows_blocks_of_numbers_and_the_hessian() -> None:
+    found = gradexplain.derive("sum((A @ x)**2)", "A=[[1,2],[3,4]],x=[1,-1]", wrt="x", hessian=True)
+    page = found._repr_html_()
+    tree = ElementTree.fromstring(page)
+    assert len(tree.findall(".//table")) == 3
+    assert "matrix-vector product rule through <code>v1</code>: <code>A.T @ g</code>" in page
+    assert "<pre>20  28\n28  40</pre>" in page
+
+
 def test_html_escapes_what_a_formula_contains() -> None:
     page = gradexplain.derive("where(x < 2, x, y)", "x=1,y=2")._repr_html_()
     assert "x < 2" not in page

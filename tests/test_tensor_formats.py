@@ -166,6 +166,11 @@ def test_a_sum_of_one_number_has_its_upstream_gradient(format: str) -> None:
     assert "g is the upstream gradient" in text
 
 
+@pytest.mark.parametrize("format", ["svg", "dot"])
+def test_pictures_of_a_sum_of_one_number_have_its_product(format: str) -> None:
+    assert "g*w" in write(format, gradexplain.derive("sum(x)*w", "x=2,w=3"), width=200)
+
+
 def test_an_empty_column_is_left_out() -> None:
     with_numbers = gradexplain.derive("c = a*3; loss = sum(x*c)*sqrt(a)", "x=[1,2,3],a=4")
     assert "72 · 0.25" in write("table", with_numbers)

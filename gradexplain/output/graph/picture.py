@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradexplain.output.derivation.lines import product as vector_product
+from gradexplain.output.derivation.lines import with_products
 from gradexplain.output.graph.collapse import Contracted, contract, kept_nodes
 from gradexplain.output.numbers import short, show, show_pair, sizes
 from gradexplain.records import BackwardRow, Contribution, Derivation, ForwardRow, Gradient, Input
@@ -128,6 +129,7 @@ class _Texts:
 
     def __init__(self, derivation: Derivation, forward: dict[str, ForwardRow], statements: dict[str, str]) -> None:
         self.derivation, self.forward, self.statements = derivation, forward, statements
+        self.products = with_products(derivation)
         self.sums: dict[str, BackwardRow | Gradient] = {row.node: row for row in derivation.backward}
         self.sums |= derivation.gradient
         self.contributions: dict[tuple[str, str], list[Contribution]] = defaultdict(list)
@@ -182,7 +184,7 @@ class _Texts:
                 yield PictureEdge(place[j], place[k])
                 continue
             entry = entries[at]
-            if self.derivation.has_tensors:
+            if self.products:
                 yield PictureEdge(place[j], place[k], vector_product(self.derivation, entry), kind=VECTOR_JACOBIAN)
                 continue
             local = show(entry.local_value)

@@ -65,6 +65,11 @@ def render(template: str, statements: Sequence[str], data: str = "", script: str
     return page.render(values, policy=policy, title=title, style=asset("page.css"), data=data, script=script) + "\n"
 
 
+def fragment(template: str, **values: Any) -> str:
+    """What a template makes of `values` for a page of others, such as a notebook."""
+    return environment().get_template(template).render(values)
+
+
 def ends(items: Sequence[Item], every: bool = False) -> Iterator[tuple[int | None, Item | str]]:
     """Items with their numbers; of very many those at both ends, and between them a word in place of the others.
 
