@@ -67,7 +67,7 @@ HOMES = {
         "output/training/path.py",
         "output/training/svg.py",
     },
-    "numpy": {"data/files.py", "output/training/path.py", "readings/exact_rules.py", "readings/exact_tensors.py"},
+    "numpy": {"data/files.py", "output/training/path.py", "readings/exact_arrays.py", "readings/exact_rules.py"},
     "pyarrow": {
         "data/delimited.py",
         "data/json_lines.py",

@@ -13,11 +13,12 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from gradexplain.errors import FormulaError, OptionError, PointError
-from gradexplain.language.graph import Graph
+from gradexplain.language.graph import CONSTANT, INPUT, SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.numerals import write_number
 from gradexplain.language.parse import Assignment, parse_point
 from gradexplain.readings.dtypes import DTYPES, round_to
 from gradexplain.rules.shapes import write_shape
+from gradexplain.rules.table import ELEMENTWISE
 from gradexplain.tensor import Tensor
 
 # A tensor with more elements is shown by its shape; PyTorch has no tensor with more axes.
@@ -221,9 +222,22 @@ def held_constants(graph: Graph, source: str, dtype: str) -> dict[int, float]:
 
     A part such as `1/3` is one constant, rounded once. Raises FormulaError where one has no value in the dtype.
     """
-    read = {j for i, node in enumerate(graph.nodes) if not graph.is_constant[i] for j in node.inputs}
+    is_number = _constant_numbers(graph) if graph.needs_tensors() else graph.is_constant
+    read = {j for i, node in enumerate(graph.nodes) if not is_number[i] for j in node.inputs}
     read |= set(graph.names)
-    return {i: _held_constant(graph, i, source, dtype) for i in sorted(read) if graph.is_constant[i]}
+    return {i: _held_constant(graph, i, source, dtype) for i in sorted(read) if is_number[i]}
+
+
+def _constant_numbers(graph: Graph) -> list[bool]:
+    """For every node whether it is a number made of numbers alone, and no size with a name."""
+    found: list[bool] = []
+    for i, node in enumerate(graph.nodes):
+        if node.rule in (INPUT, CONSTANT):
+            number = node.rule == CONSTANT and (node.value in SYMBOLIC_CONSTANTS or not isinstance(node.value, str))
+        else:
+            number = node.rule in ELEMENTWISE and not graph.shapes[i] and all(found[j] for j in node.inputs)
+        found.append(number)
+    return found
 
 
 def _held_constant(graph: Graph, i: int, source: str, dtype: str) -> float:

@@ -96,7 +96,11 @@ class Build:
             return Began.at(self.names.of[first], lost, expression=expression(first))
         for i, plain in self.found["witness"].items():
             if i in self.names.of and not _is_finite(plain):
-                return Began.at(self.names.of[i], "large_not_finite", expression=expression(i))
+                name = self.names.of[i]
+                if self.found.get("exact"):
+                    what, found = f"{name} = {expression(i)}", notes.short(_first_not_finite(plain))
+                    return Began.at(name, "value_not_finite", what=what, found=found)
+                return Began.at(name, "large_not_finite", expression=expression(i))
         reason = _REASONS.get(verdict, "large_unexplained")
         return Began.at(self.names.of[j], reason, node=self.names.of[self.walk.steps[j][0].through])
 
@@ -201,6 +205,12 @@ class Build:
             unpacked(total), unpacked(autograd), error, verdict,
             None, self.began.get(j), write(graph, root, problem.named, MATHML) if small and root is not None else None,
         )  # fmt: skip
+
+
+def _first_not_finite(plain: Any) -> float:
+    value = unpacked(plain)
+    numbers = value.numbers or () if isinstance(value, Tensor) else (value,)
+    return next((x for x in numbers if not math.isfinite(x)), math.nan)
 
 
 def _is_finite(plain: Any) -> bool:

@@ -9,27 +9,28 @@ from typing import Any
 
 from gradexplain.explain.tensor_problem import TensorProblem
 from gradexplain.readings.arithmetic import exactly as exact_number
-from gradexplain.readings.arithmetic import finite, mp
+from gradexplain.readings.arithmetic import to_float
 from gradexplain.readings.compare import SPACINGS, uncancelled
 from gradexplain.readings.dtypes import DTYPES, round_to
-from gradexplain.readings.exact_rules import Value as Numbers
-from gradexplain.readings.exact_rules import array_of, each, elements, shape_of
-from gradexplain.readings.exact_tensors import MAX_WORK, ExactTensors, floats, run, work
+from gradexplain.readings.exact import MAX_WORK, Exact, run, work
+from gradexplain.readings.exact_arrays import Value as Numbers
+from gradexplain.readings.exact_arrays import array_of, elements, shape_of
+from gradexplain.readings.exact_walk import is_finite
 from gradexplain.records import VERDICTS, Value
 from gradexplain.tensor import Tensor, unpacked
 
-# With 80 digits, no more than this part of the terms is left where they cancel.
-ROUNDING = 1e-70
 
+def exactly(problem: TensorProblem, constants: Mapping[int, float]) -> Exact | None:
+    """The exact walk of a small problem all of whose inputs have values; None for any other.
 
-def exactly(problem: TensorProblem) -> ExactTensors | None:
-    """The exact walk of a small problem all of whose inputs have values; None for any other."""
+    `constants` are the constant parts of the formula as the dtype holds them.
+    """
     graph = problem.graph
     # A mean over nothing has no exact value.
     empty = any(0 in graph.lengths(i) for i in range(problem.size))
     if problem.missing or empty or work(graph, problem.size) > MAX_WORK:
         return None
-    given = {}
+    given: dict[int, Any] = dict(constants)
     for i in graph.inputs:
         value = problem.values[problem.names.of[i]]
         held = [exact_number(round_to(number, problem.dtype)) for number in _numbers(value, 1)]
@@ -38,10 +39,10 @@ def exactly(problem: TensorProblem) -> ExactTensors | None:
     shape = graph.lengths(graph.objective)
     numbers = [1.0] * math.prod(shape) if upstream is None else list(_numbers(upstream, 1))
     seed = array_of([exact_number(round_to(number, problem.dtype)) for number in numbers], shape)
-    return run(graph, problem.sources, given, seed)
+    return run(graph, problem.sources, given, seed, problem.size)
 
 
-def with_exact(found: Mapping[str, Any], exact: ExactTensors | None, dtype: str) -> Mapping[str, Any]:
+def with_exact(found: Mapping[str, Any], exact: Exact | None, dtype: str) -> Mapping[str, Any]:
     """What PyTorch found, the exact numbers in place of those of the tables in floating point, and new verdicts."""
     if exact is None:
         return found
@@ -57,9 +58,6 @@ def with_exact(found: Mapping[str, Any], exact: ExactTensors | None, dtype: str)
             for step in exact.walk.steps[j]
         ]
         terms = sizes.get(j, 0.0)
-        if all(map(finite, elements(total))) and _size(total) <= ROUNDING * terms:
-            # All terms cancel; what is left is rounding of the exact numbers themselves.
-            total = each(lambda _: mp.zero, total)
         error, verdict = compare(total, unpacked(row[1]), dtype, row[3], terms)
         rows[j] = (value_of(total), row[1], error, verdict, steps)
     witness = found["witness"]
@@ -77,6 +75,11 @@ def value_of(value: Numbers) -> Value | Tensor:
     return Tensor.flat(shape_of(value), array("d", floats(value)))
 
 
+def floats(value: Numbers) -> list[float]:
+    """The elements as floats; a boolean is 0 or 1."""
+    return [float(number) if type(number) is bool else to_float(number) for number in elements(value)]
+
+
 def _numbers(value: Value | Tensor, count: int) -> Sequence[float]:
     if value is None:
         return [0.0] * count
@@ -88,7 +91,7 @@ def _differs(value: Numbers, found: Value | Tensor, dtype: str) -> bool:
     row, exact = DTYPES[dtype], floats(value)
     scale = max((abs(x) for x in exact if math.isfinite(x)), default=0.0)
     for own, x, y in zip(elements(value), exact, _numbers(found, len(exact)), strict=True):
-        if type(own) is not bool and finite(own) != math.isfinite(y):
+        if is_finite(own) != math.isfinite(y):
             return True
         near = row.tolerance * abs(x) + SPACINGS * 2.0**-row.bits * scale + row.smallest
         if math.isfinite(x) and math.isfinite(y) and abs(x - y) > near:
@@ -113,7 +116,9 @@ def compare(
     values = floats(exact)
     found = _numbers(autograd, len(values))
     scale = max((abs(x) for x in values if math.isfinite(x)), default=0.0)
-    scale = scale or terms
+    if scale <= SPACINGS * 2.0**-row.bits * terms:
+        # All terms cancel; what is left is what rounding the point leaves.
+        scale = terms
     error, worst = 0.0, "agrees"
     for own, x, y in zip(elements(exact), values, found, strict=True):
         if math.isfinite(x) and math.isfinite(y):
@@ -124,6 +129,6 @@ def compare(
         else:
             error = math.nan
             # A number that is too large for a float is one all the same.
-            verdict = "undefined" if finite(own) == math.isfinite(y) else "nonfinite"
+            verdict = "undefined" if is_finite(own) == math.isfinite(y) else "nonfinite"
         worst = max(worst, verdict, key=VERDICTS.index)
     return error, worst

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradexplain.calculus.backward import active
-from gradexplain.data.point import Given
+from gradexplain.data.point import Given, held_constants
 from gradexplain.errors import FormulaError, GradexplainError, PointError
 from gradexplain.explain.names import Names
 from gradexplain.explain.tensor_forms import tensor_forms
@@ -168,6 +168,7 @@ def begin_tensors(problem: TensorProblem, device: str) -> Callable[[], Any]:
     """Everything but PyTorch's numbers; returns a function that waits for these and gives the record."""
     graph = problem.graph
     check_size(graph)
+    constants = held_constants(graph, problem.source, problem.dtype)
     with_torch = TORCH.installed()
     if with_torch:
         TORCH.start()
@@ -182,7 +183,7 @@ def begin_tensors(problem: TensorProblem, device: str) -> Callable[[], Any]:
     formulas = second_forms(problem, texts.first())
     asked = _ask(problem, texts, statements, formulas.matrices, device) if with_torch else None
 
-    exact = exactly(problem)
+    exact = exactly(problem, constants)
 
     def finish() -> Any:
         found = _found(TORCH.witness(asked)) if asked else {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -22,13 +22,15 @@ HUGE = 5_000
 MAX_ORDER = 100
 LARGE = 40
 LIMIT = 1 << 60
+# A contribution that is 0 because its branch was not taken: it stays 0 whatever it is multiplied by.
+DEAD = 0
 
 mp = context()
 INF, NAN = mp.inf, mp.nan
 _Real = mp.mpf
 
 
-def _sane(value: Number) -> Number:
+def sane(value: Number) -> Number:
     """Complex results are no numbers here, and exponents beyond all use saturate."""
     if type(value) is not _Real:
         return NAN if isinstance(value, mp.mpc) else mp.mpf(value)
@@ -84,7 +86,7 @@ def _guarded(function: Callable[..., Number], at_pole: Number = NAN) -> Callable
             if not finite(value) or _magnitude(value) > HUGE:
                 return NAN
         try:
-            result = _sane(function(*values))
+            result = sane(function(*values))
             # Near a zero of the function, and far out, the error of the argument is enlarged.
             size = _magnitude(values[-1])
             enlarged = max(size, size - _magnitude(result)) if result else ALL_BITS * bool(values[0])
@@ -102,6 +104,22 @@ def _guarded(function: Callable[..., Number], at_pole: Number = NAN) -> Callable
 # The loss that is counted where a difference is 0: it may be exact, or all digits may be gone.
 ALL_BITS = 10_000
 UNSUSPICIOUS = 8
+
+
+def solid(value: Number) -> Number:
+    """The number that a contribution counts as: 0 where its branch was not taken."""
+    return mp.zero if value is DEAD else value
+
+
+def count_lost(terms: Sequence[tuple[int, ...]], result: tuple[int, ...]) -> None:
+    """Count the leading bits that may have been lost where terms cancel, all of them mpmath's tuples."""
+    signs = {term[0] for term in terms if term[1]}
+    is_finite = result[1] or not result[2]
+    if len(signs) > 1 and is_finite:
+        most = max(term[2] + term[3] for term in terms if term[1])
+        lost = most - result[2] - result[3] if result[1] else ALL_BITS
+        if lost > UNSUSPICIOUS:
+            LOST.bits += lost
 
 
 def _add(a: Number, b: Number) -> Number:
@@ -125,11 +143,11 @@ def _counted(result: Number, first: tuple[int, ...], second: tuple[int, ...], un
 def _divide(a: Number, b: Number) -> Number:
     if not b:
         return INF * mp.sign(a) if a else NAN
-    return _sane(a / b)
+    return sane(a / b)
 
 
 def _multiply(a: Number, b: Number) -> Number:
-    return _sane(a * b)
+    return sane(a * b)
 
 
 def _exp(a: Number) -> Number:
@@ -137,7 +155,7 @@ def _exp(a: Number) -> Number:
         if enlarged > 64:
             return INF if a > 0 else mp.zero
         LOST.bits += enlarged
-    return _sane(mp.exp(a))
+    return sane(mp.exp(a))
 
 
 def _power(a: Number, b: Number) -> Number:
@@ -146,7 +164,7 @@ def _power(a: Number, b: Number) -> Number:
     if not a:
         return a if b > 0 else INF if b < 0 else NAN
     if not (finite(a) and finite(b)):
-        return _sane(a**b) if a > 0 else NAN
+        return sane(a**b) if a > 0 else NAN
     if a._mpf_ == mp.one._mpf_:
         return a
     if _magnitude(b) > 20 and not (_magnitude(b) < 200 and abs(a - 1) < mp.mpf(2) ** (40 - _magnitude(b))):
@@ -154,7 +172,7 @@ def _power(a: Number, b: Number) -> Number:
         far = _magnitude(b) + abs(_magnitude(a)).bit_length() > 62
         if far:
             return NAN if a < 0 else INF if (a > 1) == (b > 0) else mp.zero
-    return _sane(a**b)
+    return sane(a**b)
 
 
 _finite_log = _guarded(mp.log)
