@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import torch
 
 from gradexplain.calculus.backward import reverse
-from gradexplain.calculus.builder import forward
 from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.language.text import write
 from gradexplain.readings.place import Place
+from gradexplain.readings.plan import Ready, compiled
 from gradexplain.readings.tables import TableBuilder, TableReading
 from gradexplain.rules.shapes import Shape
 
@@ -89,7 +89,7 @@ class Run(NamedTuple):
 def run(graph: Graph, at: Mapping[str, torch.Tensor]) -> Run:
     """The formula and autograd at a point."""
     given = {i: at[str(graph.nodes[i].value)].clone().requires_grad_() for i in graph.inputs}
-    values = forward(BUILDER, graph, given, graph.objective)
+    values = Ready(BUILDER.place, compiled(graph, {})).run(given)
     wanted = [i for i, value in enumerate(values) if getattr(value, "requires_grad", False)]
     objective = values[graph.objective]
     seed = torch.ones_like(objective)
@@ -155,7 +155,7 @@ def evaluate(text: str, shapes: Mapping[str, Shape], values: Mapping[str, torch.
     """The value of a formula that is read again."""
     graph = form(text, shapes)
     given = {i: values[str(graph.nodes[i].value)] for i in graph.inputs}
-    return BUILDER.place.tensor(forward(BUILDER, graph, given, graph.objective)[graph.objective])  # type: ignore[no-any-return]
+    return BUILDER.place.tensor(Ready(BUILDER.place, compiled(graph, {})).result(given))  # type: ignore[no-any-return]
 
 
 def form(text: str, shapes: Mapping[str, Shape]) -> Graph:

@@ -118,9 +118,9 @@ def unpacked_graph(data: tuple[Any, ...]) -> Graph:
 
 
 class Ready:
-    """A plan at a place, ready to run."""
+    """A plan at a place, ready to run; `then` changes the result of every call."""
 
-    def __init__(self, place: Place, plan: Plan) -> None:
+    def __init__(self, place: Place, plan: Plan, then: Callable[[Any], Any] | None = None) -> None:
         self.objective, self.size = plan.objective, plan.size
         self.registers: list[Any] = [None] * plan.size
         for i, value in plan.numbers.items():
@@ -137,7 +137,7 @@ class Ready:
                 call = call_of(place, rule, settings)
             elif (call := known.get(rule)) is None:  # type: ignore[assignment]
                 call = known[rule] = call_of(place, rule)
-            self.calls.append((out, call, inputs))
+            self.calls.append((out, call if then is None else _then(call, then), inputs))
         self._last_read: list[list[int]] = []
 
     def run(self, given: Mapping[int, Any]) -> list[Any]:
@@ -145,10 +145,7 @@ class Ready:
 
         Raises Refused where PyTorch cannot compute a node.
         """
-        values = self.registers.copy()
-        for i, value in given.items():
-            if i < self.size:
-                values[i] = value
+        values = self._filled(given)
         out = self.objective
         try:
             for out, call, inputs in self.calls:
@@ -159,14 +156,20 @@ class Ready:
 
     def result(self, given: Mapping[int, Any]) -> Any:
         """The value of the objective alone: what nobody reads again is dropped, so that its memory is free."""
-        values = self.registers.copy()
-        for i, value in given.items():
-            values[i] = value
+        values = self._filled(given)
         for (out, call, inputs), ends in zip(self.calls, self._ends(), strict=True):
             values[out] = call(*[values[j] for j in inputs])
             for j in ends:
                 values[j] = None
         return values[self.objective]
+
+    def _filled(self, given: Mapping[int, Any]) -> list[Any]:
+        values = self.registers.copy()
+        for i, value in given.items():
+            # An input behind the objective is read by nobody.
+            if i < self.size:
+                values[i] = value
+        return values
 
     def _ends(self) -> list[list[int]]:
         """By call the registers that no later one reads; found when they are first asked for."""
@@ -179,3 +182,7 @@ class Ready:
             for register, k in last.items():
                 self._last_read[k].append(register)
         return self._last_read
+
+
+def _then(call: Callable[..., Any], change: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda *inputs: change(call(*inputs))

@@ -15,7 +15,6 @@ from gradexplain.calculus.pullbacks import Pullback
 from gradexplain.language.graph import Graph
 from gradexplain.language.parse import parse
 from gradexplain.readings.compare import compare, equal
-from gradexplain.readings.many_points import Elementwise
 from gradexplain.readings.place import Place
 from gradexplain.readings.plan import Ready, compiled, number
 from gradexplain.readings.torch_rules import call_of, elementwise
@@ -106,7 +105,6 @@ class Tables:
     def __init__(self, torch: Any, graph: Graph, dtype: str) -> None:
         self.graph, self.dtype, self.place = graph, dtype, Place(torch)
         self.builder = TableBuilder(self.place, graph.sizes)
-        self.table = Elementwise(self.place)
         self.names = {i: str(graph.nodes[i].value) for i in graph.inputs}
 
     def walk(

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradexplain.calculus.backward import Edges, Walk
-from gradexplain.calculus.builder import forward
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.place import Place
+from gradexplain.readings.plan import Ready, compiled
 from gradexplain.readings.tables import TableBuilder, Tables
 from gradexplain.records import VERDICTS
 from gradexplain.training.inputs import Inputs
@@ -33,7 +33,10 @@ class _Rounding(TableBuilder):
         self.generator = self.place.generator(0)
 
     def apply(self, rule: str, inputs: Sequence[Any], settings: tuple[Any, ...] = ()) -> Any:
-        value = super().apply(rule, inputs, settings)
+        return self.rounded(super().apply(rule, inputs, settings))
+
+    def rounded(self, value: Any) -> Any:
+        """A result as the smaller format might round it."""
         if getattr(value, "dtype", None) != self.place.dtype:
             return value
         signs = 2.0 * self.place.whole(2, value.shape, self.generator) - 1
@@ -181,7 +184,8 @@ class OneStep(Judge):
             moved: list[Any] = [None]
             for rows, weight in zip(taken.rows, taken.weights, strict=True):
                 given = {i: exact.bring(v.detach()) for i, v in self.inputs.at(parameters, rows).items()}
-                values = forward(self.rounding, self.graph, given, self.graph.objective)
+                plan = compiled(self.graph, self.job.constants)
+                values = Ready(exact, plan, self.rounding.rounded).run(given)
                 moved = _added(moved, [self._walk(values, self.rounding).totals.get(node)], weight)
             if moved[0] is not None:
                 noise = max(noise, (moved[0] - total).abs().max().item())
