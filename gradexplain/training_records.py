@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gradexplain.records import Began, Remark, fields_of, plain
@@ -153,6 +153,19 @@ class Contours:
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a formula on tensors: its shape, how it began, and its numbers at the start and at the end.
+
+    `init` is the text of `--init`, None for given numbers; `final` is None for a run that was interrupted.
+    """
+
+    shape: tuple[int, ...]
+    init: str | None
+    start: Tensor | float
+    final: Tensor | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Training:
     """One training run; printed, it is the table, and `to_dict()` is the JSON object of `docs/training.md`.
 
@@ -161,6 +174,11 @@ class Training:
     agreed with the chain rule, `checked` at how many the two were compared. `order`, `zero_grad` and `accumulate` say
     which calls make a step. `label` tells the run from those in `comparison`, which began at the same start.
     `remarks` are the notes in their order, each as an id and values.
+
+    On vectors and matrices, what the steps, the curve and the end call parameters are the elements of small ones, such
+    as `W[0, 1]`, and the norms of large ones, such as `‖W‖`; `tensors` has them by name in full, and is None on numbers
+    alone. `row_size` is what stands for the number of rows of a batch in the formulas of the gradients, empty where
+    nothing does.
     """
 
     source: str
@@ -188,6 +206,8 @@ class Training:
     label: str = ""
     comparison: tuple[Training, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    tensors: Mapping[str, Parameter] | None = None
+    row_size: str = ""
     _device: str = "cpu"
     _shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
 
@@ -208,7 +228,11 @@ class Training:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of `docs/training.md`, with `nan` and infinities as strings."""
-        return {"schema": SCHEMA, **plain(fields_of(self))}
+        found = {"schema": SCHEMA, **plain(fields_of(self))}
+        for run in (found, *found["comparison"]):
+            if run["tensors"] is None:
+                del run["tensors"], run["row_size"]
+        return found
 
     def __str__(self) -> str:
         from gradexplain.output.formats import Look
@@ -220,38 +244,6 @@ class Training:
         from gradexplain.output.training.notebook import write
 
         return write(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a formula on tensors: its shape, how it began, and its numbers at the start and at the end.
-
-    `init` is the text of `--init`, None for given numbers; `final` is None for a run that was interrupted.
-    """
-
-    shape: tuple[int, ...]
-    init: str | None
-    start: Tensor | float
-    final: Tensor | float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TensorTraining(Training):
-    """A training run of a formula on tensors.
-
-    What the steps, the curve and the end call parameters are here the elements of small ones, such as `W[0, 1]`, and
-    the norms of large ones, such as `‖W‖`; `tensors` has them by name in full. `row_size` is what stands for the number
-    of rows of a batch in the formulas of the gradients, empty where nothing does.
-    """
-
-    tensors: Mapping[str, Parameter] | None = None
-    row_size: str = ""
-
-
-def on_tensors(training: Training, tensors: Mapping[str, Parameter], row_size: str) -> TensorTraining:
-    """The record of a run with the parameters in full."""
-    known = {entry.name: getattr(training, entry.name) for entry in fields(training)}
-    return TensorTraining(**known, tensors=tensors, row_size=row_size)
 
 
 def ended(tensors: Mapping[str, Parameter], packed: Mapping[str, Any] | None = None) -> dict[str, Parameter]:

@@ -22,7 +22,7 @@ from gradexplain.output.training import table
 from gradexplain.rules.table import RULES
 from gradexplain.tensor import Tensor
 from gradexplain.training.starts import INITS
-from gradexplain.training_records import TensorTraining, Training
+from gradexplain.training_records import Training
 
 LAYER = "y_pred = X @ W.T + b; loss = mse_loss(y_pred, Y)"
 X, Y, W, B = [[1.0, 2.0], [3.0, 4.0]], [[3.0], [7.0]], [[0.5, -0.5]], [0.0]
@@ -63,7 +63,7 @@ def loop(parameters: Sequence[Any], loss: Callable[..., Any], optimizer: Any, ba
 
 def ends(training: Training) -> list[Any]:
     """The final parameters in full."""
-    assert isinstance(training, TensorTraining) and training.tensors is not None
+    assert training.tensors is not None
     finals = [entry.final for entry in training.tensors.values()]
     return [final.nested() if isinstance(final, Tensor) else final for final in finals]
 
@@ -256,7 +256,7 @@ def test_every_start_is_that_of_torch(row: Any) -> None:
     arguments: dict[str, tuple[Any, ...]] = {"constant": (0.25,), "normal": (1, 0.5), "uniform": (-1, 2)}
     named = {"mode": "fan_out", "nonlinearity": "relu"} if row.name == "kaiming_uniform" else {}
     getattr(torch.nn.init, row.torch)(expected, *arguments.get(row.name, ()), **named)
-    assert isinstance(training, TensorTraining) and training.tensors is not None
+    assert training.tensors is not None
     start = training.tensors["W"].start
     assert isinstance(start, Tensor) and start.nested() == expected.tolist() and training.tensors["W"].init == text
 

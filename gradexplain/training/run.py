@@ -27,7 +27,6 @@ from gradexplain.training_records import (
     Training,
     TrainingStep,
     ended,
-    on_tensors,
 )
 
 # What PyTorch is asked: the loop, the curvature of the loss, and the loss on a grid.
@@ -165,7 +164,7 @@ class Run:
         """The record of the steps so far."""
         setup, job, watch, graph = self.setup, self.setup.job, self.watch, self.setup.graph
         remarks = (*setup.notes, *self._remarks())
-        training = Training(
+        return Training(
             source=setup.formula.source,
             statements=statements(setup),
             objective=setup.names.of[graph.objective],
@@ -190,10 +189,11 @@ class Run:
             interrupted=self.interrupted,
             curve=tuple(watch.curve),
             label=self._label(),
+            tensors=self.tensors if setup.formula.tensors else None,
+            row_size=job.row_size,
             _device=job.device,
             _shapes={str(graph.nodes[i].value): graph.shapes[i] for i in graph.inputs},
         )
-        return on_tensors(training, self.tensors, job.row_size) if setup.formula.tensors else training
 
     def _diagnosis(self) -> tuple[Diagnosis, ...]:
         """What there is to say about a run that was not interrupted."""

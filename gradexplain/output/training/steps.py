@@ -10,7 +10,7 @@ from gradexplain.output.numbers import show
 from gradexplain.output.training.updates import arithmetic
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.training.schedule import spaced
-from gradexplain.training_records import NORM, TensorTraining, Training, TrainingStep, grad_of
+from gradexplain.training_records import NORM, Training, TrainingStep, grad_of
 
 # A line with the verdict at its end, so that it can be coloured.
 JudgedLines = list[tuple[str, str]]
@@ -52,7 +52,7 @@ def step_lines(training: Training, width: int, every: bool = False, ascii_only: 
     if not steps:
         return []
     rest = _at_rest(steps)
-    several = isinstance(training, TensorTraining) and len(training.parameters) > MANY
+    several = training.tensors is not None and len(training.parameters) > MANY
     for split in ("\n",) if several else (SEPARATOR, "\n"):
         rows = _rows(training, steps, rest, split)
         if ascii_only:
@@ -185,13 +185,13 @@ def _stacked(training: Training, steps: Sequence[TrainingStep], rest: tuple[int,
         lines.append((f"step {step.step}   {step.verdict}", step.verdict))
         values = [f"{name} = {show(value)}" for name, value in step.parameters.items()]
         values.append(f"{training.objective} = {show(step.loss)}")
-        if isinstance(training, TensorTraining):
+        if training.tensors is not None:
             lines += [(line, "") for line in filled(values, SEPARATOR, width, "  ")]
         else:
             lines.append((f"  {SEPARATOR.join(values)}", ""))
         if rest[0] < k:
             continue
-        if isinstance(training, TensorTraining) and not detailed and (pairs := _paired(training, step, width)):
+        if training.tensors is not None and not detailed and (pairs := _paired(training, step, width)):
             lines += [(line, "") for line in pairs]
             continue
         for name, update in zip(step.update, _updates(training, step), strict=True):

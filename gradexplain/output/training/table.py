@@ -17,7 +17,7 @@ from gradexplain.output.training.comparison import compare
 from gradexplain.output.training.steps import step_lines
 from gradexplain.output.training.updates import rule, single_rules, title
 from gradexplain.output.training.words import after, conclusion, ends, final, over, setting
-from gradexplain.training_records import TensorTraining, Training
+from gradexplain.training_records import Training
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,7 +40,7 @@ def write(training: Training, look: Look, plain_curve: bool = False) -> str:
     parts += [text(line) for line in explain_batches(training, inner)]
     parts += [text(line) for line in compare(training, inner)]
     end = [final(training)]
-    if isinstance(training, TensorTraining):
+    if training.tensors is not None:
         values = [f"{name} = {show(value)}" for name, value in ends(training)]
         end = filled([*values, f"({after(training)})"], "   ", inner)
     parts += [text(""), *[text(line, "bold") for line in end]]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from gradexplain.errors import printable
 from gradexplain.output.numbers import show
-from gradexplain.training_records import Data, TensorTraining, Training
+from gradexplain.training_records import Data, Training
 
 # With more rows than this in a batch, most steps are not compared, to save time.
 MANY = 4_096
@@ -30,7 +30,7 @@ def _data(training: Training, data: Data, mark: Callable[[str], str]) -> Iterato
     objective, source = mark(training.objective), mark(printable(data.source))
     columns = f"(columns {', '.join(mark(printable(name)) for name in data.columns)})"
     if data.reduction == BATCH:
-        if isinstance(training, TensorTraining) and training.row_size:
+        if training.row_size:
             columns += f"; {mark(training.row_size)} is the number of its rows"
         whole = f"all {_rows(data.rows)}" if data.batch_size >= data.rows else "a batch of rows"
         yield f"{objective} is that of {whole} of {source}, as it is written {columns}"
