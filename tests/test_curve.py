@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradexplain.errors import columns
-from gradexplain.output.training.curve import MAX_WIDTH, render
+from gradexplain.output.training.curve import MAX_WIDTH, draw
 from gradexplain.output.training.losses import Curve, Scale, remarks, scale
 from gradexplain.training_records import Final, Optimizer, Training
 
@@ -46,7 +46,7 @@ def sampled() -> st.SearchStrategy[Points]:
 @settings(max_examples=300, deadline=None)
 @given(sampled(), st.integers(2, 200), st.integers(1, 20), st.booleans())
 def test_any_curve_fits_and_names_its_first_and_last_step(curve: Points, width: int, height: int, plain: bool) -> None:
-    lines = render(training(curve), width, height, plain)
+    lines = draw(training(curve), width, height, plain)
     assert all(columns(line) <= min(width, MAX_WIDTH) and line.isprintable() for line in lines)
     text = "".join(line.strip() for line in lines)
     assert str(curve[0][0]) in text
@@ -57,14 +57,14 @@ def test_any_curve_fits_and_names_its_first_and_last_step(curve: Points, width: 
 @settings(max_examples=200, deadline=None)
 @given(sampled(), sampled(), st.text(min_size=1), st.integers(2, 100), st.booleans())
 def test_any_two_curves_fit(first: Points, second: Points, label: str, width: int, plain: bool) -> None:
-    lines = render(training(first, "SGD", (training(second, label),)), width, 8, plain)
+    lines = draw(training(first, "SGD", (training(second, label),)), width, 8, plain)
     assert all(columns(line) <= width and line.isprintable() for line in lines)
     assert not plain or "".join(lines).isascii()
 
 
 def test_a_curve_as_a_whole() -> None:
     losses = [10 ** (-k / 30) for k in range(151)]
-    assert render(training(points(losses)), 60, 6) == [
+    assert draw(training(points(losses)), 60, 6) == [
         "loss, log scale",
         "   1 ┤⠉⠑⠒⠢⠤⠤⣀⣀⡀",
         "     │        ⠉⠉⠙⠒⠒⠤⠤⢄⣀⡀",
@@ -75,7 +75,7 @@ def test_a_curve_as_a_whole() -> None:
         "     └┬─────────────────┬────────────────┬─────────────────┬",
         "step  0                50               100              150",
     ]
-    assert render(training(points(losses)), 60, 6, encoding_is_ascii=True) == [
+    assert draw(training(points(losses)), 60, 6, encoding_is_ascii=True) == [
         "loss, log scale",
         "   1 +''---,...",
         "     |        ''''--,...",
@@ -101,13 +101,13 @@ def test_the_axis_is_logarithmic_where_the_losses_span_a_factor_of_more_than_a_h
     losses: list[float], axis: Scale
 ) -> None:
     assert scale(losses) == axis
-    lines = render(training(points(losses)), 80)
+    lines = draw(training(points(losses)), 80)
     assert lines[0] == axis.title
     assert ("log scale" in lines[0]) == axis.logarithmic
 
 
 def test_the_ends_of_the_axis_are_the_smallest_and_the_largest_loss() -> None:
-    lines = render(training(points([4.0, 3.0, 1.5])), 60)
+    lines = draw(training(points([4.0, 3.0, 1.5])), 60)
     assert lines[1].startswith("   4 ┤●")
     assert lines[8].startswith(" 1.5 ┤")
     assert lines[8].endswith("●")
@@ -115,7 +115,7 @@ def test_the_ends_of_the_axis_are_the_smallest_and_the_largest_loss() -> None:
 
 
 def test_a_loss_of_0_is_drawn_below_the_smallest_positive_one() -> None:
-    lines = render(training(points([4.0, 1e-3, 1e-6, 0.0, 0.0])), 60)
+    lines = draw(training(points([4.0, 1e-3, 1e-6, 0.0, 0.0])), 60)
     assert lines[0] == "loss, log scale, 0 at the bottom"
     assert lines[7].split(" ┤")[0].strip() == "1e-6"
     assert lines[8].split(" ┤")[0].strip() == "0"
@@ -123,14 +123,14 @@ def test_a_loss_of_0_is_drawn_below_the_smallest_positive_one() -> None:
 
 
 def test_close_losses_have_labels_that_differ() -> None:
-    lines = render(training(points([1.0000002, 1.0000001])), 60)
+    lines = draw(training(points([1.0000002, 1.0000001])), 60)
     assert lines[1].startswith(" 1.0000002 ")
     assert "1.0000001 " in lines[8]
 
 
 @pytest.mark.parametrize("losses", [[0.25], [0.25] * 50, [math.nan, 0.25, math.nan]])
 def test_a_loss_that_stays_the_same_is_one_line_with_one_number(losses: list[float]) -> None:
-    lines = render(training(points(losses)), 60)
+    lines = draw(training(points(losses)), 60)
     assert [line for line in lines if "0.25" in line] == [lines[2]]
     assert len(lines) <= 7
     assert len(lines[2]) > len("0.25 ┤")
@@ -145,12 +145,12 @@ def test_a_loss_that_stays_the_same_is_one_line_with_one_number(losses: list[flo
 ])  # fmt: skip
 def test_what_is_left_out_is_said(losses: list[float], words: str) -> None:
     assert remarks(Curve("", tuple(points(losses)))) == words
-    lines = render(training(points(losses)), 80)
+    lines = draw(training(points(losses)), 80)
     assert lines[-1] == words or not words
 
 
 def test_without_a_finite_loss_there_is_no_curve() -> None:
-    assert render(training(points([math.nan, math.nan])), 80) == [
+    assert draw(training(points([math.nan, math.nan])), 80) == [
         "loss: not finite, steps 0 to 1",
         "nan from step 0 on",
     ]
@@ -158,20 +158,20 @@ def test_without_a_finite_loss_there_is_no_curve() -> None:
 
 def test_runs_have_marks_of_their_own_and_a_legend() -> None:
     other = training(points([4.0, 2.0, 1.0, math.inf]), "Adam λ")
-    lines = render(training(points([4.0, 3.0, 2.5, 2.4]), "SGD", (other,)), 80)
+    lines = draw(training(points([4.0, 3.0, 2.5, 2.4]), "SGD", (other,)), 80)
     assert lines[-2:] == ["● SGD   × Adam λ", "Adam λ: inf at step 3"]
     assert "".join(lines[1:9]).count("×") == 3
-    lines = render(training(points([4.0, 3.0, 2.5, 2.4]), "SGD", (other,)), 80, encoding_is_ascii=True)
+    lines = draw(training(points([4.0, 3.0, 2.5, 2.4]), "SGD", (other,)), 80, encoding_is_ascii=True)
     assert lines[-2:] == ["* SGD   o Adam \\u03bb", "Adam \\u03bb: inf at step 3"]
 
 
 def test_a_line_is_not_drawn_across_what_is_left_out() -> None:
-    lines = render(training(points([1.0] * 3 + [math.nan] * 3 + [1.0] * 3)), 60)
+    lines = draw(training(points([1.0] * 3 + [math.nan] * 3 + [1.0] * 3)), 60)
     assert "●     " in lines[2]
 
 
 def test_round_steps_are_below_the_axis() -> None:
-    lines = render(training(points([float(k) for k in range(138)])), 60)
+    lines = draw(training(points([float(k) for k in range(138)])), 60)
     assert lines[-1].split() == ["step", "0", "50", "100", "137"]
     ticks = [k for k, character in enumerate(lines[-2]) if character == "┬"]
     assert len(ticks) == 4
@@ -179,4 +179,4 @@ def test_round_steps_are_below_the_axis() -> None:
 
 
 def test_too_little_room_is_told_in_words() -> None:
-    assert render(training(points([1.0, 1e-5])), 15) == ["loss between", "1e-5 and 1,", "steps 0 to 1"]
+    assert draw(training(points([1.0, 1e-5])), 15) == ["loss between", "1e-5 and 1,", "steps 0 to 1"]

@@ -13,6 +13,7 @@ import pytest
 import gradexplain
 from gradexplain.output.derivation import json as json_output
 from gradexplain.output.derivation import value
+from gradexplain.output.formats import Look
 from gradexplain.readings.worker import TORCH
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "docs" / "derivation.schema.json").read_text(encoding="utf-8"))
@@ -58,6 +59,17 @@ def test_json_of_tensors_is_valid(formula: str, options: dict[str, Any]) -> None
     jsonschema.validate(parsed, SCHEMA)
     assert parsed == derivation.to_dict()
     assert ("jacobian" in parsed) == ("hessian" in parsed) == ("jacobian" in options or "hessian" in options)
+
+
+def test_what_cannot_be_seen_in_a_comment_is_an_escape_in_json() -> None:
+    """A mark that turns the direction of what follows would show a terminal something else than is there."""
+    source = "λ**2  # \u202e\x1b[31m"
+    derivation = gradexplain.derive(source, "λ=1")
+    for text in (json_output.render(derivation), json_output.render(derivation, indent=1)):
+        assert r"\u202e" in text and "λ" in text and text.replace("\n", "").isprintable()
+        assert json.loads(text)["source"] == source
+    written = json_output.write(derivation, Look())
+    assert (written.decode() if isinstance(written, bytes) else written) == json_output.render(derivation)
 
 
 def test_json_of_a_large_tensor_is_a_summary() -> None:

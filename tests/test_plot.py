@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gradexplain.output.training.plot import render
+from gradexplain.output.training.plot import draw
 from gradexplain.training_records import Contours, Final, Optimizer, Training
 
 NAMES = ("$w_1$", "b<&\"'>^2")
@@ -48,8 +48,8 @@ def texts(picture: bytes) -> list[str]:
 
 @pytest.mark.parametrize("contours", [None, bowl(), bowl(NAMES[::-1])], ids=["without", "with", "turned"])
 def test_an_svg_is_text_and_xml_and_always_the_same(contours: Contours | None) -> None:
-    picture = render(spiral(), contours, ".svg")
-    assert picture == render(spiral(), contours, ".svg")
+    picture = draw(spiral(), contours, ".svg")
+    assert picture == draw(spiral(), contours, ".svg")
     shown = texts(picture)
     assert {
         "SGD, lr = 0.1",
@@ -65,15 +65,15 @@ def test_an_svg_is_text_and_xml_and_always_the_same(contours: Contours | None) -
 
 
 def test_a_png_is_one() -> None:
-    picture = render(spiral(), bowl(), ".png")
+    picture = draw(spiral(), bowl(), ".png")
     assert picture.startswith(PNG)
-    assert picture == render(spiral(), bowl(), ".png")
+    assert picture == draw(spiral(), bowl(), ".png")
     assert int.from_bytes(picture[16:20]) == 1500
 
 
 def test_another_format_is_refused() -> None:
     with pytest.raises(ValueError, match="no picture format"):
-        render(spiral(), None, ".pdf")
+        draw(spiral(), None, ".pdf")
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
@@ -98,7 +98,7 @@ def test_any_numbers_are_drawn_without_a_word(
     recwarn: pytest.WarningsRecorder,
 ) -> None:
     run = training(losses, values, tuple(f"損{k}" for k in range(len(values[0]))))
-    assert len(render(run, None, suffix)) > 1000
+    assert len(draw(run, None, suffix)) > 1000
     assert capfd.readouterr() == ("", "")
     assert not list(recwarn)
 
@@ -112,17 +112,17 @@ def test_any_numbers_are_drawn_without_a_word(
 ])  # fmt: skip
 def test_any_contours_are_drawn(losses: tuple[tuple[float, ...], ...]) -> None:
     contours = Contours(NAMES, (-1.0, 1.0), (-1.0, 1.0), losses)
-    assert render(spiral(), contours, ".png").startswith(PNG)
+    assert draw(spiral(), contours, ".png").startswith(PNG)
 
 
 def test_what_is_left_out_is_said() -> None:
     run = training([1.0, 2.0, math.inf, math.nan, math.nan], [(1.0, 1.0)] * 3 + [(math.nan, 1.0)] * 2)
-    shown = texts(render(run, None, ".svg"))
+    shown = texts(draw(run, None, ".svg"))
     assert "inf at step 2, nan from step 3 on" in shown
     assert "nan from step 3 on" in shown
     grown = training([1.0] * 9, [((-5.0) ** k, 0.0) for k in range(9)])
     for contours in (None, bowl()):
-        shown = texts(render(grown, contours, ".svg"))
+        shown = texts(draw(grown, contours, ".svg"))
         assert f"leaves the picture at step {1 if contours else 3}" in shown
         assert "end" not in shown
 
@@ -130,12 +130,12 @@ def test_what_is_left_out_is_said() -> None:
 def test_runs_compared_share_the_axes_and_have_a_legend() -> None:
     other = replace(spiral(20), label="_lr $0.5$ <b>")
     both = replace(spiral(), label="lr 0.1", comparison=(other,))
-    shown = texts(render(both, bowl(), ".svg"))
+    shown = texts(draw(both, bowl(), ".svg"))
     assert shown.count("lr 0.1") == shown.count("_lr $0.5$ <b>") == 2
     assert "SGD, lr = 0.1" not in shown
     values = [(1.0, 2.0, 3.0)] * 4
     run = training([4.0, 3.0, 2.0, 1.0], values, ("_a", "b", "c"))
-    shown = texts(render(replace(run, label="one", comparison=(replace(run, label="two"),)), None, ".svg"))
+    shown = texts(draw(replace(run, label="one", comparison=(replace(run, label="two"),)), None, ".svg"))
     assert {"_a", "b", "c", "one", "two"} <= set(shown)
 
 
@@ -145,11 +145,11 @@ def test_a_picture_leaves_no_trace() -> None:
     settings, level = dict(matplotlib.rcParams), logging.getLogger("matplotlib").level
     matplotlib.rcParams["lines.linewidth"] = 9.0
     try:
-        changed = render(spiral(), None, ".svg")
+        changed = draw(spiral(), None, ".svg")
         assert matplotlib.rcParams["lines.linewidth"] == 9.0
     finally:
         matplotlib.rcParams["lines.linewidth"] = settings["lines.linewidth"]
-    assert changed == render(spiral(), None, ".svg")
+    assert changed == draw(spiral(), None, ".svg")
     assert dict(matplotlib.rcParams) == settings
     assert logging.getLogger("matplotlib").level == level
 
@@ -157,4 +157,4 @@ def test_a_picture_leaves_no_trace() -> None:
 def test_a_long_run_stays_a_small_file() -> None:
     values = [(math.cos(k / 9), math.sin(k / 7)) for k in range(2000)]
     run = training([2 + math.sin(k / 5) for k in range(2000)], values)
-    assert len(render(run, bowl(), ".svg")) < 500_000
+    assert len(draw(run, bowl(), ".svg")) < 500_000

@@ -244,4 +244,4 @@ def _plot(run: Run, training: Training, path: Path) -> None:
     if len(training.parameters) == 2 and not training.interrupted:
         points = [values for part in (training, *training.comparison) for *_, values in part.curve]
         contours = run.contours([x for x, _ in points], [y for _, y in points])
-    write_to(path, plot.render(training, contours, path.suffix.lower()))
+    write_to(path, plot.draw(training, contours, path.suffix.lower()))

@@ -18,7 +18,9 @@ def render(derivation: Derivation, ascii_only: bool = False, indent: int | None 
     if not ascii_only and indent is None and (data := _fast(derivation)):
         return data.decode()
     separators = (",", ":") if indent is None else None
-    return json.dumps(derivation.to_dict(), ensure_ascii=ascii_only, indent=indent, separators=separators) + "\n"
+    return (
+        visible(json.dumps(derivation.to_dict(), ensure_ascii=ascii_only, indent=indent, separators=separators)) + "\n"
+    )
 
 
 def write(derivation: Derivation, look: Look) -> str | bytes:
@@ -41,7 +43,20 @@ def _fast(derivation: Derivation) -> bytes:
     except orjson.JSONEncodeError:
         # Half of a surrogate pair, an integer of more than 64 bits, or the numbers of a tensor.
         return b""
-    return b"" if any(end in data for end in _NO_NUMBER) else data
+    if any(end in data for end in _NO_NUMBER):
+        return b""
+    return data if data.isascii() else visible(data.decode()).encode()
+
+
+def visible(text: str) -> str:
+    """The same JSON with an escape for every character that nobody sees, such as one that turns the direction.
+
+    >>> visible('{"λ":"\\u202e"}')
+    '{"λ":"\\\\u202e"}'
+    """
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def preload() -> None:

@@ -47,7 +47,7 @@ class _Characters:
         return chr(0x2800 + dots) if dots else " "
 
 
-def render(training: Training, width: int, height: int = 8, encoding_is_ascii: bool = False) -> list[str]:
+def draw(training: Training, width: int, height: int = 8, encoding_is_ascii: bool = False) -> list[str]:
     """The curve in lines of at most `width` columns (never more than MAX_WIDTH), `height` of them for the curve itself.
 
     What the axis of the loss is, `losses.scale` decides. Losses that are not finite are left out, with a remark. Runs

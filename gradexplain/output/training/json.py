@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from gradexplain.output.derivation.json import visible
 from gradexplain.output.formats import Look
 from gradexplain.training_records import Training
 
@@ -13,7 +14,7 @@ def write(training: Training, look: Look) -> str:
     found = training.to_dict()
     if not look.ascii_only and (text := fast(found)):
         return text
-    return json.dumps(found, ensure_ascii=look.ascii_only, allow_nan=False, separators=(",", ":")) + "\n"
+    return visible(json.dumps(found, ensure_ascii=look.ascii_only, allow_nan=False, separators=(",", ":")) + "\n")
 
 
 def fast(plain: object) -> str:
@@ -21,6 +22,6 @@ def fast(plain: object) -> str:
     import orjson
 
     try:
-        return orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE).decode()
+        return visible(orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE).decode())
     except orjson.JSONEncodeError:
         return ""

@@ -36,4 +36,4 @@ def _plot(training: Training) -> str:
     """The plot as the data of an image inside of the page, so that nothing in it can run; empty for a short run."""
     from gradexplain.output.training import plot
 
-    return b64encode(plot.render(training, None, ".png")).decode("ascii") if len(training.curve) > 2 else ""
+    return b64encode(plot.draw(training, None, ".png")).decode("ascii") if len(training.curve) > 2 else ""

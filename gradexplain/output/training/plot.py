@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SIZE = (10.0, 4.2)
 
 
-def render(training: Training, contours: Contours | None, suffix: str) -> bytes:
+def draw(training: Training, contours: Contours | None, suffix: str) -> bytes:
     """The picture in the format of the suffix, `.svg` or `.png`: the loss at the left, the parameters at the right.
 
     Two parameters are a path in their plane, on `contours` of the loss where there are some; any other number of them

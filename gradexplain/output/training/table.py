@@ -45,7 +45,7 @@ def write(training: Training, look: Look, plain_curve: bool = False) -> str:
         end = filled([*values, f"({after(training)})"], "   ", inner)
     parts += [text(""), *[text(line, "bold") for line in end]]
     if len(training.curve) > 2:
-        drawn = curve.render(training, min(inner, 80), 8, look.ascii_only or plain_curve)
+        drawn = curve.draw(training, min(inner, 80), 8, look.ascii_only or plain_curve)
         parts += [text(""), *map(text, drawn)]
     parts += [text(""), *_conclusion(training)]
     return print_parts(parts, width, look.color)
