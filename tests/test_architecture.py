@@ -170,6 +170,14 @@ def test_functions_stay_short() -> None:
     assert long == LONG
 
 
+def test_only_layout_asks_for_tensors() -> None:
+    """A writer writes lines; whether some of them are vectors is asked where the layout depends on it."""
+    asking = {
+        path.relative_to(PACKAGE).as_posix() for path in FILES if "has_tensors" in path.read_text(encoding="utf-8")
+    }
+    assert asking == {"records.py", "output/derivation/lines.py", "output/derivation/live.py"}
+
+
 def test_no_folder_is_a_heap() -> None:
     counts = Counter(path.relative_to(PACKAGE).parent.as_posix() for path in FILES)
     assert {folder for folder, count in counts.items() if count > MAX_FILES} == FULL

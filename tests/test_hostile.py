@@ -29,7 +29,7 @@ from test_graph import read_by_mermaid
 from test_html import Reader, dumped, needs_chromium
 
 import gradexplain
-from gradexplain.output.formats import DERIVATION
+from gradexplain.output.formats import DERIVATION, Look
 from gradexplain.output.graph import svg
 from gradexplain.output.graph.picture import picture
 from gradexplain.records import Derivation
@@ -206,11 +206,12 @@ def test_a_browser_runs_nothing_of_it(tmp_path: Path) -> None:
         write("html", page),
         svg.render(derived(), embedded=True),
         svg.render(made_by_hand(), embedded=True),
-        training_html.render(trained),
-        training_html.render(by_hand),
-        training_svg.render(by_hand, embedded=True),
+        training_html.write(trained, Look()),
+        training_html.write(by_hand, Look()),
+        training_svg.write(by_hand, Look(), embedded=True),
         derived()._repr_html_(),
         made_by_hand()._repr_html_(),
+        by_hand._repr_html_(),
     ]
     frames = "".join(f'<iframe srcdoc="{escape(text)}"></iframe>' for text in pages)
     file = tmp_path / "frames.html"

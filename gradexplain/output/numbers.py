@@ -50,12 +50,16 @@ def show_pair(first: Value | Tensor, second: Value | Tensor, verdict: str) -> tu
     >>> show_pair(1.0000001, 1.0000002, "precision"), show_pair(1.0000001, 1.0000002, "agrees")
     (('1.0000001', '1.0000002'), ('1', '1'))
     """
-    one, other = show(first), show(second)
-    if verdict in FAILURES:
-        for digits in (9, 12, 15, 17):
-            if one != other or first == second:
-                break
-            one, other = show(first, digits), show(second, digits)
+    return _told_apart(show, first, second, verdict)
+
+
+def _told_apart(
+    write: Callable[[Value | Tensor, int], str], first: Value | Tensor, second: Value | Tensor, verdict: str
+) -> tuple[str, str]:
+    for digits in (DIGITS, 9, 12, 15, 17):
+        one, other = write(first, digits), write(second, digits)
+        if one != other or first == second or verdict not in FAILURES:
+            break
     return one, other
 
 
@@ -147,11 +151,7 @@ def block_pair(first: Value | Tensor, second: Value | Tensor, verdict: str, room
     >>> block_pair(Tensor.of([1.00000001]), Tensor.of([1]), "precision")
     ('1.00000001', '1')
     """
-    for digits in (DIGITS, 9, 12, 15, 17):
-        one, other = block(first, digits, room), block(second, digits, room)
-        if one != other or first == second or verdict not in FAILURES:
-            break
-    return one, other
+    return _told_apart(lambda value, digits: block(value, digits, room), first, second, verdict)
 
 
 def bare(value: Value | Tensor) -> str:
