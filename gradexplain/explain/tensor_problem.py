@@ -181,7 +181,7 @@ def begin_tensors(problem: TensorProblem, device: str) -> Callable[[], Any]:
 
     statements = "\n".join(closed_form_source(problem))
     formulas = second_forms(problem, texts.first())
-    asked = _ask(problem, texts, statements, formulas.matrices, device) if with_torch else None
+    asked = _ask(problem, texts, statements, formulas.matrices, constants, device) if with_torch else None
 
     exact = exactly(problem, constants)
 
@@ -201,14 +201,17 @@ def _found(witness: Witness) -> Mapping[str, Any]:
             "values": dict(enumerate(witness.tables["values"]))}  # fmt: skip
 
 
-def _ask(problem: TensorProblem, texts: Texts, statements: str, matrices: Mapping[str, str], device: str) -> Asked:
+def _ask(
+    problem: TensorProblem, texts: Texts, statements: str, matrices: Mapping[str, str], constants: Mapping[int, float],
+    device: str,
+) -> Asked:  # fmt: skip
     graph, upstream = problem.graph, problem.upstream
     names = {i: str(graph.nodes[i].value) for i in graph.inputs}
     given = {i: _packed(problem.values[name]) if name in problem.values else None for i, name in names.items()}
     forms = {j: found for j, found in texts.texts.items() if found}
     tables = (packed_graph(graph, problem.size), problem.sources, forms, problem.want, statements, dict(matrices))
     # What has a name is needed: closed forms are written over it.
-    plan = compiled(graph, {}, [i for i in graph.names if i < graph.objective])
+    plan = compiled(graph, constants, [i for i in graph.names if i < graph.objective])
     return TORCH.ask_witness(Question(
         plan, given, list(given), active(graph, problem.sources), None if upstream is None else _packed(upstream),
         problem.dtype, device, tables,

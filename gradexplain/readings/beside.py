@@ -14,7 +14,7 @@ from gradexplain.calculus.backward import Walk
 from gradexplain.readings.compare import SPACINGS, equal, is_finite, largest, random_tensor, uncancelled
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.place import Place
-from gradexplain.readings.plan import Ready, unpacked_graph
+from gradexplain.readings.plan import Ready, compiled, unpacked_graph
 from gradexplain.readings.second_order import hessians, jacobians
 from gradexplain.readings.tables import Tables
 from gradexplain.readings.witness import Question, Witness, gradients, question_of, run
@@ -108,12 +108,18 @@ class Beside:
         witness = self.ready.run(leaves)
         with torch.no_grad():
             plain = [value.detach() if hasattr(value, "detach") else value for value in witness]
-            values = plain if self.same else Ready(self.home, question.plan).run(given)
+            values = plain if self.same else self._values(given)
             walk = self.tables.walk(values, self.asked.sources, self._seed(values[top]))
         found = gradients(self.place, witness[top], witness, question.wanted, question.upstream)
         with torch.no_grad():
             compared = {j: self.tables.compare(walk.totals[j], found.get(j)) for j in walk.order}
             return Numbers(values, witness, walk, found, self._settled(compared, walk))
+
+    def _values(self, given: Mapping[int, Any]) -> list[Any]:
+        """The values in float64. Constants are those of the formula, not as a smaller dtype holds them: closed forms
+        are compared with what comes of them."""
+        named = [i for i in self.graph.names if i < self.graph.objective]
+        return Ready(self.home, compiled(self.graph, {}, named)).run(given)
 
     def at(self, given: Mapping[int, Any]) -> Witness:
         """The answer at a point."""
