@@ -86,6 +86,11 @@ LONG = {
     "derive.py _tensor_problem",
     "output/training/path.py draw_path",
 }
+# Names that two classes have; this list may only shrink.
+TWICE = {
+    "Asked", "Batch", "Builder", "Hessian", "Judge", "Line", "Link", "Place", "Question", "Reading", "Row", "Run",
+    "Section", "Style", "Texts",
+}  # fmt: skip
 # Folders with more files; this list may only shrink.
 FULL: set[str] = set()
 # A record prints itself as a table and shows itself in a notebook: the one way back, taken inside of a method.
@@ -176,6 +181,16 @@ def test_only_layout_asks_for_tensors() -> None:
         path.relative_to(PACKAGE).as_posix() for path in FILES if "has_tensors" in path.read_text(encoding="utf-8")
     }
     assert asking == {"records.py", "output/derivation/lines.py", "output/derivation/live.py"}
+
+
+def test_one_name_means_one_thing() -> None:
+    names = [
+        node.name.lstrip("_")
+        for path in FILES
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert {name for name, count in Counter(names).items() if count > 1} <= TWICE
 
 
 def test_no_folder_is_a_heap() -> None:

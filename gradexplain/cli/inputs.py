@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gradexplain.data.sources import expanded
 from gradexplain.errors import OptionError, PointError
 
 # What an argument begins with that names a file in place of its content.
@@ -116,6 +115,8 @@ def _path(argument: str) -> Path:
     name = argument.strip().removeprefix(FILE)
     if not name:
         raise OptionError(f"{FILE} names no file", hint=f"write {FILE}FILE, such as {FILE}model.gx")
+    from gradexplain.data.sources import expanded
+
     return expanded(name)
 
 

@@ -110,9 +110,7 @@ def command(
             help='How parameters begin, as torch.nn.init, such as "W=normal(0, 0.1), b=zeros"; --seed decides.',
         ),
     ] = None,
-    shape: Annotated[
-        list[str] | None, shape_option("The shapes of parameters with --init, such as W=8x2.")
-    ] = None,
+    shape: Annotated[list[str] | None, shape_option("The shapes of parameters with --init, such as W=8x2.")] = None,
     reduction: Annotated[Reduction, typer.Option(help="How the losses of the rows become one.")] = Reduction.mean,
     optimizer: Annotated[OptimizerName, typer.Option(help="The update rule.")] = OptimizerName.sgd,
     lr: Annotated[float | None, typer.Option(metavar="RATE", help="The learning rate, 0.1 for SGD.")] = None,
@@ -195,14 +193,19 @@ def command(
         write_to(output, writer(TRAINING[chosen])(training, look))
     if plot is not None:
         _plot(run, training, plot)
+    return _told(training, chosen in STREAMED)
+
+
+def _told(training: Training, streamed: bool) -> int:
+    """Write what there is to say beside the result, and return the exit status."""
     for note in training.notes:
         write_note(note)
-    if chosen in STREAMED:
+    if streamed:
         for entry in training.diagnosis:
             write_note(f"{entry.name}: {entry.text}")
-    if training.interrupted:
-        if chosen in STREAMED:
+        if training.interrupted:
             write_note(f"interrupted after {training.final.step:,} of {training.planned:,} steps")
+    if training.interrupted:
         return INTERRUPTED
     broken = any(entry.name == "nan" for entry in training.diagnosis)
     return 1 if broken or training.verdict in FAILURES else 0
