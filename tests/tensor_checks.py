@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from gradexplain.calculus.backward import reverse
-from gradexplain.explain.tensor_forms import tensor_forms
+from gradexplain.explain.closed_forms import closed_forms
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.language.text import write
@@ -142,7 +142,7 @@ def printed(graph: Graph, generic: bool = True) -> dict[str, Printed]:
     inputs, seed = list(graph.inputs), graph.constant(1)
     if graph.shapes[graph.objective]:
         seed = graph.apply("ones_like", graph.objective)
-    forms = tensor_forms(graph, inputs, seed, generic=generic)
+    _, forms = closed_forms(graph, inputs, seed, generic=generic)
     missing = [i for i, root in forms.items() if root is None]
     assert not missing, f"no closed form of the gradient by {[graph.nodes[i].value for i in missing]}"
     return {

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import gradexplain
-from gradexplain.explain import build, forms
+from gradexplain.explain import build, closed_forms
 from gradexplain.language.functions import VARIADIC
 from gradexplain.output.derivation import html
 from gradexplain.output.formats import DERIVATION, Look, by_suffix
@@ -313,7 +313,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not in
 @pytest.mark.parametrize("which", ["formulas", "rules"])
 def test_the_page_finds_what_derive_finds(which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # SymPy takes most of the time of a derivation, for its closed forms and as a second witness; the numbers are ours.
-    monkeypatch.setattr(forms, "improve", lambda algebra, roots, holds: roots)
+    monkeypatch.setattr(closed_forms, "shortened", lambda algebra, roots, since: roots)
     monkeypatch.setattr(build, "ask_sympy", lambda problem, exact: dict)
     cases = list(POINTS.items()) if which == "formulas" else list(rule_points())
     found = list(differences(cases, tmp_path))

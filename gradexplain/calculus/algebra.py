@@ -13,6 +13,7 @@ from typing import Any
 from gradexplain.calculus.products import MAX_NUMBER_POWER, ONE, Exponent, Factors, Products, TooLarge, whole
 from gradexplain.calculus.templates import Template
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.rules.shapes import Shape
 
 __all__ = ["Algebra", "TooLarge"]
 
@@ -71,6 +72,10 @@ class Algebra(Products):
         if (rule, numbers) in (("exp", [ZERO]), ("cos", [ZERO]), ("sqrt", [ONE])):
             return self.graph.constant(1)
         return self._checked(rule, *inputs)
+
+    def spread(self, node: int, wanted: Shape) -> int:
+        """The node with the shape that it must have; a single number has no other."""
+        return node
 
     def _checked(self, rule: str, *inputs: int) -> int:
         node = self.graph.apply(rule, *inputs)

@@ -89,6 +89,11 @@ class TensorAlgebra(Algebra):
         if rule not in ELEMENTWISE:
             return self.make(rule, inputs, settings)
         wanted = broadcast([self.shape(i) for i in inputs])
+        if rule == "mul":
+            # As for a factor of 1: the other one is left as it is written.
+            for one, other in (inputs, inputs[::-1]):
+                if self.is_rule(one, "ones") and self.shape(other) == wanted:
+                    return other
         found = super().apply(rule, *inputs)
         if rule == self.graph.nodes[found].rule and found not in self.atoms:
             changed = rewrite(self, found)

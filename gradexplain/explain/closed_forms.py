@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from gradexplain.calculus.algebra import Algebra, TooLarge
 from gradexplain.calculus.backward import Edges, reverse
 from gradexplain.calculus.templates import partial
+from gradexplain.explain.shorter import shortened
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 
-# More gradients than this are not worth SymPy's time.
-MAX_FACTORED = 16
+if TYPE_CHECKING:
+    from gradexplain.calculus.tensor_algebra import TensorAlgebra
 
 
 class FormulaReading:
@@ -46,19 +48,59 @@ class FormulaReading:
             return None
 
 
+class TensorReading(FormulaReading):
+    """The same on tensors: vector-Jacobian products in place of products with local derivatives."""
+
+    algebra: TensorAlgebra
+
+    def contribution(self, i: int, slot: int, upstream: int | None) -> tuple[int | None, int | None]:
+        if upstream is None:
+            return None, None
+        from gradexplain.calculus.pullbacks import Pullback
+        from gradexplain.calculus.tensor_algebra import Formulas
+
+        graph = self.algebra.graph
+        node = graph.nodes[i]
+        try:
+            return None, Pullback(Formulas(self.algebra), graph, node, slot, node.inputs, i, upstream).value()
+        except TooLarge:
+            return None, None
+
+
 def closed_forms(
-    graph: Graph, sources: Sequence[int], upstream: Fraction, generic: bool = True, edges: Edges | None = None
-) -> tuple[Algebra, dict[int, int | None]]:
+    graph: Graph, sources: Sequence[int], seed: int, generic: bool = True, edges: Edges | None = None,
+    short: bool = True,
+) -> tuple[Algebra, dict[int, int | None]]:  # fmt: skip
     """The closed form of the gradient by each source, as a node added to `graph`; None where it is too long.
 
-    Named nodes stay symbols. With `generic`, exceptions of a rule for single values are left out (see Algebra).
-    `edges` are those of a walk to the same sources.
+    `seed` is the node of the upstream gradient. Named nodes stay symbols. Each form has the shape of its source. With
+    `generic`, exceptions of a rule for single values, such as that of a norm for 0, are left out (see Algebra). `edges`
+    are those of a walk to the same sources. With `short`, SymPy's forms are taken where they are much shorter.
+
+    >>> from gradexplain.language.parse import parse
+    >>> from gradexplain.language.text import write
+    >>> graph = parse("x @ A @ x", ["x", "A"], {"x": (3,), "A": (3, 3)})
+    >>> write(graph, closed_forms(graph, graph.inputs, graph.constant(1))[1][graph.inputs[0]], {})
+    '(A + A.T) @ x'
     """
+    count = len(graph.nodes)
     atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
-    algebra = Algebra(graph, atoms, generic)
-    walk = reverse(graph, sources, FormulaReading(algebra, graph.constant(upstream)), edges=edges, keep=False)
+    if graph.needs_tensors():
+        from gradexplain.calculus.tensor_algebra import TensorAlgebra
+
+        reading: FormulaReading = TensorReading(TensorAlgebra(graph, atoms, generic), seed)
+    else:
+        reading = FormulaReading(Algebra(graph, atoms, generic), seed)
+    walk = reverse(graph, sources, reading, edges=edges, keep=False)
     zero = graph.constant(0)
-    return algebra, {j: walk.totals.get(j, zero) for j in sources}
+    forms = {j: walk.totals.get(j, zero) for j in sources}
+    if short:
+        forms = shortened(reading.algebra, forms, count)
+    if isinstance(reading, TensorReading):
+        from gradexplain.explain.dressed import dressed
+
+        forms = dressed(reading.algebra, forms)
+    return reading.algebra, forms
 
 
 def factors(graph: Graph, path: Sequence[int], known: dict[tuple[int, int], int | None]) -> tuple[int, ...]:
@@ -90,18 +132,3 @@ def substitute(algebra: Algebra, root: int, values: Mapping[int, Fraction]) -> i
     except TooLarge:
         return None
     return made[root]
-
-
-def improve(
-    algebra: Algebra, forms: Mapping[int, int | None], holds: Callable[[int, int], bool]
-) -> dict[int, int | None]:
-    """Closed forms, each replaced by SymPy's where that is much shorter and `holds(its node, old node)`."""
-    from gradexplain.readings.symbols import shorter
-
-    better = dict(forms)
-    if len(forms) <= MAX_FACTORED:
-        for j, root in forms.items():
-            candidate = None if root is None else shorter(algebra, root)
-            if candidate is not None and root is not None and holds(candidate, root):
-                better[j] = candidate
-    return better

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
-from gradexplain.calculus.algebra import Algebra
 from gradexplain.explain.chains import Chains
-from gradexplain.explain.closed_forms import closed_forms, factors, improve, substitute
+from gradexplain.explain.closed_forms import closed_forms, factors, substitute
 from gradexplain.explain.problem import Problem
 from gradexplain.language.graph import Graph
 from gradexplain.language.text import MATHML, write
 from gradexplain.readings import exact as exact_reading
 from gradexplain.readings.arithmetic import finite
-from gradexplain.readings.digits import digits
-from gradexplain.readings.exact import DEAD, Exact, same
+from gradexplain.readings.exact import DEAD, Exact
 
 # Above this many nodes no factors are written beside a chain, and nothing is given to SymPy.
 SMALL_GRAPH = 400
-TRIALS = 6
 # A chain with more links is not written out in closed forms.
 MAX_FACTORS = 6
 
@@ -38,10 +34,10 @@ class Form(NamedTuple):
 def write_forms(problem: Problem, exact: Exact) -> dict[int, Form]:
     """The forms of all sources."""
     graph, small = problem.graph, problem.size <= SMALL_GRAPH
-    algebra, roots = closed_forms(graph, problem.sources, problem.seed, edges=exact.walk.edges)
+    seed = graph.constant(problem.seed)
+    algebra, roots = closed_forms(graph, problem.sources, seed, edges=exact.walk.edges, short=small)
     if small:
-        roots = improve(algebra, roots, lambda candidate, root: _holds(problem, candidate, root))
-        roots = _guard(problem, exact, algebra, roots)
+        roots = _guard(problem, exact, roots)
     named = {i: name for i, name in graph.names.items() if i != graph.objective}
     named_on_the_way = [i for i in exact.walk.order if i in named]
     visible = named_on_the_way or exact.walk.order
@@ -89,27 +85,7 @@ def _known(problem: Problem, exact: Exact) -> dict[int, Fraction]:
     return known
 
 
-def _holds(problem: Problem, candidate: int, root: int) -> bool:
-    """Whether two closed forms are equal at some points at random where the second has a value."""
-    graph = problem.graph
-    generator = random.Random(20)
-    atoms = [*graph.inputs, *graph.names]
-    confirmed = 0
-    for trial in range(TRIALS):
-        spread = 1.0 if trial % 2 else 3.0
-        point: Mapping[int, float | None] = {i: generator.uniform(0.05, spread) * (1 - 2 * (trial > 3)) for i in atoms}
-        with digits(exact_reading.DIGITS[0]):
-            values = exact_reading.evaluate(graph, point, max(candidate, root), constants=True)
-        one, other = values[candidate], values[root]
-        if not finite(other):
-            continue
-        if not same(one, other):
-            return False
-        confirmed += 1
-    return confirmed >= 2
-
-
-def _guard(problem: Problem, exact: Exact, algebra: Algebra, roots: dict[int, int | None]) -> dict[int, int | None]:
+def _guard(problem: Problem, exact: Exact, roots: dict[int, int | None]) -> dict[int, int | None]:
     """Closed forms with a rule's exceptions kept, where the general form has no value at this very point."""
     if problem.missing:
         return roots
@@ -122,7 +98,7 @@ def _guard(problem: Problem, exact: Exact, algebra: Algebra, roots: dict[int, in
             wrong.append(j)
     if not wrong:
         return roots
-    _, guarded = closed_forms(graph, wrong, problem.seed, generic=False)
+    _, guarded = closed_forms(graph, wrong, graph.constant(problem.seed), generic=False, short=False)
     return roots | guarded
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gradexplain.calculus.algebra import TooLarge
 from gradexplain.calculus.backward import influenced
 from gradexplain.calculus.linear_maps import MAX_TEXT, matrix
-from gradexplain.explain.tensor_forms import tensor_forms
+from gradexplain.explain.closed_forms import closed_forms
 from gradexplain.explain.tensor_problem import TensorProblem
 from gradexplain.language.graph import Graph
 from gradexplain.language.text import write
@@ -43,7 +43,7 @@ def second_forms(problem: TensorProblem, forms: Mapping[int, int | None]) -> Sec
         graph, names = problem.graph, problem.names.of
         g = vector(graph, graph.shapes[graph.objective], list(names.values()))
         named = {**problem.named, g: str(graph.nodes[g].value)}
-        for j, product in tensor_forms(graph, problem.sources, g).items():
+        for j, product in closed_forms(graph, problem.sources, g)[1].items():
             text = matrix(graph, product, g, problem.named)
             if text is not None:
                 found.matrices[names[j]] = text
@@ -73,7 +73,7 @@ def hessian_blocks(problem: TensorProblem, forms: Mapping[int, int | None]) -> d
             try:
                 top = graph.apply("dot", form, g) if rank[0] else graph.apply("mul", form, g)
                 graph.objective = top
-                product = tensor_forms(graph, [j], graph.constant(1))[j]
+                product = closed_forms(graph, [j], graph.constant(1))[1][j]
             except TooLarge:
                 product = None
             finally:

@@ -10,8 +10,8 @@ from typing import Any
 from gradexplain.calculus.backward import active
 from gradexplain.data.point import Given, held_constants
 from gradexplain.errors import FormulaError, GradexplainError, PointError
+from gradexplain.explain.closed_forms import closed_forms
 from gradexplain.explain.names import Names
-from gradexplain.explain.tensor_forms import tensor_forms
 from gradexplain.language.graph import Graph
 from gradexplain.language.text import write
 from gradexplain.readings.plan import compiled, packed_graph
@@ -138,7 +138,7 @@ def _gradients(problem: TensorProblem, top: int) -> list[str]:
     graph = problem.graph
     objective, graph.objective = graph.objective, top
     try:
-        found = tensor_forms(graph, problem.sources, graph.constant(1))
+        _, found = closed_forms(graph, problem.sources, graph.constant(1))
     finally:
         graph.objective = objective
     name = problem.names.of[objective]
@@ -172,7 +172,7 @@ def begin_tensors(problem: TensorProblem, device: str) -> Callable[[], Any]:
     with_torch = TORCH.installed()
     if with_torch:
         TORCH.start()
-    forms = [tensor_forms(graph, problem.sources, problem.seed(), generic) for generic in (True, False)]
+    forms = [closed_forms(graph, problem.sources, problem.seed(), generic)[1] for generic in (True, False)]
     texts = Texts(graph, problem.named, forms)
     from gradexplain.explain.notes import closed_form_source
     from gradexplain.explain.second_order import second_forms

@@ -173,7 +173,9 @@ def shorter(algebra: Algebra, root: int) -> int | None:
         return None
     if not 7 <= size <= MAX_FACTOR_SIZE or not may_be_shorter(algebra, root):
         return None
-    symbols = {i: sympy.Symbol(f"x{i}", real=True) for i in [*algebra.atoms, *graph.inputs]}
+    # SymPy writes products in the order of these names.
+    leaves = sorted({*algebra.atoms, *graph.inputs})
+    symbols = {i: sympy.Symbol(f"x{place:07}", real=True) for place, i in enumerate(leaves)}
     try:
         expression = to_sympy(graph, root, symbols)
         if not _tame(expression):

@@ -173,14 +173,14 @@ def _forms(formula: Formula, sources: Mapping[str, int]) -> dict[str, Form] | No
 
     The loop confirms those of matrices, so that they are needed before PyTorch is there.
     """
+    from gradexplain.explain.closed_forms import closed_forms
     from gradexplain.explain.forms import Form
-    from gradexplain.explain.tensor_forms import tensor_forms
 
     if not formula.tensors:
         return None
     graph = formula.graph
     named = {i: name for i, name in graph.names.items() if i != graph.objective}
-    found = tensor_forms(graph, list(sources.values()), graph.constant(1))
+    _, found = closed_forms(graph, list(sources.values()), graph.constant(1))
     forms = {}
     for name, j in sources.items():
         root = found[j]
