@@ -19,8 +19,11 @@ from test_documents import compiled, needs_tex, tables
 from test_tensor_rules import EXAMPLES
 
 import gradexplain
+from gradexplain.language.text import PRECEDENCE
+from gradexplain.output.code import numpy as numpy_function
 from gradexplain.output.formats import DERIVATION, Look, writer
 from gradexplain.records import Derivation
+from gradexplain.rules.table import RULES
 
 LINEAR = ("mean((X @ W.T + b - Y)**2)", "X=[[1,2],[3,4]],Y=[[3],[7]],W=[[0.5,-0.5]],b=[0]")
 CLASSES = ("z = X @ W + b; loss = cross_entropy(z, y)", "X=[[1,2],[0,1]],W=[[1,-1,0],[0,1,2]],b=[0,1,0],y=[0,2]")
@@ -203,6 +206,11 @@ def test_a_page_has_typeset_formulas_and_no_sliders() -> None:
     assert "<msup><mi>W</mi><mi>T</mi></msup>" in text
     assert 'type="range"' not in text.split("<script")[0]
     assert "its sliders recompute operations on single numbers only" in text
+
+
+def test_every_rule_is_written_for_numpy() -> None:
+    known = {*numpy_function.FUNCTIONS, *numpy_function.OF_RULES, *numpy_function.HELPERS, *PRECEDENCE, "identity"}
+    assert [rule.name for rule in RULES.values() if rule.name not in known and not rule.definition] == []
 
 
 def checked_with_numpy(load: Callable[[str], Any], found: Derivation) -> None:

@@ -27,7 +27,8 @@ class Rule:
     the derivative may not exist, and `at_kink` says what PyTorch takes there. `defaults` fills inputs that were left
     out, `keywords` are their names in PyTorch. `torch` is PyTorch's name below `torch.` where it is not `name`, or the
     call as a pattern (see readings/torch_rules.py), None where it takes more. `staircase` marks operations whose
-    derivative is 0 wherever it exists. `example` is a formula to show.
+    derivative is 0 wherever it exists. `example` is a formula to show. `numpy` is the call of NumPy as a pattern, where
+    output/code/numpy.py has none.
 
     `shape` gives the shape of the result. `settings` are the names of the arguments that are no tensors, with their
     defaults. `written` is the name under which the operation is written where it is not `name`. `any_number` takes a
@@ -59,6 +60,7 @@ class Rule:
     any_number: bool = False
     linear: int = 0
     classes: ClassRule | None = None
+    numpy: str = ""
 
     @property
     def derivatives(self) -> tuple[str, ...]:

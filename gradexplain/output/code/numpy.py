@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from gradexplain.calculus.templates import template
+from gradexplain.errors import OptionError
 from gradexplain.output.code.listing import Line, Listing, added, code_of, module, shapes_of
 from gradexplain.output.code.numpy_helpers import HELPERS, SUM_TO
-from gradexplain.output.code.spelling import Speller, Target
+from gradexplain.output.code.spelling import Speller, Target, pattern_of
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import bare
 from gradexplain.records import Derivation
@@ -53,13 +54,14 @@ ROWS = {
     "eye": "np.eye(⟨n⟩)", "ones": "np.ones(⟨shape⟩)", "zeros": "np.zeros(⟨shape⟩)",
 }  # fmt: skip
 FUNCTIONS |= TENSOR_FUNCTIONS
-_OWN = [name for name in (*RULES, *HELPERS) if name not in FUNCTIONS]
+OF_RULES = {name: pattern_of(rule.numpy, rule) for name, rule in RULES.items() if rule.numpy}
+_OWN = [name for name in (*RULES, *HELPERS) if name not in FUNCTIONS and name not in OF_RULES]
 NUMPY = Target(
     functions=FUNCTIONS | {name: name for name in _OWN},
     reserved=frozenset(("np", "math", "float", "sum_to", "value_and_gradient", "__debug__", *_OWN)),
     identity="{0}",
     argument=lambda number, like: f"{number}.0" if re.fullmatch(r"-?\d+", number) else number,
-    rows=ROWS,
+    rows=OF_RULES | ROWS,
     keywords={"dim": "axis", "keepdim": "keepdims", "correction": "ddof", "p": "order"},
     turns=(".T",),
 )
@@ -71,7 +73,10 @@ def write(derivation: Derivation, look: Look) -> str:
 
 
 def render(derivation: Derivation) -> str:
-    """The module: `value_and_gradient` of the inputs, and the numbers at the point when it is run."""
+    """The module: `value_and_gradient` of the inputs, and the numbers at the point when it is run.
+
+    Raises OptionError where an operation is not written for NumPy.
+    """
     listing = Listing(derivation, NUMPY)
     graph, names, gradients, objective = listing.graph, listing.names, listing.gradients, listing.graph.objective
     forward, backward = listing.forward(), listing.backward()
@@ -142,6 +147,8 @@ def _helper(name: str) -> tuple[str, set[str]]:
         text = HELPERS[name]
         return text, {other for other in _OWN if other != name and re.search(rf"(?<![\w.]){other}\(", text)}
     rule = RULES[name]
+    if not rule.definition:
+        raise OptionError(f"{name} is not written for NumPy", hint="use --format pytorch")
     graph, root, _ = template(rule.definition)
     speller = Speller(graph, {}, NUMPY)
     code = speller.factor(graph, root, "")

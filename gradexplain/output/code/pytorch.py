@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradexplain.errors import OptionError
 from gradexplain.output.code.listing import Line, Listing, added, code_of, module, shapes_of, tuple_of
-from gradexplain.output.code.spelling import Target
+from gradexplain.output.code.spelling import Target, pattern_of
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import bare
 from gradexplain.records import Derivation
@@ -13,21 +13,17 @@ from gradexplain.tensor import Tensor
 
 # A larger tensor is drawn at random where the module checks itself.
 MAX_WRITTEN = 200
-# What is no call of the rule's own function with its settings.
+# What is no call of the rule's own function with its settings, where the rule does not say so itself.
 ROWS = {
     "cat": "torch.cat([⟨inputs⟩]⟨settings⟩)", "stack": "torch.stack([⟨inputs⟩]⟨settings⟩)",
     "transpose": "torch.transpose(⟨0⟩, ⟨dim0⟩, ⟨dim1⟩)", "reshape": "torch.reshape(⟨0⟩, ⟨shape⟩)",
-    "reshape_as": "torch.reshape(⟨0⟩, ⟨1⟩.shape)", "expand_as": "torch.broadcast_to(⟨0⟩, ⟨1⟩.shape)",
     "norm": "torch.linalg.vector_norm(⟨0⟩⟨settings⟩)", "norm_of_order": "torch.linalg.vector_norm(⟨0⟩⟨settings⟩)",
-    "layer_norm": "torch.nn.functional.layer_norm(⟨0⟩, ⟨normalized_shape⟩, eps=⟨eps⟩)",
-    "one_hot": "torch.nn.functional.one_hot(⟨0⟩.long(), ⟨num_classes⟩).to(⟨like⟩.dtype)",
     "classes": "⟨function⟩(⟨0⟩, ⟨1⟩.long()⟨settings⟩)", "diagonal": "torch.diagonal(⟨0⟩)",
     "trace": "⟨0⟩.diagonal(dim1=-2, dim2=-1).sum(-1)",
     "eye": "torch.eye(⟨n⟩, dtype=⟨like⟩.dtype, device=⟨like⟩.device)", "ones": "⟨like⟩.new_ones(⟨shape⟩)",
     "zeros": "⟨like⟩.new_zeros(⟨shape⟩)", "slice_scatter": "torch.slice_scatter(⟨0⟩, ⟨1⟩⟨settings⟩)",
     "prod_of_others": "prod_of_others(⟨0⟩, ⟨dim⟩)",
     "max_along": "torch.max(⟨0⟩⟨settings⟩).values", "min_along": "torch.min(⟨0⟩⟨settings⟩).values",
-    "first_largest": "torch.zeros_like(⟨0⟩).scatter(⟨dim⟩, (⟨0⟩).max(⟨dim⟩, keepdim=True).indices, 1.0)",
 }  # fmt: skip
 # What is written into a module that uses it; the first of them may be used by the others.
 HELPERS = {
@@ -67,12 +63,11 @@ def kron_right(g, a, b):
 
 # PyTorch has a function for nearly every rule, and most have its name. A number among the arguments becomes a tensor.
 PYTORCH = Target(
-    functions={name: f"torch.{rule.torch or name}" for name, rule in RULES.items()}
-    | {name: name for name in HELPERS},
+    functions={name: f"torch.{rule.torch or name}" for name, rule in RULES.items()} | {name: name for name in HELPERS},
     reserved=frozenset(("torch", "math", "once_differentiable", "Loss", "ctx", "grad_output", "__debug__", *HELPERS)),
     identity="{0}.clone()",
     argument=lambda number, like: f"{like}.new_tensor({number})",
-    rows=ROWS,
+    rows={name: pattern_of(call, rule) for name, rule in RULES.items() if "(" in (call := rule.torch or "")} | ROWS,
     keywords={"p": "ord"},
     turns=(".T", ".mT"),
 )

@@ -16,6 +16,7 @@ from gradexplain.language.tensor_text import Part
 from gradexplain.language.text import ATOM, PLAIN, PRECEDENCE, Row, write
 from gradexplain.readings.arithmetic import to_float
 from gradexplain.readings.exact import constant_value
+from gradexplain.rules.row import Rule
 from gradexplain.rules.table import ELEMENTWISE, RULES
 
 # What a single number is computed with; Python's own names for rules.
@@ -52,6 +53,19 @@ class Target(NamedTuple):
     rows: Mapping[str, str]
     keywords: Mapping[str, str]
     turns: tuple[str, ...]
+
+
+def pattern_of(call: str, rule: Rule) -> str:
+    """The pattern of a call as a row of the rule table has it, with the names of inputs and settings.
+
+    >>> pattern_of("torch.max(a, dim, keepdim).values", RULES["max_along"])
+    'torch.max(⟨0⟩, ⟨dim⟩, ⟨keepdim⟩).values'
+    """
+    words = {letter: f"⟨{k}⟩" for k, letter in enumerate(rule.parameters)}
+    words |= {name: f"⟨{name}⟩" for name, _ in rule.settings}
+    words |= {"inputs": "[⟨inputs⟩]", "dtype": "⟨like⟩.dtype"}
+    # A word behind a dot is a method, one before a sign of equality the name of a setting.
+    return re.sub(r"(?<![\w.])([^\W\d]\w*)(?!\w|\s*=)", lambda found: words.get(found[1], found[1]), call)
 
 
 def numbers_in(graph: Graph) -> list[bool]:
@@ -112,7 +126,7 @@ class Speller:
     def _parts(self, code: Graph, i: int) -> list[Part] | None:
         """A node of code as literal text and its inputs; None for a call of an elementwise function."""
         node = code.nodes[i]
-        if node.rule not in RULES or node.rule in ELEMENTWISE:
+        if node.rule not in RULES or (node.rule in ELEMENTWISE and node.rule not in self.target.rows):
             return None
         if tensor_text.is_product(code, i) or node.rule in ("select", "slice"):
             return tensor_text.parts(code, i)
@@ -126,7 +140,7 @@ class Speller:
         if node.rule == "flip" and isinstance(settings["dims"], int):
             settings["dims"] = (settings["dims"],)
         words = {
-            "function": self.target.functions[node.rule],
+            "function": self.target.functions.get(node.rule, node.rule),
             "like": self._like,
             "settings": "".join(self._setting(node.rule, name, value, settings) for name, value in settings.items()),
             **{name: tensor_text.shown(value) for name, value in settings.items()},
