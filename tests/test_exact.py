@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import mpmath
 import pytest
+import torch
+from tensor_checks import close, point, read, shapes_of, tolerance
+from tensor_checks import run as autograd
+from test_tensor_rules import ELEMENTWISE, EXAMPLES, VARIANTS
 
 from gradexplain import FormulaError, derive
 from gradexplain.language.parse import parse
+from gradexplain.language.text import write
 from gradexplain.readings.arithmetic import DEAD, exactly, finite
 from gradexplain.readings.digits import LOST, context, digits
 from gradexplain.readings.exact import Exact, run
-from gradexplain.readings.exact_arrays import array_of, elements
+from gradexplain.readings.exact_arrays import array_of, elements, shape_of
 
 mp = mpmath.MPContext()
 mp.dps = 300
@@ -98,6 +104,30 @@ def test_where_nothing_flows_a_pole_does_not_matter(formula: str, expected: list
 def test_zero_times_infinity_is_no_number_where_it_is_multiplied() -> None:
     _, found = exact("sum(sqrt(x)*c)", {"x": [0.0, 4.0], "c": [0.0, 1.0]})
     assert not finite(found["x"][0]) and float(found["x"][1]) == 0.25
+
+
+@pytest.mark.parametrize(("formula", "shapes"), EXAMPLES + VARIANTS + ELEMENTWISE, ids=lambda text: text)
+def test_values_and_gradients_are_autograds(formula: str, shapes: str) -> None:
+    known = shapes_of(shapes)
+    graph = read(formula, known)
+    names = {i: str(graph.nodes[i].value) for i in graph.inputs}
+    at = point([*names.values()], known, 0)
+    given = {i: array_of([*map(exactly, at[name].flatten().tolist())], at[name].shape) for i, name in names.items()}
+    shape = graph.lengths(graph.objective)
+    seed = array_of([exactly(1.0)] * math.prod(shape), shape)
+    found, expected = run(graph, graph.inputs, given, seed), autograd(graph, at)
+    for i, value in enumerate(expected.values):
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            assert close(as_tensor(found.values[i]), value, 1e-9), write(graph, i, {})
+    for i in graph.inputs:
+        if i in found.walk.totals:
+            gradient = expected.gradients.get(i, torch.zeros_like(at[names[i]]))
+            assert close(as_tensor(found.walk.totals[i]), gradient, tolerance(formula)), names[i]
+
+
+def as_tensor(value: Any) -> torch.Tensor:
+    numbers = torch.tensor([float(number) for number in elements(value)], dtype=torch.float64)
+    return numbers.reshape(shape_of(value))
 
 
 SINGULAR = [[1.1, 2.2], [2.2, 4.4]]

@@ -27,12 +27,9 @@ class Pullback(Generic[T]):
     def __init__(
         self, builder: Builder[T], graph: Graph, node: Node, slot: int, values: Sequence[T], out: T, upstream: T
     ) -> None:
-        self.builder, self.node, self.slot = builder, node, slot
-        self.settings = graph.settings(node)
-        self.values, self.upstream = list(values), upstream
-        self.env: dict[str, Any] = dict(zip("abcdefgh", self.values, strict=False)) | {"out": out, "g": upstream}
-        if RULES[node.rule].classes:
-            self.settings["dim"] = 1 if len(self._shape(0)) > 1 else 0
+        self._begin(builder, node, slot, values, graph.settings(node))
+        self.upstream = upstream
+        self.env |= {"out": out, "g": upstream}
         # In a product with a batch of matrices, a vector is a matrix of one row or column.
         self.is_lifted = [node.rule == "matmul" and len(self._shape(k)) == 1 for k in range(len(values))]
         for name, k, place in (("a", 0, 0), ("b", 1, 1)):
@@ -40,8 +37,17 @@ class Pullback(Generic[T]):
                 self.env[name] = builder.apply("unsqueeze", (self.values[k],), (place,))
                 rank = len(builder.shape(upstream))
                 self.env["g"] = builder.apply("unsqueeze", (upstream,), (rank - 1 + place,))
+
+    def _begin(
+        self, builder: Builder[T], node: Node, slot: int, values: Sequence[T], settings: dict[str, Any]
+    ) -> None:
+        self.builder, self.node, self.slot = builder, node, slot
+        self.values, self.settings = list(values), settings
+        self.env: dict[str, Any] = dict(zip("abcdefgh", self.values, strict=False))
+        if RULES[node.rule].classes:
+            settings["dim"] = 1 if len(self._shape(0)) > 1 else 0
         if node.rule == "layer_norm":
-            self.settings["dim"] = tuple(range(-len(self.settings["normalized_shape"]), 0))
+            settings["dim"] = tuple(range(-len(settings["normalized_shape"]), 0))
 
     def _shape(self, slot: int) -> Shape:
         return self.builder.shape(self.values[slot])
@@ -127,6 +133,11 @@ class Pullback(Generic[T]):
         for k in sorted(axes(self.settings["dim"], len(shape))):
             value = self.builder.apply("unsqueeze", (value,), (k,))
         return value
+
+    def reduced(self, value: T) -> T:
+        """The losses of all elements as one number, where the setting says so."""
+        kind = self.settings["reduction"]
+        return value if kind == "none" else self.builder.apply(kind, (value,), (None, False))
 
     def averaged(self, value: T) -> T:
         """Divided by the number of losses where they are averaged."""
@@ -221,6 +232,18 @@ class Pullback(Generic[T]):
     def swapped(self, value: T) -> T:
         """The last two axes swapped."""
         return swapped(self.builder, value)
+
+
+class Defined(Pullback[T]):
+    """The result of a rule that is not elementwise, by its definition; it needs no node."""
+
+    def __init__(self, builder: Builder[T], rule: str, values: Sequence[T], settings: tuple[Any, ...]) -> None:
+        names = [name for name, _ in RULES[rule].settings]
+        self._begin(builder, Node(rule), 0, values, dict(zip(names, settings, strict=True)))
+
+    def result(self) -> T:
+        """What the definition gives."""
+        return self._evaluate(row(RULES[self.node.rule].definition))
 
 
 def _axes(found: Sequence[int]) -> Any:

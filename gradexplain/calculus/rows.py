@@ -19,7 +19,7 @@ from gradexplain.rules.table import ELEMENTWISE, RULES
 _PRODUCT = 3
 # How many tensors go into what only the rows may say; what follows them are settings.
 PHRASES = {
-    "restored": 1, "averaged": 1, "target": 1, "target_sum": 1, "target_gradient": 2, "part_of_cat": 1,
+    "restored": 1, "averaged": 1, "reduced": 1, "target": 1, "target_sum": 1, "target_gradient": 2, "part_of_cat": 1,
     "part_of_stack": 1, "unpermuted": 1, "product": 2, "symmetric": 1, "eye_like": 1, "swapped": 1, "each": 1,
     "diagonal_like": 2,
 }  # fmt: skip

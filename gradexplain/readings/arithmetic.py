@@ -127,6 +127,9 @@ def _add(a: Number, b: Number) -> Number:
 
 
 def _subtract(a: Number, b: Number) -> Number:
+    if a is b and finite(a):
+        # The very same number: nothing is lost.
+        return mp.zero
     return _counted(a - b, a._mpf_, b._mpf_, 0)
 
 

@@ -28,7 +28,7 @@ BITS_TO_LOSE = 90
 LARGE_GRAPH = 3_000
 # So many elements of vectors and matrices, and products of them, are worth exact arithmetic.
 MAX_WORK = 20_000
-SMALL_WORK = 500
+SMALL_WORK = 100
 # What is 0 but for rounding, or a root of it, gets smaller by more than this where the digits are doubled.
 SHRINKING = 2.0**-16
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from gradexplain.calculus.pullbacks import Defined
 from gradexplain.readings.arithmetic import DEAD, NAN, Number, constant, exactly, mp, solid
-from gradexplain.readings.compiled import expression, function
+from gradexplain.readings.compiled import function
 from gradexplain.readings.exact_arrays import (
     Matrix,
     Value,
@@ -30,6 +31,7 @@ from gradexplain.readings.exact_arrays import (
     unit,
 )
 from gradexplain.rules.shapes import axes, length, resolved
+from gradexplain.rules.table import ELEMENTWISE
 
 
 class Builder:
@@ -45,6 +47,7 @@ class Builder:
         self.np, self.sizes = numpy, sizes
         self.zero = DEAD if live else mp.zero
         self.function = _alive if live else function
+        self.alive: Builder = self if live else Builder(sizes, live=True)
 
     def number(self, value: Any) -> Number:
         """A number, exact where it is a fraction."""
@@ -64,10 +67,14 @@ class Builder:
 
     def apply(self, rule: str, inputs: Sequence[Value], settings: tuple[Any, ...] = ()) -> Value:
         """The result of a rule."""
-        call = CALLS.get(rule)
-        if call is None:
+        if rule in ELEMENTWISE:
             return each(self.function(rule), *inputs)
-        return call(self, *inputs, *[resolved(setting, self.sizes) for setting in settings])
+        settings = tuple([resolved(setting, self.sizes) for setting in settings])
+        if rule in CALLS:
+            return CALLS[rule](self, *inputs, *settings)
+        # In a definition as well, what is filled with 0 is not multiplied.
+        found = Defined(self.alive, rule, inputs, settings).result()
+        return found if self.zero is DEAD else each(solid, found)
 
 
 @cache
@@ -91,55 +98,9 @@ def _largest(values: list[Number]) -> Number:
     return NAN if not values or any(value != value for value in values) else max(values)
 
 
-def _smallest(values: list[Number]) -> Number:
-    return -_largest([-value for value in values])
-
-
 def _first_largest(values: list[Number]) -> list[Number]:
     first = values.index(max(values))
     return [mp.one if k == first else mp.zero for k in range(len(values))]
-
-
-def _log_of_sum(values: list[Number]) -> Number:
-    # Taking the largest off changes nothing, and keeps the terms within reach.
-    most = _largest(values)
-    return most + function("log")(total([function("exp")(value - most) for value in values]))
-
-
-def _softmax(values: list[Number]) -> list[Number]:
-    most = _largest(values)
-    terms = [function("exp")(value - most) for value in values]
-    whole = total(terms)
-    return [function("div")(term, whole) for term in terms]
-
-
-def _log_softmax(values: list[Number]) -> list[Number]:
-    whole = _log_of_sum(values)
-    return [value - whole for value in values]
-
-
-def _norm(p: float) -> Callable[[list[Number]], Number]:
-    power = mp.mpf(p)
-    if p == 2:
-        return lambda values: function("sqrt")(total([value * value for value in values]))
-    return lambda values: function("pow")(total([function("pow")(abs(value), power) for value in values]), 1 / power)
-
-
-def _mean(values: list[Number]) -> Number:
-    return function("div")(solid(total(values)), mp.mpf(len(values))) if values else NAN
-
-
-def _variance(correction: int) -> Callable[[list[Number]], Number]:
-    def call(values: list[Number]) -> Number:
-        mean = _mean(values)
-        return function("div")(total([(value - mean) ** 2 for value in values]), mp.mpf(len(values) - correction))
-
-    return call
-
-
-def _normalized(values: list[Number], eps: float) -> list[Number]:
-    mean, width = _mean(values), mp.sqrt(_variance(0)(values) + exactly(float(eps)))
-    return [(value - mean) / width for value in values]
 
 
 def _running(values: list[Number]) -> list[Number]:
@@ -223,39 +184,6 @@ def _filled(builder: Builder, shape: Sequence[int], value: Number) -> Value:
     return builder.np.full(tuple(shape), value, dtype=object) if shape else value
 
 
-def _averaged(call: Callable[..., Value]) -> Callable[..., Value]:
-    """A loss, reduced as its setting says."""
-
-    def run(builder: Builder, a: Value, b: Value, reduction: str, *settings: Any) -> Value:
-        losses = call(builder, a, b, *settings)
-        if reduction == "none":
-            return losses
-        return (_mean if reduction == "mean" else total)(elements(losses))
-
-    return run
-
-
-def _written(text: str) -> Callable[..., Value]:
-    """A loss written in the language of the rule table, with `c` for its setting."""
-
-    def run(builder: Builder, a: Value, b: Value, *settings: Any) -> Value:
-        extra = [exactly(float(value)) for value in settings]
-        return each(lambda *values: expression(text, 2 + len(extra))([*values, *extra]), a, b)
-
-    return run
-
-
-def _nll(builder: Builder, scores: Value, b: Value) -> Value:
-    place = 1 if scores.ndim > 1 else 0
-    if shape_of(b) != scores.shape:
-        b = builder.np.moveaxis(_hot(builder, b, scores.shape[place]), -1, place)
-    return reduction(lambda values: -total(values))(builder, each(function("mul"), scores, b), place, False)
-
-
-def _cross_entropy(builder: Builder, a: Value, b: Value) -> Value:
-    return _nll(builder, along(_log_softmax)(builder, a, 1 if a.ndim > 1 else 0), b)
-
-
 def _flattened(builder: Builder, a: Value, start: int, end: int) -> Value:
     a = as_array(a)
     return a.reshape(-1) if not a.ndim else a.reshape(*a.shape[: start % a.ndim], -1, *a.shape[end % a.ndim + 1 :])
@@ -268,7 +196,6 @@ def _squeezed(builder: Builder, a: Value, dim: Any) -> Value:
 
 CALLS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(("matmul", "matvec", "vecmat", "dot"), _matmul),
-    "outer": lambda builder, a, b: each(function("mul"), a[:, None], b[None, :]),
     "kron": _kron,
     "kron_left": lambda builder, g, a, b: _kron_part(builder, g, a, b, True),
     "kron_right": lambda builder, g, a, b: _kron_part(builder, g, a, b, False),
@@ -294,40 +221,17 @@ CALLS: dict[str, Callable[..., Value]] = {
         builder, a, ~builder.np.tri(*a.shape[-2:], diagonal - 1, dtype=bool)
     ),
     "sum": reduction(total),
-    "mean": reduction(_mean),
     "prod": reduction(product),
     "prod_of_others": along(_others),
     "amax": reduction(_largest),
-    "amin": reduction(_smallest),
-    "max_along": reduction(_largest),
-    "min_along": reduction(_smallest),
     "first_largest": along(_first_largest),
-    "logsumexp": reduction(_log_of_sum),
-    "softmax": along(_softmax),
-    "log_softmax": along(_log_softmax),
-    "norm": reduction(_norm(2)),
-    "norm_of_order": lambda builder, a, p, dim, keepdim: reduction(_norm(p))(builder, a, dim, keepdim),
-    "var": lambda builder, a, dim, correction, keepdim: reduction(_variance(correction))(builder, a, dim, keepdim),
-    "std": lambda builder, a, dim, correction, keepdim: each(
-        function("sqrt"), reduction(_variance(correction))(builder, a, dim, keepdim)
-    ),
     "cumsum": along(_running),
-    "layer_norm": lambda builder, a, shape, eps: along(_normalized)(builder, a, tuple(range(-len(shape), 0)), eps),
     "trace": lambda builder, a: reduction(total)(builder, a.diagonal(axis1=-2, axis2=-1), -1, False),
     "det": _of_matrix(determinant),
     "cofactor": _matrices(cofactors),
-    "logdet": lambda builder, a: each(function("log"), _of_matrix(determinant)(builder, a)),
     "inverse": _matrices(lambda matrix: solution(matrix, unit(len(matrix)))),
     "solve": _solve,
     "cholesky": _matrices(cholesky),
-    "mse_loss": _averaged(_written("(a - b)**2")),
-    "l1_loss": _averaged(_written("abs(a - b)")),
-    "huber_loss": _averaged(_written("where(abs(a - b) <= c, (a - b)**2/2, c*(abs(a - b) - c/2))")),
-    "smooth_l1_loss": _averaged(_written("where(abs(a - b) < c, (a - b)**2/(2*c), abs(a - b) - c/2)")),
-    "binary_cross_entropy": _averaged(_written("-xlogy(b, a) - xlogy(1 - b, 1 - a)")),
-    "binary_cross_entropy_with_logits": _averaged(_written("log(1 + exp(a)) - a*b")),
-    "cross_entropy": _averaged(_cross_entropy),
-    "nll_loss": _averaged(_nll),
     "one_hot": _hot,
     "ones_like": lambda builder, a: _filled(builder, shape_of(a), mp.one),
     "zeros_like": lambda builder, a: _filled(builder, shape_of(a), builder.zero),

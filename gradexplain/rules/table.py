@@ -5,9 +5,10 @@ what is shown to the reader, what SymPy gets, and what is evaluated exactly; the
 elementwise derivative cannot say is a vector-Jacobian product: `g` is the upstream gradient, which has the shape of
 `out`, and the names of settings stand for their values. A few words are only for these rows: `restored(t)` puts the
 axes back that a reduction took away, as axes of length 1; `averaged(t)` divides by the number of elements where the
-reduction is a mean; `count` is the number of elements that were reduced to one; `swapped(t)` swaps the last two axes;
-`each(t)` puts two axes behind a number for each matrix of a batch. Where an input was broadcast, its gradient is summed
-over the added axes afterwards, for every rule alike. PyTorch's autograd knows nothing of this table.
+reduction is a mean; `reduced(t)` is the sum or the mean that a loss asks for; `count` is the number of elements that
+were reduced to one; `swapped(t)` swaps the last two axes; `each(t)` puts two axes behind a number for each matrix of a
+batch. Where an input was broadcast, its gradient is summed over the added axes afterwards, for every rule alike.
+PyTorch's autograd knows nothing of this table.
 
 The rows are in files by family; a number is a tensor without axes, and has the same rules.
 """
