@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from gradexplain.calculus.builder import Refused
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.readings.place import Place
 from gradexplain.readings.torch_rules import OPERATORS, call_of, elementwise, plain_inputs
@@ -33,6 +32,14 @@ class Plan(NamedTuple):
     made: list[int]
     size: int
     objective: int
+
+
+class Refused(RuntimeError):
+    """A node could not be computed: which one, and what PyTorch says."""
+
+    def __init__(self, node: int, message: str) -> None:
+        super().__init__(message)
+        self.node = node
 
 
 def compiled(graph: Graph, constants: Mapping[int, float], also: Collection[int] = ()) -> Plan:

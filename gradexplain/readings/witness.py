@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gradexplain.calculus.builder import Refused
 from gradexplain.readings.place import CPU, Place
-from gradexplain.readings.plan import Plan, Ready
+from gradexplain.readings.plan import Plan, Ready, Refused
 
 # What PyTorch raises where it refuses.
 REFUSALS = (RuntimeError, NotImplementedError, TypeError, ValueError, OverflowError, IndexError)
