@@ -268,6 +268,31 @@ def test_nan_names_the_step_and_the_node() -> None:
     assert training.verdict == "undefined" and training.agreed == 1
 
 
+@pytest.mark.parametrize("formula", ["where(w > 0, sqrt(w), 0) + w", "sum(where(w > 0, sqrt(w), 0) + w)"])
+def test_a_branch_that_was_not_taken_has_a_finite_gradient(formula: str) -> None:
+    at: dict[str, Any] = {"w": [-1.0] if formula.startswith("sum") else -1.0}
+    training = gradexplain.train(formula, at, params="w", steps=1)
+    (found,) = training.steps[0].grad.values()
+    # By hand: the derivative is 1, and autograd makes 0*nan of the other branch.
+    assert found is not None and math.isnan(found) and training.verdict == "nonfinite"
+    outside = gradexplain.train("sum(w + 0*sqrt(w))", {"w": [0.0]}, params="w", steps=1)
+    assert outside.verdict == "undefined"
+
+
+def test_a_choice_without_a_variable_is_no_kink() -> None:
+    training = gradexplain.train("sum(where(1 > 0, w**2, 2*w))", {"w": [1.0, 2.0]}, params="w", lr=0.1, steps=1)
+    assert training.verdict == "agrees" and list(training.steps[0].grad.values()) == [2.0, 4.0]
+
+
+@pytest.mark.parametrize("formula", ["pi*w/3", "sum(pi*w/3)"])
+def test_constants_are_held_by_the_dtype(formula: str) -> None:
+    at: dict[str, Any] = {"w": [2.0] if formula.startswith("sum") else 2.0}
+    training = gradexplain.train(formula, at, params="w", steps=1, dtype="float16")
+    pi = torch.tensor(math.pi, dtype=torch.float16)
+    assert list(training.steps[0].grad.values()) == [(1 / torch.tensor(3.0, dtype=torch.float16) * pi).item()]
+    assert training.verdict == "agrees" and training.gradient["w"].symbolic is not None
+
+
 def test_kinks_are_a_convention() -> None:
     training = gradexplain.train("loss = sum(relu(x*w) + w**2)", "x=[1,1],w=[0,1]", params="w", lr=0.1, steps=1)
     assert training.verdict == "convention" and training.steps[0].began is not None

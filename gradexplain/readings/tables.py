@@ -132,7 +132,9 @@ class Tables:
 
     def _at_kink(self, i: int, values: Sequence[Any]) -> int:
         node, tensor = self.graph.nodes[i], self.place.tensor
-        # A choice has its kink where its condition changes.
+        # A choice has its kink where its condition changes; one without a variable never does.
+        if node.rule == "where" and self.graph.is_constant[node.inputs[0]]:
+            return 0
         judged = self.graph.nodes[node.inputs[0]] if node.rule == "where" else node
         rule = RULES.get(judged.rule)
         if rule is None or not rule.kink:

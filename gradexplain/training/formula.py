@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gradexplain.data.columns import Columns, read_columns
-from gradexplain.data.point import Given
+from gradexplain.data.point import Given, held_constants
 from gradexplain.data.shapes import bind_sizes, read_shapes
 from gradexplain.errors import FormulaError, OptionError, nearest
 from gradexplain.language.graph import Graph
@@ -29,9 +29,9 @@ class Formula(NamedTuple):
     """A formula with what was given for its inputs; `tensors` is whether it is on vectors and matrices.
 
     `size` is how many nodes it has, since closed forms are added to the same graph. `given` are the names that have a
-    value, `shapes` those of inputs that are vectors or matrices, `inits` how parameters begin; `fed` says for each
-    input that comes from the data which columns it is made of. `row_size` is the size that stands for the number of
-    rows, empty where nothing does.
+    value, `constants` the values of constant parts as the dtype holds them, `shapes` those of inputs that are vectors
+    or matrices, `inits` how parameters begin; `fed` says for each input that comes from the data which columns it is
+    made of. `row_size` is the size that stands for the number of rows, empty where nothing does.
     """
 
     source: str
@@ -39,6 +39,7 @@ class Formula(NamedTuple):
     graph: Graph
     size: int
     given: list[str]
+    constants: dict[int, float]
     shapes: dict[str, Shape]
     inits: dict[str, Init]
     columns: Columns | None
@@ -60,7 +61,8 @@ def read_numbers(request: Request, source: str, point: Mapping[str, Given]) -> F
         columns = read_columns(request.data, [str(graph.nodes[i].value) for i in graph.inputs])
     given = sorted({*point, *(columns.names if columns else ())})
     graph = parse(source, given)
-    found = Formula(source, False, graph, len(graph.nodes), given, {}, {}, columns, {})
+    constants = held_constants(graph, source, request.dtype)
+    found = Formula(source, False, graph, len(graph.nodes), given, constants, {}, {}, columns, {})
     found.fed.update((name, name) for name in found.inputs if columns is not None and name in columns.values)
     return found
 
@@ -96,7 +98,8 @@ def read_tensors(
         raise
     graph.sizes.update(sizes)
     given = sorted({*point, *shapes})
-    found = Formula(source, True, graph, len(graph.nodes), given, shapes, inits, columns, fed, row_size)
+    constants = held_constants(graph, source, request.dtype)
+    found = Formula(source, True, graph, len(graph.nodes), given, constants, shapes, inits, columns, fed, row_size)
     for name in fed:
         if name not in found.inputs:
             raise OptionError(f"{name} is no input of the formula",

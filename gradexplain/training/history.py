@@ -9,8 +9,8 @@ from typing import Any
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.records import Began
-from gradexplain.training.job import FINE, LOOK, SAME, Chunk, Close, Found
-from gradexplain.training.look import Verdict, began, look, trouble, worse, wrong_sum
+from gradexplain.training.job import FINE, LOOK, SAME, Chunk, Close, Found, Point
+from gradexplain.training.look import Verdict, began, look, trouble, undefined, worse, wrong_sum
 from gradexplain.training.optimizers import OPTIMIZERS, evaluate, lines_of, state_of
 from gradexplain.training.setup import Setup
 from gradexplain.training_records import Batch, Spread, TrainingStep, Update
@@ -46,6 +46,8 @@ class History:
                 self.last = verdict if found == LOOK else self.last
             else:
                 verdict = self.last if found == SAME else self._verdict(found)
+                if close is not None and close[1] and found[0] in ("undefined", "nonfinite"):
+                    verdict = undefined(self.setup, verdict, Point(*close[1][0]))
             verdicts.append(worse(verdict, self._verdict(chunk.sums[step])) if step in chunk.sums else verdict)
         return verdicts
 

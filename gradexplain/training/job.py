@@ -85,11 +85,12 @@ class Chunk(NamedTuple):
 class Point(NamedTuple):
     """One point of a step as PyTorch sees it: the values of the inputs by node, and the fields of a Witness.
 
-    `row` is the number of the row from 1, 0 without data.
+    `row` is the number of the row from 1, 0 without data. On tensors it is how many rows there are, values are
+    packed, and in place of a witness there are the gradients by parameter, None for nothing.
     """
 
     row: int
-    inputs: dict[int, float]
+    inputs: dict[int, Any]
     witness: tuple[Any, ...]
 
 

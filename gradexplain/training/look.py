@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 from gradexplain.explain.notes import at_kink, short
 from gradexplain.explain.notes import began as began_at
@@ -13,11 +14,15 @@ from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
 from gradexplain.explain.verdicts import NOISE, WRONG, Judgement, judge
 from gradexplain.readings import exact as exact_reading
+from gradexplain.readings.arithmetic import exactly
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import Exact
+from gradexplain.readings.exact_arrays import array_of, elements
+from gradexplain.readings.exact_walk import is_finite
 from gradexplain.readings.witness import Witness
 from gradexplain.records import VERDICTS, Began
+from gradexplain.tensor import Tensor, unpacked
 from gradexplain.training.job import Close, Point
 from gradexplain.training.setup import Setup
 from gradexplain.training_records import NORM, grad_of
@@ -151,6 +156,39 @@ def began(setup: Setup, verdict: str, node: int, why: str, count: int) -> Began:
         return Began.at(name, ids.get(verdict, "step_differs"))
     single, several = _IDS[why]
     return Began.at(name, several, count=count, **values) if graph.shapes[node] else Began.at(name, single, **values)
+
+
+def undefined(setup: Setup, verdict: Verdict, point: Point) -> Verdict:
+    """A verdict on a step on tensors without a finite gradient, when exact numbers have said whether there is one.
+
+    In floating point a branch that was not taken makes nan of 0.
+    """
+    graph, job, size = setup.graph, setup.job, setup.formula.size
+    if exact_reading.work(graph, size) > exact_reading.MAX_WORK:
+        return verdict
+    sizes = dict(graph.sizes)
+    if job.row_size:
+        graph.sizes[job.row_size] = point.row
+    try:
+        given: dict[int, Any] = {node: _exact_numbers(value) for node, value in point.inputs.items()}
+        totals = exact_reading.run(graph, setup.sources, {**given, **job.constants}, exactly(1.0), size).walk.totals
+    finally:
+        graph.sizes.update(sizes)
+    for node, gradient in zip(setup.sources, point.witness, strict=True):
+        if gradient is None or node not in totals:
+            continue
+        pairs = zip(elements(totals[node]), elements(_exact_numbers(gradient)), strict=True)
+        if any(is_finite(own) and not is_finite(found) for own, found in pairs):
+            return worse(verdict, ("nonfinite", verdict[1]))
+    return verdict
+
+
+def _exact_numbers(plain: Any) -> Any:
+    """A packed tensor as an array of exact numbers, a single one as itself."""
+    value = unpacked(plain)
+    if not isinstance(value, Tensor):
+        return exactly(float(value))
+    return array_of(list(map(exactly, value.numbers or ())), value.shape)
 
 
 def wrong_sum(name: str, found: float, total: float, partner: str) -> Began:

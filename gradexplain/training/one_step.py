@@ -13,12 +13,14 @@ from gradexplain.readings.plan import Ready, compiled
 from gradexplain.readings.tables import TableBuilder, Tables
 from gradexplain.records import VERDICTS
 from gradexplain.training.inputs import Inputs
-from gradexplain.training.job import FINE, Close, Found
+from gradexplain.training.job import FINE, Close, Found, Point
 from gradexplain.training.judge import Judge, Taken
 from gradexplain.training.told import Teller
 
 # So many times the rounding of every operation is forgiven, and so often it is tried.
 NOISE, TRIALS = 16, 3
+# So many steps without a finite gradient are looked at with exact numbers.
+LOOKS = 20
 # How far from the start closed forms are confirmed, the next where a gradient is not finite.
 NEARBY = (0.1, 0.001, 0.0)
 
@@ -51,6 +53,7 @@ class OneStep(Judge):
         self.graph, self.tables = inputs.graph, Tables(self.torch, inputs.graph, self.job.dtype)
         self.edges: Edges | None = None
         self.rounding = _Rounding(self.torch, self.graph.sizes, inputs.job.dtype)
+        self.looks_left = LOOKS
         self.found: list[Found] = []
         self.looks: dict[int, Close] = {}
 
@@ -62,9 +65,22 @@ class OneStep(Judge):
     def step(self, parameters: Sequence[Any], taken: Taken) -> None:
         """As in Judge."""
         with self.torch.no_grad():
-            self.found.append(self.check(parameters, taken))
-        if self.job.accumulate > 1 and taken.step in self.closely:
-            self.looks[taken.step] = Close(self.batches(taken), [], [])
+            found = self.check(parameters, taken)
+            self.found.append(found)
+            points = self._points(parameters, taken) if found[0] in ("undefined", "nonfinite") else []
+        batches = self.batches(taken) if self.job.accumulate > 1 and taken.step in self.closely else []
+        if batches or points:
+            self.looks[taken.step] = Close(batches, points, [])
+
+    def _points(self, parameters: Sequence[Any], taken: Taken) -> list[tuple[Any, ...]]:
+        """The point of a step, for exact numbers to say whether there is a finite gradient; none where they cannot."""
+        if len(taken.rows) > 1 or not self.looks_left or not all(bool(p.isfinite().all()) for p in parameters):
+            return []
+        self.looks_left -= 1
+        place, rows = self.tables.place, taken.rows[0]
+
+        inputs = {node: place.pack(value) for node, value in self._double(parameters, rows).items()}
+        return [tuple(Point(self.inputs.count(rows), inputs, tuple(map(place.pack, taken.gradients))))]
 
     def chunk(
         self, start: int, parameters: list[list[float]], backward: list[list[float | None]]
@@ -84,7 +100,8 @@ class OneStep(Judge):
         for distance in NEARBY:
             steps = [place.normal(p.shape, generator) for p in parameters]
             moved = [p.detach() + distance * step for p, step in zip(parameters, steps, strict=True)]
-            values = self._exact(moved, None)
+            # Closed forms have the constants of the formula, not those that a smaller dtype holds.
+            values = Ready(self.tables.place, compiled(self.graph, {})).run(self._double(moved, None))
             walk = self._walk(values)
             if all(bool(total.isfinite().all()) for total in walk.totals.values()):
                 break
@@ -141,9 +158,12 @@ class OneStep(Judge):
         return FINE if worst[0] == "agrees" else worst
 
     def _exact(self, parameters: Sequence[Any], rows: Any) -> list[Any]:
+        return self.inputs.ready(self.tables.place, rows).run(self._double(parameters, rows))
+
+    def _double(self, parameters: Sequence[Any], rows: Any) -> dict[int, Any]:
+        """The values of all inputs in float64."""
         given = self.inputs.at(parameters, rows)
-        double = {i: self.tables.place.bring(value.detach()) for i, value in given.items()}
-        return self.inputs.ready(self.tables.place, rows).run(double)
+        return {i: self.tables.place.bring(value.detach()) for i, value in given.items()}
 
     def _walk(self, values: Sequence[Any], builder: TableBuilder | None = None) -> Walk[Any]:
         walk = self.tables.walk(values, self.inputs.nodes, self.tables.place.ones(), self.edges, builder)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradexplain.data.point import Given, held_constants, held_numbers, read_point
+from gradexplain.data.point import Given, held_numbers, read_point
 from gradexplain.derive import check_point
 from gradexplain.errors import FormulaError, OptionError
 from gradexplain.explain.names import Names
@@ -210,7 +210,7 @@ def _job(
     batch_size, steps = lengths(request, rows)
     return Job(
         graph=packed_graph(graph, formula.size),
-        constants={} if formula.tensors else held_constants(graph, formula.source, request.dtype),
+        constants=formula.constants,
         inputs={name: _packed(value) for name, value in values.items() if name not in shapes},
         parameters=[_start(name, shape, values, formula.inits) for name, shape in shapes.items()],
         columns={name: columns.values[name] for name in _used_columns(formula)} if columns else {},
