@@ -122,7 +122,7 @@ def _begin(
         shapes |= {n: given.tensor.shape for n, given in point.items() if given.tensor is not None and n not in shapes}
     else:
         shapes, sizes = {}, {}
-    graph = parse(expression, [*point, *shapes], shapes, tensors=bool(want))
+    graph = parse(expression, [*point, *shapes], shapes)
     if want or graph.needs_tensors():
         graph.sizes.update(sizes)
         from gradexplain.explain.tensor_problem import begin_tensors

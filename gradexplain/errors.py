@@ -49,6 +49,10 @@ class FormulaError(GradexplainError):
     """The formula is not one of the language."""
 
 
+class ShapeError(FormulaError):
+    """Shapes of vectors or matrices that do not fit together."""
+
+
 class PointError(GradexplainError):
     """A value given for an input cannot be used."""
 

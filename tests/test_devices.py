@@ -29,7 +29,7 @@ FORMULA = "sum((w*x)**2)"
 def test_every_tensor_is_made_on_the_device(name: str, example: str) -> None:
     """On the device of shapes without numbers, whatever is made elsewhere cannot be combined with the rest."""
     place = Place(torch, "float32", "meta")
-    graph: Any = parse(example, [], SHAPES | OTHERS.get(name, {}), tensors=True)
+    graph: Any = parse(example, [], SHAPES | OTHERS.get(name, {}))
     leaves = {i: place.zeros(graph.lengths(i)).requires_grad_() for i in graph.inputs}
     values = Ready(place, compiled(graph, {})).run(leaves)
     made = [value for value in values if hasattr(value, "device")]

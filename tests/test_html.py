@@ -19,7 +19,7 @@ import pytest
 
 import gradexplain
 from gradexplain.explain import build, closed_forms
-from gradexplain.language.functions import VARIADIC
+from gradexplain.language.calls import VARIADIC
 from gradexplain.output.derivation import html
 from gradexplain.output.formats import DERIVATION, Look, by_suffix
 from gradexplain.output.page import pages

@@ -11,7 +11,7 @@ import torch
 from tensor_checks import BUILDER, close
 
 from gradexplain.calculus.matrix_rewrites import ROWS, rewrite
-from gradexplain.calculus.rows import row
+from gradexplain.calculus.templates import template
 from gradexplain.calculus.tensor_algebra import TensorAlgebra
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.readings.plan import Ready, compiled
@@ -29,7 +29,7 @@ WAYS = 12
 
 def _built(graph: Graph, text: str, bound: dict[str, Any]) -> int:
     """The left side as it stands. Raises ShapeProblem, or TypeError for settings of another kind."""
-    pattern, made = row(text), dict[int, int]()
+    pattern, made = template(text), dict[int, int]()
     for i, (rule, parts, value, words) in enumerate(pattern.graph.nodes[: pattern.root + 1]):
         inputs = [made[j] for j in parts]
         settings = tuple(bound[word] if isinstance(word, str) else word for word in words)
@@ -51,7 +51,7 @@ def _built(graph: Graph, text: str, bound: dict[str, Any]) -> int:
 
 
 def _ways(text: str) -> Iterator[tuple[Graph, int]]:
-    pattern, names = row(text).graph, list(row(text).places)
+    pattern, names = template(text).graph, list(template(text).places)
     settings = sorted({word for node in pattern.nodes for word in node.settings if isinstance(word, str)})
     anything = ANYTHING if "t" in names else ANYTHING[:1]
     for t, *values in itertools.product(anything, *[SETTINGS if len(settings) < 4 else FEW] * len(settings)):

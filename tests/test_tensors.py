@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from gradexplain.data.point import held_constants
+from gradexplain.errors import FormulaError
 from gradexplain.language.graph import Graph
 from gradexplain.language.parse import parse
+from gradexplain.language.text import write
 from gradexplain.readings.many_points import Elementwise, at_kink, chain_rule
 from gradexplain.readings.place import Place
 from gradexplain.readings.plan import Ready, compiled
@@ -98,3 +100,36 @@ def test_settings_that_python_takes_for_equal_are_different_nodes() -> None:
     sums = [graph.apply("sum", A, settings=settings) for settings in ((1, True), (1, 1), (1, 1.0), (1, True))]
     assert len(set(sums)) == 3 and sums[0] == sums[3]
     assert graph.settings(graph.nodes[sums[0]]) == {"dim": 1, "keepdim": True}
+
+
+@pytest.mark.parametrize(
+    ("formula", "message", "place"),
+    [
+        ("x.shape[", "an axis is a whole number", "shape"),
+        ("sum(x, '", "a word in quotation marks is missing here", "'"),
+        ("x[1:]", "a single number has no elements", "x[1:]"),
+        ("x[..., 0]", "there are more indices than axes", "x[...,"),
+        ("(x, y)*2", "a comma separates the arguments of a function only", ","),
+        ("sum(x) + sin(True)", "True is a word of Python and cannot be a name here", "True"),
+        ("summ(x)", "unknown function summ", "summ"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(formula: str, message: str, place: str) -> None:
+    with pytest.raises(FormulaError) as raised:
+        parse(formula)
+    assert (raised.value.message, formula[raised.value.start : raised.value.end]) == (message, place)
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "text"),
+    [
+        ("sum(X)*F", {"X": (9, 2)}, "sum(X)*F"),
+        ("sum(X)", {"X": (9, 2)}, "sum(X)"),
+        ("sum([a, b, c]*x)", {"x": (3,)}, "sum([a, b, c]*x)"),
+        ("nn.ReLU()(a)", {}, "relu(a)"),
+        ("max((a, b))", {}, "max([a, b])"),
+    ],
+)
+def test_one_parser_reads_numbers_and_tensors(formula: str, shapes: dict[str, tuple[int, ...]], text: str) -> None:
+    graph = parse(formula, list(shapes), shapes)
+    assert write(graph, graph.objective, {}) == text

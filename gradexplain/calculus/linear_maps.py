@@ -8,7 +8,6 @@ from gradexplain.calculus.algebra import TooLarge
 from gradexplain.calculus.backward import influenced
 from gradexplain.calculus.tensor_algebra import TensorAlgebra
 from gradexplain.language.graph import Graph
-from gradexplain.language.tensor_calls import size_node
 from gradexplain.language.text import write
 
 # What is longer is not readable any more; the numbers stand for it.
@@ -100,7 +99,7 @@ class LinearMaps:
         shape = self.graph.shapes[inputs[0]]
         if rule in ("sum", "mean") and len(shape) == 1:
             row = self._row(self._ones(shape), inputs[0])
-            count = size_node(self.graph, shape[0])
+            count = self.graph.size(shape[0])
             return row if row is None or rule == "sum" else self.algebra.apply("div", row, count)
         if rule not in ("dot", "matvec", "vecmat", "solve"):
             return None

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from gradexplain.calculus.matrix_rewrites import rewrite
 from gradexplain.calculus.products import Factors
 from gradexplain.calculus.tensor_parts import LISTED, PART_CHANGES, Change
-from gradexplain.language.tensor_calls import MAX_POWER
+from gradexplain.language.calls import MAX_POWER
+from gradexplain.rules.products import PRODUCTS
 
 if TYPE_CHECKING:
     from gradexplain.calculus.tensor_algebra import TensorAlgebra
 
 Numbers = tuple[Fraction, Fraction]
-PRODUCTS = frozenset(("matmul", "matvec", "vecmat", "dot"))
 # So many equal factors and more are written as a power.
 POWER = 3
 

@@ -11,8 +11,7 @@ from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gradexplain.calculus.rows import row
-from gradexplain.calculus.templates import Template
+from gradexplain.calculus.templates import Template, template
 from gradexplain.language.graph import CONSTANT, INPUT
 from gradexplain.rules.shapes import Shape
 
@@ -131,10 +130,10 @@ def _rows() -> dict[str, list[tuple[Template, Template]]]:
     """The rows by the rules that their left sides may begin with."""
     found: dict[str, list[tuple[Template, Template]]] = defaultdict(list)
     for left, right in ROWS:
-        pattern = row(left)
+        pattern = template(left)
         rule = pattern.graph.nodes[pattern.root].rule
         for name in _SAME.get(rule, (rule,)) if "@" in left or rule == "swapped" else (rule,):
-            found[name].append((pattern, row(right)))
+            found[name].append((pattern, template(right)))
     return found
 
 

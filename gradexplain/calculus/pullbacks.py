@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from gradexplain.calculus.builder import Builder, matmul, swapped
-from gradexplain.calculus.rows import PHRASES, row
-from gradexplain.calculus.templates import Template, partial, template
+from gradexplain.calculus.templates import PHRASES, Template, partial, template
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.rules.shapes import Shape, axes, times
 from gradexplain.rules.table import RULES
@@ -63,7 +62,7 @@ class Pullback(Generic[T]):
             found = self.builder.apply("mul", (self.upstream, self.local()))
         else:
             text = rule.pullbacks[0 if rule.any_number else self.slot]
-            found = self._evaluate(row(text))
+            found = self._evaluate(template(text))
             if self.is_lifted[self.slot : self.slot + 1] == [True]:
                 found = self.builder.apply("squeeze", (found,), (len(self.builder.shape(found)) - 2 + self.slot,))
         return self.fit(found, self._shape(self.slot))
@@ -71,7 +70,7 @@ class Pullback(Generic[T]):
     def kink(self) -> T:
         """What is 0 just where the derivative may not exist."""
         rule = RULES[self.node.rule]
-        return self._evaluate(template(rule.kink) if rule.partials else row(rule.kink))
+        return self._evaluate(template(rule.kink))
 
     def fit(self, value: T, wanted: Shape) -> T:
         """The value summed over the axes along which the input was broadcast."""
@@ -243,7 +242,7 @@ class Defined(Pullback[T]):
 
     def result(self) -> T:
         """What the definition gives."""
-        return self._evaluate(row(RULES[self.node.rule].definition))
+        return self._evaluate(template(RULES[self.node.rule].definition))
 
 
 def _axes(found: Sequence[int]) -> Any:

@@ -1,13 +1,27 @@
-"""The expressions in the rule table, each parsed once, the first time that it is needed."""
+"""The expressions of the rule table and of the rewrites, each parsed once, the first time that it is needed.
+
+In their graphs a setting that is a word stands for the setting of that name, and any other one for itself.
+"""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from gradexplain.language.expression import ExpressionParser
-from gradexplain.language.graph import Graph
-from gradexplain.rules.table import RULES
+from gradexplain.language import calls
+from gradexplain.language.arguments import Call, Value, Word
+from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.language.parser import Parser
+from gradexplain.language.tokens import Token
+from gradexplain.rules.table import ELEMENTWISE, RULES
+
+# How many tensors go into what only these expressions may say; what follows them are settings.
+PHRASES = {
+    "restored": 1, "averaged": 1, "reduced": 1, "target": 1, "target_sum": 1, "target_gradient": 2, "part_of_cat": 1,
+    "part_of_stack": 1, "unpermuted": 1, "product": 2, "symmetric": 1, "eye_like": 1, "swapped": 1, "each": 1,
+    "diagonal_like": 2,
+}  # fmt: skip
 
 
 class Template(NamedTuple):
@@ -20,18 +34,53 @@ class Template(NamedTuple):
 
 @cache
 def template(text: str) -> Template:
-    """The template of an expression in `a`, `b`, `c` and `out`.
+    """The template of an expression.
 
-    >>> sorted(template("1 - out**2").places)
-    ['out']
+    >>> sorted(template("1 - out**2").places), sorted(template("g @ swapped(b)").places)
+    (['out'], ['b', 'g'])
     """
-    graph = Graph()
-    graph.is_template = True
-    root = ExpressionParser(text, graph).expression("").node
-    return Template(graph, root, {str(graph.nodes[i].value): i for i in graph.inputs})
+    read, graph, made = Graph(), Graph(), dict[int, int]()
+    read.is_template = graph.is_template = True
+    root = Parser(text, read, call=_called, properties={"T": _swapped}).expression("").node
+    # What was read as an input and turned out to be a setting is left behind.
+    for i in sorted(read.inputs_first(root)):
+        rule, inputs, value, settings = read.nodes[i]
+        if rule == INPUT:
+            made[i] = graph.input(str(value))
+        elif rule == CONSTANT:
+            made[i] = graph.constant(value)  # type: ignore[arg-type]
+        else:
+            made[i] = graph.apply(rule, *[made[j] for j in inputs], settings=settings)
+    return Template(graph, made[root], {str(graph.nodes[i].value): i for i in graph.inputs})
 
 
 @cache
 def partial(rule: str, slot: int) -> Template:
     """The local derivative of a rule with respect to its input `slot` (from 0)."""
     return template(RULES[rule].partials[slot])
+
+
+def _swapped(graph: Graph, node: int) -> int:
+    return graph.apply("swapped", node)
+
+
+def _called(parser: Parser, call: Call, end: Token) -> Value:
+    """A call of an elementwise function as in any formula; of any other one, a node of its name."""
+    name, given = call.name.text, call.arguments
+    rule = None if name in ELEMENTWISE else RULES.get(name)
+    if rule is None and name not in PHRASES:
+        return calls.called(parser, call, end)
+    count = len(rule.pullbacks) if rule else PHRASES[name]
+    settings = [_plain(parser.graph, value) for value in given[count:]]
+    if rule:
+        settings += [default for _, default in rule.settings[len(settings) :]]
+    node = parser.graph.apply(name, *[value.node for value in given[:count]], settings=tuple(settings))
+    return Value(node, call.name.start, end.end)
+
+
+def _plain(graph: Graph, given: Value) -> Any:
+    """The word or the number in the place of a setting."""
+    if isinstance(given.content, Word):
+        return given.content.value
+    value = graph.nodes[given.node].value
+    return int(value) if isinstance(value, Fraction) else str(value)

@@ -12,13 +12,12 @@ from fractions import Fraction
 from typing import Any
 
 from gradexplain.calculus.algebra import Algebra
-from gradexplain.calculus.matrix_products import CHANGES, PRODUCTS, joined, put_together
+from gradexplain.calculus.matrix_products import CHANGES, joined, put_together
 from gradexplain.calculus.matrix_rewrites import rewrite
 from gradexplain.calculus.products import ONE, Exponent, Factors
 from gradexplain.calculus.tensor_parts import loosened, without_ones
 from gradexplain.language.graph import Graph
-from gradexplain.language.tensor_calls import size_node
-from gradexplain.rules.products import product_rule
+from gradexplain.rules.products import PRODUCTS, product_rule
 from gradexplain.rules.shapes import Shape, broadcast
 from gradexplain.rules.table import ELEMENTWISE, RULES
 
@@ -218,7 +217,7 @@ class Formulas:
 
     def size(self, size: int | str) -> int:
         """The node of a size."""
-        return size_node(self.algebra.graph, size)
+        return self.algebra.graph.size(size)
 
     def shape(self, value: int) -> Shape:
         """The shape of a node."""

@@ -7,7 +7,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from gradexplain.calculus.products import Factors
-from gradexplain.language.tensor_calls import size_node
 from gradexplain.rules.shapes import Shape, axes, broadcast, times
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def _of_ones(algebra: TensorAlgebra, rule: str, inner: int, shape: Shape, gone: 
     lost = [shape[k] for k in gone if k < skip or own[k - skip] != shape[k]]
     if rule == "mean" or not lost:
         return inner
-    return algebra.apply("mul", size_node(algebra.graph, times(lost)), inner)
+    return algebra.apply("mul", algebra.graph.size(times(lost)), inner)
 
 
 def _taken_out(

@@ -42,21 +42,21 @@ def start_early(arguments: list[str]) -> None:
     command = arguments[:1]
     if command not in (["derive"], ["graph"], ["train"]) or {"-h", "--help"} & set(arguments):
         return
-    from gradexplain.errors import GradexplainError
-    from gradexplain.language.parse import may_be_tensors, parse, parse_point
+    from gradexplain.errors import GradexplainError, ShapeError
+    from gradexplain.language.parse import parse, parse_point
     from gradexplain.readings.worker import TORCH
 
     formulas, points = _formula_and_points(arguments)
     if len(formulas) != 1 and (command != ["train"] or formulas):
         return
-    if command == ["train"] and any(map(may_be_tensors, formulas)):
-        # Shapes come from several options: the command itself will know whether they fit.
-        if TORCH.installed():
-            TORCH.start()
-        return
     try:
         given = {name for point in points for name in parse_point(point)}
         graphs = [parse(text, given) for text in formulas]
+    except ShapeError:
+        # Shapes come from several options: the command itself will know whether they fit.
+        if command == ["train"] and TORCH.installed():
+            TORCH.start()
+        return
     except GradexplainError:
         return
     complete = all(str(graph.nodes[i].value) in given for graph in graphs for i in graph.inputs)

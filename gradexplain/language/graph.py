@@ -77,29 +77,37 @@ class Graph:
 
     def input(self, name: str) -> int:
         """The number of the input called `name`."""
-        node = Node(INPUT, (), name)
-        found = self._known.get(node)
+        found = self._known.get((INPUT, name))
         if found is None:
-            found = self._known[node] = self._add(node, False, self.given.get(name, ()))
+            node = Node(INPUT, (), name)
+            found = self._known[INPUT, name] = self._add(node, False, self.given.get(name, ()))
             self.inputs.append(found)
         return found
 
     def constant(self, value: Fraction | int | str) -> int:
         """The number of the constant `value`: a Fraction or int, one of SYMBOLIC_CONSTANTS, or the name of a size."""
-        node = Node(CONSTANT, (), value if isinstance(value, str) else Fraction(value))
-        found = self._known.get(node)
+        value = value if isinstance(value, str) else Fraction(value)
+        found = self._known.get((CONSTANT, value))
         if found is None:
-            found = self._known[node] = self._add(node, True, ())
+            found = self._known[CONSTANT, value] = self._add(Node(CONSTANT, (), value), True, ())
         return found
+
+    def size(self, size: Size) -> int:
+        """The node of a size: a number, a name, or a product of both."""
+        if isinstance(size, int):
+            return self.constant(size)
+        first, *others = [self.constant(int(part) if part.isdigit() else part) for part in size.split("*")]
+        for other in others:
+            first = self.apply("mul", first, other)
+        return first
 
     def apply(self, rule: str, *inputs: int, settings: tuple[Any, ...] = ()) -> int:
         """The number of the node that applies the rule with this id to the nodes `inputs`.
 
         Raises ShapeProblem where their shapes do not fit.
         """
-        node = Node(rule, inputs, None, settings)
         # As keys, True and 1 are equal; as text they are not.
-        key = (node, repr(settings)) if settings else node
+        key = (rule, inputs, repr(settings)) if settings else (rule, inputs)
         found = self._known.get(key)
         if found is not None:
             return found
@@ -108,6 +116,7 @@ class Graph:
             if not known[i]:
                 constant = False
                 break
+        node = Node(rule, inputs, None, settings)
         shape = () if rule in ELEMENTWISE and not self.has_axes else self._shape(node)
         found = self._known[key] = self._add(node, constant, shape)
         return found

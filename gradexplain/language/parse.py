@@ -3,56 +3,31 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gradexplain.errors import FormulaError, PointError, nearest
-from gradexplain.language.expression import ExpressionParser
-from gradexplain.language.functions import TENSOR_FUNCTIONS, Value, is_boolean
+from gradexplain.errors import FormulaError, PointError, ShapeError, nearest
+from gradexplain.language.arguments import Value, is_boolean
 from gradexplain.language.graph import Graph
-from gradexplain.language.tokens import END, LINE_END, MAX_CHARACTERS, NAME, SYMBOL, Token
+from gradexplain.language.parser import Parser
+from gradexplain.language.tokens import END, LINE_END, NAME, SYMBOL, Token
 from gradexplain.rules.shapes import Shape
-from gradexplain.rules.table import RULES
 
-# Functions that only a formula on tensors calls, and what it has besides.
-_FUNCTIONS = frozenset(name for rule in RULES.values() if not rule.partials for name in (rule.name, *rule.aliases))
-_FUNCTIONS = (_FUNCTIONS | TENSOR_FUNCTIONS) - {"max", "min"}
-_NAME_AT_END = re.compile(r"[^\W\d]\w*\s*\Z")
-_MARKS = re.compile(r"[@\[\]]|\.m?[TH]\b|\bnn\.[A-Z]")
-_COMMENT = re.compile(r"#[^\r\n]*")
-_LONGEST = 60
+NO_SHAPES: Mapping[str, Shape] = MappingProxyType({})
 
 
-def may_be_tensors(text: str) -> bool:
-    """Whether a formula has an operation on tensors; a quick look, since most formulas have none.
-
-    >>> may_be_tensors("x @ w"), may_be_tensors("sum(x)"), may_be_tensors("summand*(x)  # @")
-    (True, True, False)
-    """
-    if "#" in text:
-        text = _COMMENT.sub("", text)
-    if _MARKS.search(text):
-        return True
-    ends = {piece[-_LONGEST:] for piece in text.split("(")[:-1]}
-    return any((found := _NAME_AT_END.search(end)) is not None and found.group().strip() in _FUNCTIONS for end in ends)
-
-
-def parse(
-    text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = MappingProxyType({}), tensors: bool = False
-) -> Graph:
+def parse(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = NO_SHAPES) -> Graph:
     """The graph of a formula: statements `name = expression` with `;` or line ends between, the last is the objective.
 
     `given` holds the names that have a value, so that `e` and `pi` can be variables. `shapes` are those of the inputs
-    that are vectors or matrices; with one, or an operation on tensors, what only tensors have is read, or with
-    `tensors` in any case. Raises FormulaError.
+    that are vectors or matrices. Raises FormulaError.
 
     >>> graph = parse("y_pred = w*x + b; loss = (y_true - y_pred)**2")
     >>> graph.names[graph.objective], [graph.nodes[i].value for i in graph.inputs]
     ('loss', ['w', 'x', 'b', 'y_true'])
     """
-    parser = _parser(text, given, shapes, tensors)
+    parser = _parser(text, given, shapes)
     graph = parser.graph
     last: Value | None = None
     name: Token | None = None
@@ -61,7 +36,7 @@ def parse(
         if last is not None and name is None:
             raise parser.error("only the last statement can do without a name", last, "write name = expression")
         name, before = _target(parser), len(graph.nodes)
-        last = parser.solid_value(parser.expression(";"))
+        last = parser.expression(";")
         if name is not None:
             parser.variables[name.text] = _named(graph, last, name.text, before)
     if last is None:
@@ -78,35 +53,41 @@ def parse(
     return graph
 
 
-def _parser(text: str, given: Collection[str], shapes: Mapping[str, Shape], tensors: bool = False) -> ExpressionParser:
-    if tensors or any(shapes.values()) or (len(text) <= MAX_CHARACTERS and may_be_tensors(text)):
-        from gradexplain.language.tensor_parser import TensorParser
+def needs_tensors(text: str, given: Collection[str] = ()) -> bool:
+    """Whether a formula has operations that only vectors and matrices need, whatever the shapes of its inputs.
 
-        graph = Graph(shapes)
-        for shape in shapes.values():
-            for size in shape:
-                if isinstance(size, str):
-                    graph.sizes.setdefault(size, 0)
-        return TensorParser(text, graph, given)
-    return ExpressionParser(text, Graph(), given)
+    >>> needs_tensors("x @ w"), needs_tensors("sum(x)"), needs_tensors("summand*(x)  # @")
+    (True, True, False)
+    """
+    try:
+        return parse(text, given).needs_tensors()
+    except FormulaError as error:
+        return isinstance(error, ShapeError)
 
 
-def parse_part(
-    text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = MappingProxyType({})
-) -> tuple[Graph, int]:
+def _parser(text: str, given: Collection[str], shapes: Mapping[str, Shape]) -> Parser:
+    graph = Graph(shapes)
+    for shape in shapes.values():
+        for size in shape:
+            if isinstance(size, str):
+                graph.sizes.setdefault(size, 0)
+    return Parser(text, graph, given)
+
+
+def parse_part(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = NO_SHAPES) -> tuple[Graph, int]:
     """An expression on its own, such as a closed form or a local derivative, as a graph and its node in it.
 
     >>> graph, root = parse_part("2*X.T", ["X"], {"X": (2, 3)})
     >>> graph.shapes[root]
     (3, 2)
     """
-    parser = _parser(text, given, shapes) if shapes else ExpressionParser(text, Graph(), given)
+    parser = _parser(text, given, shapes)
     # Of single numbers, a local derivative may have a variable where a formula needs a number.
     parser.graph.is_template = not shapes
-    return parser.graph, parser.solid_value(parser.expression("")).node
+    return parser.graph, parser.expression("").node
 
 
-def _skip(parser: ExpressionParser, separators: str) -> Token:
+def _skip(parser: Parser, separators: str) -> Token:
     """Move past line ends and separators; returns the token that follows."""
     token = parser.tokens[parser.position]
     while token.kind == LINE_END or (token.kind == SYMBOL and token.text in separators):
@@ -115,7 +96,7 @@ def _skip(parser: ExpressionParser, separators: str) -> Token:
     return token
 
 
-def _target(parser: ExpressionParser) -> Token | None:
+def _target(parser: Parser) -> Token | None:
     """The name before `=` where there is one, the position moved past both; checked to be new."""
     name = parser.tokens[parser.position]
     if name.kind != NAME or parser.tokens[parser.position + 1].text != "=":
@@ -165,7 +146,7 @@ def parse_point(text: str) -> dict[str, Assignment]:
     """
     point: dict[str, Assignment] = {}
     try:
-        parser = _parser(text, (), {})
+        parser = Parser(text, Graph())
         graph = parser.graph
         while _skip(parser, ",;").kind != END:
             name, equals = parser.tokens[parser.position], parser.tokens[parser.position + 1 : parser.position + 2]
@@ -174,7 +155,7 @@ def parse_point(text: str) -> dict[str, Assignment]:
             if name.text in point:
                 raise parser.error(f"{name.text} is given twice", name, "keep one of the values")
             parser.position += 2
-            value = parser.solid_value(parser.expression(",;"))
+            value = parser.expression(",;")
             if parser.first_use:
                 unknown = next(iter(parser.first_use.values()))
                 hint = nearest(unknown.text, ("pi", "e")) or "write a number, such as -2.5e-3, 1/3 or sqrt(2)"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gradexplain.language.graph import Graph
+from gradexplain.rules.products import PRODUCTS
 from gradexplain.rules.row import REQUIRED
 from gradexplain.rules.table import ELEMENTWISE, RULES
 
-PRODUCTS = frozenset(("matmul", "matvec", "vecmat", "dot"))
 # Settings that are written without their names.
 POSITIONAL = frozenset(("shape", "dims", "n", "dim0", "dim1", "num_classes", "normalized_shape"))
 Part = str | tuple[int, int]
@@ -118,14 +118,3 @@ def shown(value: Any, bare: bool = False) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(map(str, value))}{',' * (len(value) == 1)})"
     return repr(value)
-
-
-def write_part(graph: Graph, i: int) -> str:
-    """The text of a node, in brackets where something could be written behind it."""
-    from gradexplain.language.text import write
-
-    text = write(graph, i, graph.names)
-    if i in graph.names:
-        return graph.names[i]
-    bracketed = graph.nodes[i].inputs and not text.isidentifier() and not text.endswith((")", "]", ".T"))
-    return f"({text})" if bracketed else text

@@ -142,6 +142,15 @@ def write(graph: Graph, root: int, names: Mapping[int, str], style: Style = PLAI
     return "".join(pieces)
 
 
+def write_part(graph: Graph, i: int) -> str:
+    """The text of a node, in brackets where something could be written behind it."""
+    text = write(graph, i, graph.names)
+    if i in graph.names:
+        return graph.names[i]
+    bracketed = graph.nodes[i].inputs and not text.isidentifier() and not text.endswith((")", "]", ".T"))
+    return f"({text})" if bracketed else text
+
+
 class _Binding(NamedTuple):
     """How tightly a written part binds, and whether a minus sign comes first."""
 

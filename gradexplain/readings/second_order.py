@@ -79,7 +79,7 @@ def hessian(
     for name in names:
         value = given[name]
         top = f"{source}\n{direction}_product = sum(({forms[name]})*{direction})"
-        graph = parse(top, [*shapes, direction], {**shapes, direction: shapes[name]}, tensors=True)
+        graph = parse(top, [*shapes, direction], {**shapes, direction: shapes[name]})
         graph.sizes.update(builder.sizes)
         places = {str(graph.nodes[i].value): i for i in graph.inputs}
         ready = Ready(builder.place, compiled(graph, {}))

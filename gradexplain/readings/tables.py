@@ -152,7 +152,7 @@ class Tables:
         first = spare = next(iter(self.names.values()))
         while spare in shapes or spare in text:
             spare += "_"
-        form = parse(f"{spare} = {first}; {text}", list(known.values()), shapes, tensors=True)
+        form = parse(f"{spare} = {first}; {text}", list(known.values()), shapes)
         form.sizes.update(graph.sizes)
         by_name = {name: i for i, name in known.items()}
         given = {i: tensor(values[by_name[str(form.nodes[i].value)]]) for i in form.inputs}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradexplain.rules import result_shapes as shapes
 from gradexplain.rules.row import Rule
 
+PRODUCTS = frozenset(("matmul", "matvec", "vecmat", "dot"))
 _BY_AXES = {(1, 1): "dot", (2, 1): "matvec", (1, 2): "vecmat"}
 
 ROWS = (

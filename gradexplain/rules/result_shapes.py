@@ -272,6 +272,8 @@ def select(shapes: Sequence[Shape], settings: Settings) -> Shape:
 
 def sliced(shapes: Sequence[Shape], settings: Settings) -> Shape:
     """The shape with one axis cut to a range."""
+    if not shapes[0]:
+        raise ShapeProblem("a single number has no elements", "give a vector or a shape, such as --shape x=3")
     place = axis(settings["dim"], len(shapes[0]))
     size = shapes[0][place]
     if isinstance(size, str):

@@ -11,7 +11,7 @@ from gradexplain.derive import check_point
 from gradexplain.errors import FormulaError, OptionError
 from gradexplain.explain.names import Names
 from gradexplain.language.graph import Graph
-from gradexplain.language.parse import may_be_tensors
+from gradexplain.language.parse import needs_tensors
 from gradexplain.language.text import MATHML, write
 from gradexplain.readings.plan import packed_graph
 from gradexplain.records import Remark
@@ -91,7 +91,7 @@ def set_up(request: Request) -> Setup:
     settings = settings_of(request)
     source, params, point = _asked(request)
     tensors = any(given.tensor is not None for given in point.values())
-    if tensors or request.shape or request.init or request.columns or may_be_tensors(source):
+    if tensors or request.shape or request.init or request.columns or needs_tensors(source, [*point]):
         formula = read_tensors(request, source, point, params)
     else:
         formula = read_numbers(request, source, point)

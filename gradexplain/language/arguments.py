@@ -1,43 +1,91 @@
-"""The arguments of a call of a tensor function, taken one by one: tensors, settings, and lists of both."""
+"""The arguments of a call, taken one by one: tensors, settings, and lists of both."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from gradexplain.errors import FormulaError, nearest
-from gradexplain.language.functions import Call, Value, is_boolean
+from gradexplain.language.graph import CONSTANT, Graph
+from gradexplain.language.tokens import Token
 from gradexplain.rules.row import REQUIRED
-from gradexplain.rules.table import ALIASES, RULES
+from gradexplain.rules.table import RULES
 
 if TYPE_CHECKING:
-    from gradexplain.language.tensor_parser import TensorParser
+    from gradexplain.language.parser import Parser
 
 # Other spellings of settings in PyTorch and NumPy.
 SPELLINGS = {
-    "axis": "dim",
-    "keepdims": "keepdim",
-    "axes": "dims",
-    "ord": "p",
-    "ddof": "correction",
-    "axis1": "dim0",
-    "axis2": "dim1",
-}
+    "axis": "dim", "keepdims": "keepdim", "axes": "dims", "ord": "p", "ddof": "correction", "axis1": "dim0",
+    "axis2": "dim1", "a_min": "min", "a_max": "max",
+}  # fmt: skip
+# What says how PyTorch computes, and not what.
+IGNORED = frozenset(("inplace", "out", "training", "dtype", "device", "requires_grad"))
+COMPARISONS = frozenset(rule.name for rule in RULES.values() if rule.boolean)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """The value of a setting that is no number: None, True or a word in quotation marks."""
+
+    value: Any
+
+
+@dataclass(slots=True)
+class Value:
+    """A node with the half-open range of the text that it was read from.
+
+    A list or tuple that is an argument of a call has its elements as `content`, until the function says what they are:
+    sizes, axes, or tensors. So has a word. Neither has a node.
+    """
+
+    node: int
+    start: int
+    end: int
+    content: list[Value] | Word | None = None
+
+
+@dataclass(slots=True)
+class Call:
+    """A call whose bracket is open: its name, and the arguments read so far; `keyword` is that of the next one."""
+
+    name: Token
+    arguments: list[Value] = field(default_factory=list)
+    keywords: dict[str, Value] = field(default_factory=dict)
+    keyword: str = ""
+    places: dict[str, Token] = field(default_factory=dict)
+
+
+def is_boolean(graph: Graph, node: int) -> bool:
+    """Whether the node is a comparison."""
+    return graph.nodes[node].rule in COMPARISONS
+
+
+def is_number(graph: Graph, node: int) -> bool:
+    """Whether the node is a number written out, such as `2` (and not `pi` or `1/3`)."""
+    return graph.nodes[node].rule == CONSTANT and not isinstance(graph.nodes[node].value, str)
 
 
 class Arguments:
     """The arguments of one call; what is taken is gone, and `finish` refuses what is left."""
 
-    def __init__(self, parser: TensorParser, call: Call, start: int, end: int) -> None:
+    def __init__(self, parser: Parser, call: Call, start: int, end: int) -> None:
         self.parser, self.graph, self.name = parser, parser.graph, call.name
         self.start, self.end = start, end
         self.values = list(call.arguments)
         self.keywords = {SPELLINGS.get(key, key): value for key, value in call.keywords.items()}
-        self.keyword_places = {SPELLINGS.get(key, key): place for key, place in call.places.items()}
+        self.places = {SPELLINGS.get(key, key): place for key, place in call.places.items()}
 
-    def error(self, message: str, hint: str = "", value: Value | None = None) -> FormulaError:
+    def error(self, message: str, hint: str = "", place: Value | Token | None = None) -> FormulaError:
         """The error at an argument, or at the name."""
-        return self.parser.error(message, value or self.name, hint)
+        return self.parser.error(message, place or self.name, hint)
+
+    def unknown(self, key: str, known: Collection[str]) -> FormulaError:
+        """The error for a keyword that the function does not have."""
+        place = self.places[key]
+        return self.error(f"{self.name.text} has no argument {place.text}", nearest(place.text, known), place)
 
     def tensor(self, *names: str) -> int:
         """The next argument as a tensor, or the one with a keyword."""
@@ -52,8 +100,8 @@ class Arguments:
             (self.keywords.pop(name) for name in names if name in self.keywords), None)  # fmt: skip
         if value is None:
             return None
-        if value.node in self.parser.settings:
-            if self.parser.settings[value.node] is None:
+        if isinstance(value.content, Word):
+            if value.content.value is None:
                 return None
             raise self.error("a tensor is expected here", "", value)
         node = self.parser.solid(value)
@@ -65,9 +113,9 @@ class Arguments:
     def tensors(self) -> list[int]:
         """The elements of the first argument, a list or tuple."""
         value = self.values.pop(0) if self.values else self.keywords.pop("tensors", None)
-        if value is None or value.node not in self.parser.lists:
+        if value is None or not isinstance(value.content, list):
             raise self.error(f"{self.name.text} takes a list of tensors", "such as cat([a, b], dim=0)", value)
-        return [self.parser.solid(part) for part in self.parser.lists[value.node]]
+        return [self.parser.solid(part) for part in value.content]
 
     def setting(self, name: str, default: Any) -> Any:
         """The next argument as a setting, or the one with a keyword, or its default."""
@@ -82,10 +130,10 @@ class Arguments:
 
     def plain(self, value: Value) -> Any:
         """A value as a setting: a number, a word, or a tuple of numbers."""
-        if value.node in self.parser.settings:
-            return self.parser.settings[value.node]
-        if value.node < 0:
-            return tuple(self.plain(part) for part in self.parser.lists[value.node])
+        if isinstance(value.content, Word):
+            return value.content.value
+        if value.content is not None:
+            return tuple(self.plain(part) for part in value.content)
         found = self.graph.nodes[value.node].value
         if isinstance(found, Fraction):
             return int(found) if found.denominator == 1 else float(found)
@@ -104,18 +152,12 @@ class Arguments:
 
     def apply(self, rule: str, *inputs: int, settings: tuple[Any, ...] = ()) -> int:
         """The node of a rule."""
-        return self.parser.node(rule, list(inputs), self.start, self.end, settings)
+        return self.parser.node(rule, inputs, self.start, self.end, settings)
 
-    def finish(self) -> None:
-        """Refuse arguments that nobody took."""
+    def finish(self, known: Collection[str]) -> None:
+        """Refuse arguments that nobody took; `known` are the settings of the function."""
         for key in self.keywords:
-            if key in ("inplace", "out", "training", "dtype", "device", "requires_grad"):
-                continue
-            rule = RULES.get(ALIASES.get(self.name.text, self.name.text))
-            known = [name for name, _ in rule.settings] if rule else []
-            place = self.keyword_places[key]
-            raise self.error(
-                f"{self.name.text} has no argument {key}", nearest(key, known), Value(0, place.start, place.end)
-            )
+            if key not in IGNORED:
+                raise self.unknown(key, known)
         if self.values:
             raise self.error(f"{self.name.text} takes fewer arguments", "", self.values[0])
