@@ -149,6 +149,17 @@ ROWS = [
     Row("ragged", at("sum(x)", "x=[[1,2],[3]]"), "cannot be stacked", "[[1,2],[3]]"),
     Row("nan-element", at("sum(x)", "x=[1,nan]"), "nan is not a number that a gradient can be taken at", "nan"),
     Row("infinite-element", at("sum(x)", "x=[1/0]"), "an element of x is not a finite number", "[1/0]"),
+    Row(
+        "huge-value",
+        at("sum(X)", "X=zeros(100000,100000)"),
+        "has more than 10,000,000 elements",
+        "zeros(100000,100000)",
+    ),
+    Row("huge-part", at("x", "x=sum(eye(60000))"), "has more than 10,000,000 elements", "sum(eye(60000))"),
+    Row("number-of-list", at("x", "x=mean([1,2])"), "the value of x is computed from a list", "mean([1,2])"),
+    Row(
+        "element-of-list", at("sum(x)", "x=[1,sum([1,2])]"), "the value of x is computed from a list", "[1,sum([1,2])]"
+    ),
     Row("no-such-class", at("cross_entropy(A, y)", "A=[[1,2]],y=[2]"), "y has 2, which is no class"),
     Row("layer", at("nn.Linear(2, 1)(x)", "x=[1,2]"), "Linear has weights of its own", "Linear"),
     Row("upstream-shape", [*at("2*x", "x=[1,2]"), "--upstream", "[1]"], "upstream has the shape 1, and L 2"),

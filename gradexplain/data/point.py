@@ -23,6 +23,8 @@ from gradexplain.tensor import Tensor
 
 # A tensor with more elements is shown by its shape; PyTorch has no tensor with more axes.
 MAX_SHOWN, MAX_AXES = 24, 64
+# What has more, somebody would not write out.
+MAX_ELEMENTS = 10_000_000
 _FINITE = "a gradient can be taken at finite numbers only"
 _LARGEST = int(DTYPES["float64"].largest)
 Point = str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any]
@@ -78,11 +80,25 @@ def _only_once(name: str, found: Mapping[str, Given], text: str = "", start: int
 
 def _from_assignment(assignment: Assignment) -> Given:
     graph, value = assignment.graph, assignment.value
+    _check_parts(assignment)
     text = " ".join(assignment.text[value.start : value.end].split())
     if graph.shapes[value.node]:
         tensor = constant_tensor(assignment)
         return Given(text if tensor.count <= MAX_SHOWN else shown_tensor(tensor), None, assignment, tensor)
     return Given(text, _fraction(graph, value.node), assignment)
+
+
+def _check_parts(assignment: Assignment) -> None:
+    """Raise PointError where a value takes more work than a value should."""
+    graph, place, name = assignment.graph, assignment.value, assignment.name.text
+    for i in graph.inputs_first(place.node):
+        shape, message = graph.lengths(i), ""
+        if math.prod(shape) > MAX_ELEMENTS:
+            message, hint = f"the value of {name} has more than {MAX_ELEMENTS:,} elements", "read it from a file"
+        elif not shape and any(graph.shapes[j] for j in graph.nodes[i].inputs):
+            message, hint = f"the value of {name} is computed from a list", "write the number itself"
+        if message:
+            raise PointError(message, assignment.text, place.start, place.end, hint)
 
 
 def _fraction(graph: Graph, i: int) -> Fraction | None:
@@ -173,7 +189,7 @@ def constant_tensor(assignment: Assignment) -> Tensor:
         node, shape = graph.nodes[i], graph.lengths(i)
         tensors = node.inputs
         if not shape:
-            found[i] = [_nearest(graph, i)[0]]
+            found[i] = [_nearest(graph, i, _fraction(graph, i))[0]]
         elif node.rule == "stack" and graph.settings(node)["dim"] == 0:
             found[i] = [entry for j in tensors for entry in found[j]]
         elif node.rule in ("zeros", "ones"):
@@ -196,13 +212,11 @@ def held_value(name: str, given: Given, dtype: str) -> float:
     """A single number as the dtype holds it. Raises PointError where it is too large, too small or not real."""
     if given.tensor is not None:
         raise PointError(f"the value of {name} has the shape {write_shape(given.tensor.shape)}, and is not a number")
-    read, number = given.assignment, given.number
-    value, other_than_0 = _nearest(read.graph if read else None, read.value.node if read else 0, number)
-    held = round_to(value, dtype)
-    flaw = _flaw(value, held, other_than_0, read.graph if read else None, read.value.node if read else 0)
+    read = given.assignment
+    held, flaw = _hold(read.graph if read else None, read.value.node if read else 0, given.number, dtype)
     if not flaw:
         return held
-    message = f"the value of {name} " + _FLAWS[flaw].format(dtype=dtype, largest=DTYPES[dtype].largest)
+    message = f"the value of {name} {flaw}"
     if read is None:
         raise PointError(message)
     raise PointError(message, read.text, read.value.start, read.value.end)
@@ -241,35 +255,40 @@ def _constant_numbers(graph: Graph) -> list[bool]:
 
 
 def _held_constant(graph: Graph, i: int, source: str, dtype: str) -> float:
-    value, other_than_0 = _nearest(graph, i)
-    held = round_to(value, dtype)
-    flaw = _flaw(value, held, other_than_0, graph, i)
+    held, flaw = _hold(graph, i, _fraction(graph, i), dtype)
     if not flaw:
         return held
     start, end = graph.places.get(i, (0, 0))
     # What a constant is too large for goes into the hint.
-    words, _, _ = _FLAWS[flaw].format(dtype=dtype, largest=DTYPES[dtype].largest).partition(", which ends")
-    hint = f"its largest number is {DTYPES[dtype].largest:.6g}" if flaw == "large" else ""
-    message = "division by zero" if flaw == "division" else f"this constant {words}"
+    words, ends, _ = flaw.partition(", which ends")
+    hint = f"its largest number is {DTYPES[dtype].largest:.6g}" if ends else ""
+    message = "division by zero" if "zero" in flaw else f"this constant {words}"
     raise FormulaError(message, source if end else "", start, end, hint)
 
 
-# Why a dtype does not hold a number.
-_FLAWS = {
-    "division": "is a division by zero",
-    "unreal": "is not a real number",
-    "large": "is too large for {dtype}, which ends at {largest:.6g}",
-    "small": "is too small for {dtype}, which would hold 0",
-}
+def _hold(graph: Graph | None, i: int, number: Fraction | float | None, dtype: str) -> tuple[float, str]:
+    """A constant as the dtype holds it, and what is wrong where it does not; `number` is its value where it is known.
+
+    Only a number from Python has no graph.
+    """
+    value, other_than_0 = _nearest(graph, i, number)
+    held = round_to(value, dtype)
+    if math.isfinite(held) and (held or not other_than_0):
+        return held, ""
+    if graph is not None and not math.isfinite(value) and _divides_by_zero(graph, i):
+        return held, "is a division by zero"
+    if math.isnan(value):
+        return held, "is not a real number"
+    if math.isinf(held):
+        return held, f"is too large for {dtype}, which ends at {DTYPES[dtype].largest:.6g}"
+    return held, f"is too small for {dtype}, which would hold 0"
 
 
-def _nearest(graph: Graph | None, i: int, number: object = None) -> tuple[float, bool]:
-    """A constant as the nearest float, and whether it is other than 0; `number` is its value where it is known."""
-    if number is None and graph is not None:
-        number = _fraction(graph, i)
+def _nearest(graph: Graph | None, i: int, number: Fraction | float | None) -> tuple[float, bool]:
+    """A constant as the nearest float, and whether it is other than 0."""
     if isinstance(number, float):
         return number, number != 0
-    if isinstance(number, Fraction) and abs(number.numerator) <= _LARGEST * number.denominator:
+    if number is not None and abs(number.numerator) <= _LARGEST * number.denominator:
         return float(number), number != 0
     if graph is None:
         return math.inf, True
@@ -279,15 +298,6 @@ def _nearest(graph: Graph | None, i: int, number: object = None) -> tuple[float,
 
     exact = constant_value(graph, i)
     return to_float(exact), bool(exact)
-
-
-def _flaw(value: float, held: float, other_than_0: bool, graph: Graph | None, i: int) -> str:
-    """What is wrong with a number that the dtype holds as `held`: one of _FLAWS, or nothing."""
-    if math.isfinite(held) and (held or not other_than_0):
-        return ""
-    if graph is not None and not math.isfinite(value) and _divides_by_zero(graph, i):
-        return "division"
-    return "unreal" if math.isnan(value) else "large" if math.isinf(held) else "small"
 
 
 def _divides_by_zero(graph: Graph, i: int) -> bool:
