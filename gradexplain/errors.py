@@ -109,6 +109,8 @@ def columns(text: str) -> int:
     >>> columns("ŷ"), columns("損失")
     (1, 4)
     """
+    if text.isascii():
+        return len(text)
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -66,6 +66,13 @@ def pattern_of(call: str, rule: Rule) -> str:
     words |= {"inputs": "[⟨inputs⟩]", "dtype": "⟨like⟩.dtype"}
     # A word behind a dot is a method, one before a sign of equality the name of a setting.
     return re.sub(r"(?<![\w.])([^\W\d]\w*)(?!\w|\s*=)", lambda found: words.get(found[1], found[1]), call)
+
+
+def parts_of(graph: Graph, root: int, known: Container[int]) -> Iterator[int]:
+    """The nodes that `root` is made of, each after its inputs and `root` last; those in `known` are passed over."""
+    for j in graph.nodes[root].inputs:
+        yield from graph.inputs_first(j, known)
+    yield root
 
 
 def numbers_in(graph: Graph) -> list[bool]:
@@ -157,7 +164,7 @@ class Speller:
     def copied(self, graph: Graph, i: int, code: Graph) -> int:
         """A known number, made in `code`: as it was written, or as its value where that would be long or too large."""
         own = graph is self.graph
-        parts = list(graph.inputs_first(i, self.names.keys() - {i} if own else ()))
+        parts = list(parts_of(graph, i, self.names if own else ()))
         if len(parts) > LONGEST_CONSTANT or not all(_is_readable(graph, j) for j in parts):
             return literal(graph, i, code)
         made: dict[int, int] = {}
@@ -191,8 +198,7 @@ class _Spelling:
 
     def text(self, root: int, as_array: bool) -> str:
         """The node `root`; with `as_array`, a number is made an array, and in the forward pass a name a copy."""
-        names = self.speller.names.keys() - {root} if self.forward else ()
-        for i in self.graph.inputs_first(root, names):
+        for i in parts_of(self.graph, root, self.speller.names if self.forward else ()):
             node = self.graph.nodes[i]
             if not self.known[i] and node.value is None:
                 self.made[i] = self._operation(i, i == root)
