@@ -20,7 +20,7 @@ class Tensor:
 
     `shape` are its sizes; `numbers` all of its elements, None for a tensor of more than MAX_ELEMENTS; `norm` is the
     Euclidean norm, `low` and `high` are the smallest and the largest element; `corner` are the first elements of the
-    first rows, flat, as many as `corner_shape` says.
+    first rows, flat, as many as `corner_shape` says. `large` are the digits of elements that no float holds, by place.
 
     >>> Tensor.of([[1, 2], [3, 4]]).shape, Tensor.of([[1, 2], [3, 4]]).nested()
     ((2, 2), [[1.0, 2.0], [3.0, 4.0]])
@@ -33,6 +33,7 @@ class Tensor:
     high: float
     corner_shape: tuple[int, ...]
     corner: tuple[float, ...]
+    large: tuple[tuple[int, str], ...] = ()
 
     @classmethod
     def of(cls, rows: Any) -> Tensor:
@@ -50,13 +51,13 @@ class Tensor:
         return cls.flat(tuple(shape), array("d", [float(entry) for entry in flat]))
 
     @classmethod
-    def flat(cls, shape: Sequence[int], numbers: array[float]) -> Tensor:
-        """The tensor of a shape with its elements in order."""
+    def flat(cls, shape: Sequence[int], numbers: array[float], large: tuple[tuple[int, str], ...] = ()) -> Tensor:
+        """The tensor of a shape with its elements in order, and the digits of those that are too large for a float."""
         finite = [x for x in numbers if x == x]
         own = tuple(min(size, CORNER) for size in shape)
         low, high = (min(finite), max(finite)) if finite else (math.nan, math.nan)
         norm = math.hypot(*numbers) if len(numbers) < 10_000 else math.sqrt(math.fsum(x * x for x in numbers))
-        return cls(tuple(shape), numbers, norm, low, high, own, tuple(_corner(shape, own, numbers)))
+        return cls(tuple(shape), numbers, norm, low, high, own, tuple(_corner(shape, own, numbers)), large)
 
     @classmethod
     def packed(cls, plain: tuple[Any, ...]) -> Tensor:
@@ -77,11 +78,21 @@ class Tensor:
         """How many elements there are."""
         return math.prod(self.shape)
 
-    def nested(self) -> Any:
-        """The elements as nested lists, as JSON has them; None where there are too many."""
+    @property
+    def entries(self) -> list[Any] | None:
+        """The elements in order as they are shown: floats, or digits as text; None where there are too many."""
         if self.numbers is None:
             return None
         flat: list[Any] = self.numbers.tolist()
+        for place, digits in self.large:
+            flat[place] = digits
+        return flat
+
+    def nested(self) -> Any:
+        """The elements as nested lists, as JSON has them; None where there are too many."""
+        flat = self.entries
+        if flat is None:
+            return None
         for size in self.shape[:0:-1]:
             flat = (
                 [flat[i : i + size] for i in range(0, len(flat), size)] if size else [[]] * math.prod(self.shape[:-1])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import mpmath
 import pytest
 import torch
@@ -16,11 +19,15 @@ from test_tensor_rules import ELEMENTWISE, EXAMPLES, VARIANTS
 from gradexplain import FormulaError, derive
 from gradexplain.language.parse import parse
 from gradexplain.language.text import write
+from gradexplain.output.derivation import json as to_json
+from gradexplain.output.derivation import table
+from gradexplain.output.formats import Look
 from gradexplain.readings.arithmetic import DEAD, exactly, finite
 from gradexplain.readings.digits import LOST, context, digits
 from gradexplain.readings.exact import Exact, run
 from gradexplain.readings.exact_arrays import array_of, elements, shape_of
 
+SCHEMA = Path(__file__).parent.parent / "docs" / "derivation.schema.json"
 mp = mpmath.MPContext()
 mp.dps = 300
 Point = dict[str, Any]
@@ -182,6 +189,15 @@ def test_a_vector_that_is_dead_and_one_that_is_not_have_their_verdicts() -> None
     assert found.verdict == found.gradient["x"].verdict == "nonfinite"
     found = derive("norm(inverse(A.T @ A))", {"A": RANK_DEFICIENT})
     assert found.verdict in ("nonfinite", "undefined")
+
+
+def test_elements_that_no_float_holds_are_shown_with_their_digits() -> None:
+    found = derive("log(sum(exp(z)))", {"z": [1000, 1]})
+    expected = mp.nstr(mp.exp(1000), 6).replace("e+", "e")
+    assert found.nodes[0].value.nested()[0].startswith(expected[:5]) and found.nodes[2].value == 1000
+    text = table.write(found, Look())
+    assert f"v1 = exp(z) is {expected}, and float64 holds inf" in " ".join(text.split())
+    jsonschema.validate(json.loads(to_json.write(found, Look())), json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
 def test_digits_are_put_back_and_losses_counted() -> None:

@@ -126,7 +126,7 @@ def began(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement
     name, dtype = problem.name(node), problem.dtype
     what = name if problem.graph.nodes[node].rule == INPUT else f"{name} = {problem.names.expression(node)}"
     if kind == "forward":
-        return _value_began(problem, exact, witness, node, what)
+        return value_began(name, exact.values[node], witness.values[node], what, dtype)
     if kind == "local":
         local, value = _not_finite(problem, exact, node)
         return Began.at(name, "local_not_finite", what=what, local=local, value=value)
@@ -143,10 +143,9 @@ def began(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement
     return Began.at(name, "unexplained", what=what)
 
 
-def _value_began(problem: Problem, exact: Exact, witness: Witness, node: int, what: str) -> Began:
-    """Why the value of a node is not the one that PyTorch has."""
-    name, dtype, found = problem.name(node), problem.dtype, witness.values[node]
-    exact_text, found_text = short(exact.values[node]), short(found)
+def value_began(name: str, exact: Number, found: float | bool | None, what: str, dtype: str) -> Began:
+    """Why the value of a node, a number or an element of it, is not the one that PyTorch has."""
+    exact_text, found_text = short(exact), short(found)
     if exact_text in NO_NUMBERS:
         return Began.at(name, "value_not_finite", what=what, found=found_text)
     if found is not None and not math.isfinite(found):

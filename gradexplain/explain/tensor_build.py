@@ -90,10 +90,10 @@ class Build:
             node = at_kink[0]
             return Began.at(self.names.of[node], "kinks", expression=expression(node),
                             at_kink=notes.at_kink(self.graph, node), count=self.kinks[node])  # fmt: skip
-        first = self.found.get("differs")
-        if first is not None and first in self.names.of:
-            lost = "large_loses_digits" if verdict == "precision" else "large_differs"
-            return Began.at(self.names.of[first], lost, expression=expression(first))
+        if differs := self.found.get("differs"):
+            node, exact, found = differs
+            name = self.names.of[node]
+            return notes.value_began(name, exact, found, f"{name} = {expression(node)}", self.problem.dtype)
         for i, plain in self.found["witness"].items():
             if i in self.names.of and not _is_finite(plain):
                 name = self.names.of[i]

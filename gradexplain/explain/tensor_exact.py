@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from gradexplain.explain.tensor_problem import TensorProblem
+from gradexplain.readings.arithmetic import Number, to_float
 from gradexplain.readings.arithmetic import exactly as exact_number
-from gradexplain.readings.arithmetic import to_float
 from gradexplain.readings.compare import SPACINGS, uncancelled
+from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.dtypes import DTYPES, round_to
 from gradexplain.readings.exact import MAX_WORK, Exact, run, work
 from gradexplain.readings.exact_arrays import Value as Numbers
@@ -42,8 +43,11 @@ def exactly(problem: TensorProblem, constants: Mapping[int, float]) -> Exact | N
     return run(graph, problem.sources, given, seed, problem.size)
 
 
-def with_exact(found: Mapping[str, Any], exact: Exact | None, dtype: str) -> Mapping[str, Any]:
-    """What PyTorch found, the exact numbers in place of those of the tables in floating point, and new verdicts."""
+def with_exact(found: Mapping[str, Any], exact: Exact | None, dtype: str, names: Container[int]) -> Mapping[str, Any]:
+    """What PyTorch found, the exact numbers in place of those of the tables in floating point, and new verdicts.
+
+    `names` are the nodes that are shown; where a value differs at one of them, something began there.
+    """
     if exact is None:
         return found
     values = {i: value_of(value) for i, value in enumerate(exact.values) if value is not None}
@@ -61,18 +65,23 @@ def with_exact(found: Mapping[str, Any], exact: Exact | None, dtype: str) -> Map
         error, verdict = compare(total, unpacked(row[1]), dtype, row[3], terms)
         rows[j] = (value_of(total), row[1], error, verdict, steps)
     witness = found["witness"]
-    shown = [i for i, value in enumerate(exact.values) if value is not None and i in witness]
-    began = next((i for i in shown if _differs(exact.values[i], unpacked(witness[i]), dtype)), None)
-    return {**found, "values": values, "rows": rows, "exact": True, "differs": began}
+    shown = [i for i, value in enumerate(exact.values) if value is not None and i in witness and i in names]
+    differences = ((i, _difference(exact.values[i], unpacked(witness[i]), dtype)) for i in shown)
+    differs = next(((i, *numbers) for i, numbers in differences if numbers), None)
+    return {**found, "values": values, "rows": rows, "exact": True, "differs": differs}
 
 
 def value_of(value: Numbers) -> Value | Tensor:
     """An exact array as it goes into a record."""
     if value is None or type(value) is bool:
         return value
+    numbers = floats(value)
+    exact = zip(elements(value), numbers, strict=True)
+    # What is too large for a float is a number all the same.
+    large = tuple([(k, digits_of(own, 20)) for k, (own, x) in enumerate(exact) if math.isinf(x) and is_finite(own)])
     if not shape_of(value):
-        return floats(value)[0]
-    return Tensor.flat(shape_of(value), array("d", floats(value)))
+        return large[0][1] if large else numbers[0]
+    return Tensor.flat(shape_of(value), array("d", numbers), large)
 
 
 def floats(value: Numbers) -> list[float]:
@@ -86,17 +95,17 @@ def _numbers(value: Value | Tensor, count: int) -> Sequence[float]:
     return (value.numbers or ()) if isinstance(value, Tensor) else [float(value)]
 
 
-def _differs(value: Numbers, found: Value | Tensor, dtype: str) -> bool:
-    """Whether PyTorch's value of a node is not the exact one."""
+def _difference(value: Numbers, found: Value | Tensor, dtype: str) -> tuple[Number, float] | None:
+    """The first element of a node that PyTorch has otherwise: the exact number, and PyTorch's."""
     row, exact = DTYPES[dtype], floats(value)
     scale = max((abs(x) for x in exact if math.isfinite(x)), default=0.0)
     for own, x, y in zip(elements(value), exact, _numbers(found, len(exact)), strict=True):
         if is_finite(own) != math.isfinite(y):
-            return True
+            return own, y
         near = row.tolerance * abs(x) + SPACINGS * 2.0**-row.bits * scale + row.smallest
         if math.isfinite(x) and math.isfinite(y) and abs(x - y) > near:
-            return True
-    return False
+            return own, y
+    return None
 
 
 def _size(value: Numbers) -> float:

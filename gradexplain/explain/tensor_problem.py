@@ -187,7 +187,7 @@ def begin_tensors(problem: TensorProblem, device: str) -> Callable[[], Any]:
 
     def finish() -> Any:
         found = _found(TORCH.witness(asked)) if asked else {}
-        return build(problem, texts, formulas, with_exact(found, exact, problem.dtype))
+        return build(problem, texts, formulas, with_exact(found, exact, problem.dtype, problem.names.of))
 
     return finish
 

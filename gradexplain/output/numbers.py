@@ -110,8 +110,9 @@ def block(value: Value | Tensor, digits: int = DIGITS, room: int = UNLIMITED) ->
     if not value.count:
         return "empty"
     rows, columns = (value.shape[-2] if len(value.shape) > 1 else 1), value.shape[-1]
-    if value.count <= MAX_IN_BLOCK and rows <= MAX_ROWS and columns <= MAX_COLUMNS and value.numbers is not None:
-        grid = _grid([show(number, digits) for number in value.numbers], columns)
+    entries = value.entries
+    if value.count <= MAX_IN_BLOCK and rows <= MAX_ROWS and columns <= MAX_COLUMNS and entries is not None:
+        grid = _grid([show(number, digits) for number in entries], columns)
         lines = _aligned(grid)
         if len(lines[0]) <= room:
             return _apart(lines, rows)

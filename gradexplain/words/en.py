@@ -34,8 +34,6 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
     "branch": "PyTorch follows the branch that the condition picks",
     "value_impossible": "PyTorch cannot compute {expression}",
     # Of tensors that are too large for exact numbers
-    "large_loses_digits": "PyTorch loses digits in {expression}",
-    "large_differs": "PyTorch has another value than the exact one in {expression}",
     "large_gradient_loses_digits": "autograd loses digits in the derivative of {node}",
     "large_unexplained": "autograd and the chain rule differ",
     "large_not_finite": "PyTorch has a value that is not finite in {expression}",

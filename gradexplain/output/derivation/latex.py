@@ -57,7 +57,7 @@ def number(value: Value | Tensor, digits: int = DIGITS) -> str:
     """
     if not isinstance(value, Tensor):
         return latex_number(show(value)) if value is not None else ""
-    cells = [latex_number(show(element, digits)) for element in value.numbers or ()]
+    cells = [latex_number(show(element, digits)) for element in value.entries or ()]
     small = 0 < len(cells) <= MAX_IN_BLOCK
     if small and len(value.shape) == 1 and len(cells) <= MAX_COLUMNS:
         return rf"\left({', '.join(cells)}\right)"
