@@ -66,7 +66,7 @@ class History:
 
     def _look(self, close: Close, backward: list[float | None]) -> Verdict:
         """The verdict of a closer look; only the last one is remembered: a run that has come to rest stays there."""
-        seen = repr((close.points, close.reference, backward))
+        seen = repr((close.points, close.reference, [batch[3] for batch in close.batches], backward))
         if self.seen != seen:
             with digits():
                 self.seen, self.seen_verdict = seen, look(self.setup, close, backward)

@@ -98,10 +98,10 @@ class Close(NamedTuple):
     """A closer look at one step: its batches, and the points that are most in doubt, as fields of a Point.
 
     `batches` are (rows, weight, loss, gradients, listed rows, their losses, their gradients by parameter, spreads by
-    parameter). `reference` has by parameter: the gradient of the step by the chain rule, added up over the rows
-    in float64, the sum of the absolute values of all its terms, and whether the gradients of all rows are finite.
+    parameter). `reference` has by batch, then by parameter: the gradient by the chain rule, added up over the rows in
+    float64, the sum of the absolute values of all its terms, and whether the gradients of all rows are finite.
     """
 
     batches: list[tuple[Any, ...]]
     points: list[tuple[Any, ...]]
-    reference: list[tuple[float, float, bool]]
+    reference: list[list[tuple[float, float, bool]]]

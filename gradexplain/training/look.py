@@ -23,7 +23,7 @@ from gradexplain.readings.exact_walk import is_finite
 from gradexplain.readings.witness import Witness
 from gradexplain.records import VERDICTS, Began
 from gradexplain.tensor import Tensor, unpacked
-from gradexplain.training.job import Close, Point
+from gradexplain.training.job import Close, Job, Point
 from gradexplain.training.setup import Setup
 from gradexplain.training_records import NORM, grad_of
 
@@ -45,14 +45,14 @@ def look(setup: Setup, close: Close, backward: Sequence[float | None]) -> Verdic
     """The verdict on a step from its closer look, and where a questionable one began.
 
     `backward` is what the loop's own backward() computed, by parameter. Without data it is judged at the point itself.
-    With data the points are single rows, for which PyTorch was asked anew, and `backward` is compared with the sum of
-    all rows.
+    With data the points are single rows, for which PyTorch was asked anew, and the gradient of each batch is compared
+    with the sum of its rows.
     """
     own = None if setup.job.rows else backward
     found: Verdict = ("agrees", None)
     for fields in close.points:
         found = worse(found, _at_point(setup, Point(*fields), own))
-    return worse(found, _of_sum(setup, close, backward))
+    return worse(found, _of_sums(setup, close))
 
 
 def _at_point(setup: Setup, point: Point, backward: Sequence[float | None] | None) -> Verdict:
@@ -101,23 +101,28 @@ def _is_rounding(exact: Exact, witness: Witness, judgement: Judgement, closer: C
     return bool(error <= NOISE * closer.noise().get(j, 0))
 
 
-def _of_sum(setup: Setup, close: Close, backward: Sequence[float | None]) -> Verdict:
-    """Whether backward() added up the rows: the verdict on the gradient of the batch as a whole."""
-    job, dtype = setup.job, DTYPES[setup.job.dtype]
+def _of_sums(setup: Setup, close: Close) -> Verdict:
+    """Whether each backward() added up its rows: the verdict on the gradients of the batches as a whole."""
     found: Verdict = ("agrees", None)
-    for name, (total, size, finite), value in zip(setup.parameters, close.reference, backward, strict=False):
-        autograd = value or 0.0
-        if not finite or (math.isinf(total) and math.isfinite(autograd)):
-            continue
-        values = {"reduction": job.reduction, "total": short(total), "found": short(autograd)}
-        if not math.isfinite(autograd):
-            out = abs(total) > dtype.largest or size > dtype.largest
-            began = Began.at(name, "rows_out_of_range", **values, dtype=job.dtype) if out else None
-            found = worse(found, ("nonfinite", began or Began.at(name, "rows_differ", **values)))
-        elif abs(autograd - total) > dtype.tolerance * size + dtype.smallest:
-            verdict = "precision" if abs(autograd - total) <= WRONG * size else "disagrees"
-            found = worse(found, (verdict, Began.at(name, "rows_differ", **values)))
+    for (_, _, _, gradient, *_), reference in zip(close.batches, close.reference, strict=False):
+        for name, entry, value in zip(setup.parameters, reference, gradient, strict=True):
+            found = worse(found, _of_sum(setup.job, name, entry, value or 0.0))
     return found
+
+
+def _of_sum(job: Job, name: str, reference: tuple[float, float, bool], autograd: float) -> Verdict:
+    (total, size, finite), dtype = reference, DTYPES[job.dtype]
+    if not finite or (math.isinf(total) and math.isfinite(autograd)):
+        return "agrees", None
+    values = {"reduction": job.reduction, "total": short(total), "found": short(autograd)}
+    if not math.isfinite(autograd):
+        if abs(total) > dtype.largest or size > dtype.largest:
+            return "nonfinite", Began.at(name, "rows_out_of_range", **values, dtype=job.dtype)
+        return "nonfinite", Began.at(name, "rows_differ", **values)
+    if abs(autograd - total) <= dtype.tolerance * size + dtype.smallest:
+        return "agrees", None
+    verdict = "precision" if abs(autograd - total) <= WRONG * size else "disagrees"
+    return verdict, Began.at(name, "rows_differ", **values)
 
 
 def trouble(setup: Setup, close: Close) -> Began | None:

@@ -174,7 +174,7 @@ class ManySteps(Judge):
         worst = max(found, key=lambda batch: (batch.doubt, batch.worst)).worst
         at_a_kink = [batch.kink for batch in found if batch.kink >= 0][:1]
         points = [self._point(values, row) for row in dict.fromkeys([worst, *at_a_kink])]
-        return Close([batch.fields for batch in found], points, _added([batch.reference for batch in found]))
+        return Close([batch.fields for batch in found], points, [batch.reference for batch in found])
 
     def _batch(self, values: list[float], entry: Waiting, n: int, gradient: list[float | None]) -> _Batch:
         """Batch number `n` of a step, row by row."""
@@ -228,11 +228,3 @@ class ManySteps(Judge):
         job, plan = self.job, compiled(self.graph, self.job.constants)
         asked = Question(plan, inputs, self.inputs.nodes, wanted, None, job.dtype, job.device)
         return tuple(Point(row + 1, inputs, tuple(run_witness(asked))))
-
-
-def _added(references: Sequence[list[tuple[float, float, bool]]]) -> list[tuple[float, float, bool]]:
-    """The references of all batches of a step, added up by parameter."""
-    return [
-        (sum(total for total, _, _ in parts), sum(size for _, size, _ in parts), all(finite for *_, finite in parts))
-        for parts in zip(*references, strict=True)
-    ]
