@@ -20,7 +20,7 @@ def main() -> None:
             stream.flush()
     if worker := sys.modules.get("gradexplain.readings.worker"):
         # It may still be loading PyTorch for a command that was refused meanwhile.
-        worker.TORCH.stop()
+        worker.WITNESSES.stop()
     # Taking SymPy apart object by object would cost more than the whole derivation of a small formula.
     os._exit(status)
 

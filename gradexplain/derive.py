@@ -27,7 +27,7 @@ from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.place import CPU
 from gradexplain.readings.plan import compiled
 from gradexplain.readings.witness import Question
-from gradexplain.readings.worker import TORCH
+from gradexplain.readings.worker import WITNESSES
 from gradexplain.records import Derivation, Remark
 from gradexplain.rules.shapes import Shape, times, write_shape
 from gradexplain.tensor import Tensor
@@ -133,7 +133,7 @@ def _begin(
     inputs = {i: names.of[i] for i in graph.inputs}
     missing = [name for name in inputs.values() if name not in point]
     sources = _sources(graph, names, wrt)
-    with_torch = not missing and TORCH.installed()
+    with_torch = not missing and WITNESSES.installed()
     seed, held_seed = read_upstream(upstream, dtype)
     if seed is None or isinstance(held_seed, Tensor):
         raise _other_shape(held_seed, names.of[graph.objective], ())
@@ -144,11 +144,11 @@ def _begin(
     asked = None
     if with_torch:
         # Everything that can be wrong has been looked at: from here on PyTorch is worth its time.
-        TORCH.start()
+        WITNESSES.start()
         needed = graph.needed()
         used = {i: value for i, value in given.items() if value is not None and needed[i]}
         between, plan = active(graph, sources), compiled(graph, constants)
-        asked = TORCH.ask_witness(Question(plan, used, list(used), between, held_seed, dtype, device))
+        asked = WITNESSES.ask_witness(Question(plan, used, list(used), between, held_seed, dtype, device))
     given |= constants
     from gradexplain.explain.build import finish, prepare
     from gradexplain.explain.problem import Problem
@@ -159,7 +159,7 @@ def _begin(
     prepared = prepare(problem)
 
     def rest() -> Derivation:
-        witness = TORCH.witness(asked) if asked else None
+        witness = WITNESSES.witness(asked) if asked else None
         with digits():
             return finish(prepared, witness)
 

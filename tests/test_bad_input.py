@@ -228,7 +228,7 @@ for name, arguments in json.load(sys.stdin):
         run(arguments)
         loaded = sorted({"torch", "sympy", "mpmath", "rich"} & set(sys.modules))
         worker = sys.modules.get("gradexplain.readings.worker")
-        if worker and worker.TORCH.worker:
+        if worker and worker.WITNESSES.worker:
             loaded.append("torch in a second process")
         os.write(report, json.dumps([name, loaded]).encode() + b"\\n")
         os._exit(0)

@@ -221,12 +221,12 @@ def test_lines_begun_behind_a_tensor_are_answered(jobs: str) -> None:
 
 KILLED = """
 from gradexplain.batch import Settings, answers
-from gradexplain.readings.worker import TORCH
+from gradexplain.readings.worker import WITNESSES
 settings = Settings(at=["x=3"], select=["verdict"])
 for k, answer in enumerate(answers(((k, f"x**{k}*sin(x)".encode()) for k in range(1, 13)), settings)):
     print(answer.text, end="")
     if k == 2:
-        TORCH.worker.process.kill()
+        WITNESSES.worker.process.kill()
 """
 
 

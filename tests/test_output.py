@@ -14,7 +14,7 @@ import gradexplain
 from gradexplain.output.derivation import json as json_output
 from gradexplain.output.derivation import value
 from gradexplain.output.formats import Look
-from gradexplain.readings.worker import TORCH
+from gradexplain.readings.worker import WITNESSES
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "docs" / "derivation.schema.json").read_text(encoding="utf-8"))
 CASES = {
@@ -136,7 +136,7 @@ def test_values_are_bare_and_in_the_order_asked_for() -> None:
 
 
 def test_without_pytorch_the_symbolic_half_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(TORCH), "installed", staticmethod(lambda: False))
+    monkeypatch.setattr(type(WITNESSES), "installed", staticmethod(lambda: False))
     derivation = gradexplain.derive("(y - (w*x+b))**2", "w=1,b=0,x=2,y=4")
     assert derivation.verdict == "unverified"
     assert derivation.gradient["w"].value == -8.0

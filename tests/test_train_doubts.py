@@ -298,7 +298,7 @@ def test_an_infinite_sum_at_the_start_is_one_message(tmp_path: Any) -> None:
 
 SEVERAL = """
 import gradexplain
-from gradexplain.readings.worker import TORCH
+from gradexplain.readings.worker import WITNESSES
 from gradexplain.training.options import Request
 from gradexplain.training.run import Run
 settings = dict.fromkeys(["lr", "momentum", "weight_decay", "beta1", "beta2", "alpha", "eps"])
@@ -308,13 +308,13 @@ def run(rate):
 first, second = run(0.01), run(0.03)
 ends = [other.finish().steps[0].update["w"].after for other in (second, first)]
 print(*ends)
-process = TORCH.worker.process
+process = WITNESSES.worker.process
 for _ in range(3):
     try:
         gradexplain.train("log(w)", {"w": -1})
     except gradexplain.PointError:
         pass
-print(gradexplain.derive("x**2", "x=3").gradient["x"].autograd, TORCH.worker.process is process)
+print(gradexplain.derive("x**2", "x=3").gradient["x"].autograd, WITNESSES.worker.process is process)
 """
 
 

@@ -44,7 +44,7 @@ def start_early(arguments: list[str]) -> None:
         return
     from gradexplain.errors import GradexplainError, ShapeError
     from gradexplain.language.parse import parse, parse_point
-    from gradexplain.readings.worker import TORCH
+    from gradexplain.readings.worker import WITNESSES
 
     formulas, points = _formula_and_points(arguments)
     if len(formulas) != 1 and (command != ["train"] or formulas):
@@ -54,14 +54,14 @@ def start_early(arguments: list[str]) -> None:
         graphs = [parse(text, given) for text in formulas]
     except ShapeError:
         # Shapes come from several options: the command itself will know whether they fit.
-        if command == ["train"] and TORCH.installed():
-            TORCH.start()
+        if command == ["train"] and WITNESSES.installed():
+            WITNESSES.start()
         return
     except GradexplainError:
         return
     complete = all(str(graph.nodes[i].value) in given for graph in graphs for i in graph.inputs)
-    if (complete or command == ["train"]) and TORCH.installed():
-        TORCH.start()
+    if (complete or command == ["train"]) and WITNESSES.installed():
+        WITNESSES.start()
 
 
 def _formula_and_points(arguments: list[str]) -> tuple[list[str], list[str]]:

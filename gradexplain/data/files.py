@@ -85,12 +85,12 @@ def _numpy(source: FileSource) -> Tensor:
 
 
 def _torch(source: FileSource) -> Tensor:
-    from gradexplain.readings.worker import TORCH
+    from gradexplain.readings.worker import WITNESSES
 
     if source.data is not None or source.compressed:
         raise OptionError(f"cannot read {source.shown}: PyTorch reads a file that is neither a pipe nor compressed")
-    TORCH.start()
-    (found,) = TORCH.answers(TORCH.ask("gradexplain.readings.torch_files:read", str(source.path)))
+    WITNESSES.start()
+    (found,) = WITNESSES.answers(WITNESSES.ask("gradexplain.readings.torch_files:read", str(source.path)))
     if isinstance(found, str):
         raise OptionError(f"cannot read {source.shown}: {found}")
     shape, data = found

@@ -10,7 +10,7 @@ from gradexplain.explain.verdicts import is_finite
 from gradexplain.language.graph import INPUT
 from gradexplain.readings.arithmetic import NAN, Number, mp, to_float
 from gradexplain.readings.exact import Exact
-from gradexplain.readings.worker import TORCH, Asked
+from gradexplain.readings.worker import WITNESSES, Asked
 
 MAX_SOURCES = 24
 DIGITS = (60, 400, 1200)
@@ -49,14 +49,14 @@ def ask_sympy(problem: Problem, exact: Exact) -> Callable[[], dict[int, Number]]
 
     def ask(wanted: list[int], digits: int) -> Asked:
         question = (problem.source, list(problem.point), wanted, inputs, constants, digits)
-        return TORCH.ask_where_free("gradexplain.readings.symbols:answers", question)
+        return WITNESSES.ask_where_free("gradexplain.readings.symbols:answers", question)
 
     first = ask(sources, DIGITS[0])
 
     def values() -> dict[int, Number]:
         totals, found, wanted = exact.walk.totals, dict[int, Number](), sources
         for digits in DIGITS:
-            (answer,) = TORCH.answers(first if digits == DIGITS[0] else ask(wanted, digits))
+            (answer,) = WITNESSES.answers(first if digits == DIGITS[0] else ask(wanted, digits))
             found |= {j: mp.make_mpf(parts) for j, parts in answer.items()}
             # A difference may come from digits lost in SymPy's form of the derivative: ask again with more of them.
             wanted = [j for j in wanted if j in found and j in totals and not _near(totals[j], found[j])]

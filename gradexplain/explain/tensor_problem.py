@@ -16,7 +16,7 @@ from gradexplain.language.graph import Graph
 from gradexplain.language.text import write
 from gradexplain.readings.plan import compiled, packed_graph
 from gradexplain.readings.witness import Question, Witness
-from gradexplain.readings.worker import TORCH, Asked
+from gradexplain.readings.worker import WITNESSES, Asked
 from gradexplain.records import Remark
 from gradexplain.rules.shapes import Shape, write_shape
 from gradexplain.tensor import Tensor, bytes_of
@@ -169,9 +169,9 @@ def begin_tensors(problem: TensorProblem, device: str) -> Callable[[], Any]:
     graph = problem.graph
     check_size(graph)
     constants = held_constants(graph, problem.source, problem.dtype)
-    with_torch = TORCH.installed()
+    with_torch = WITNESSES.installed()
     if with_torch:
-        TORCH.start()
+        WITNESSES.start()
     forms = [closed_forms(graph, problem.sources, problem.seed(), generic)[1] for generic in (True, False)]
     texts = Texts(graph, problem.named, forms)
     from gradexplain.explain.notes import closed_form_source
@@ -186,7 +186,7 @@ def begin_tensors(problem: TensorProblem, device: str) -> Callable[[], Any]:
     exact = exactly(problem, constants)
 
     def finish() -> Any:
-        found = _found(TORCH.witness(asked)) if asked else {}
+        found = _found(WITNESSES.witness(asked)) if asked else {}
         return build(problem, texts, formulas, with_exact(found, exact, problem.dtype, problem.names.of))
 
     return finish
@@ -212,7 +212,7 @@ def _ask(
     tables = (packed_graph(graph, problem.size), problem.sources, forms, problem.want, statements, dict(matrices))
     # What has a name is needed: closed forms are written over it.
     plan = compiled(graph, constants, [i for i in graph.names if i < graph.objective])
-    return TORCH.ask_witness(Question(
+    return WITNESSES.ask_witness(Question(
         plan, given, list(given), active(graph, problem.sources), None if upstream is None else _packed(upstream),
         problem.dtype, device, tables,
     ))  # fmt: skip

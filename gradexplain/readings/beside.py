@@ -23,7 +23,7 @@ from gradexplain.rules.shapes import length
 TRIALS = 6
 
 
-class Asked(NamedTuple):
+class Checks(NamedTuple):
     """What is asked of the tables, as plain data.
 
     `graph` is the formula as `packed_graph` makes it; `sources` the nodes whose gradients are wanted; `forms` closed
@@ -40,7 +40,7 @@ class Asked(NamedTuple):
     matrices: dict[str, str]
 
 
-class Numbers(NamedTuple):
+class Compared(NamedTuple):
     """Everything in tensors: the values of all nodes by the tables' arithmetic and by PyTorch's own, the walk with all
     contributions, autograd's gradients (none where nothing arrived), and the largest error and the verdict of each."""
 
@@ -77,7 +77,7 @@ class Beside:
     """A formula where PyTorch is, with the tables beside it."""
 
     def __init__(self, place: Place, question: Question) -> None:
-        self.place, self.question, self.asked = place, question, Asked(*(question.tables or ()))
+        self.place, self.question, self.asked = place, question, Checks(*(question.tables or ()))
         self.graph = unpacked_graph(self.asked.graph)
         self.tables = Tables(place.torch, self.graph, question.dtype)
         self.home = self.tables.place
@@ -101,7 +101,7 @@ class Beside:
             found[i] = home.bring(self.place.bring(made))
         return found
 
-    def numbers(self, given: Mapping[int, Any]) -> Numbers:
+    def numbers(self, given: Mapping[int, Any]) -> Compared:
         """The formula, autograd at every node, the chain rule of the tables along every edge, and both compared."""
         torch, top, question = self.place.torch, self.graph.objective, self.question
         leaves = {i: self.place.bring(value).requires_grad_() for i, value in given.items()}
@@ -113,7 +113,7 @@ class Beside:
         found = gradients(self.place, witness[top], witness, question.wanted, question.upstream)
         with torch.no_grad():
             compared = {j: self.tables.compare(walk.totals[j], found.get(j)) for j in walk.order}
-            return Numbers(values, witness, walk, found, self._settled(compared, walk))
+            return Compared(values, witness, walk, found, self._settled(compared, walk))
 
     def _values(self, given: Mapping[int, Any]) -> list[Any]:
         """The values in float64. Constants are those of the formula, not as a smaller dtype holds them: closed forms
@@ -146,7 +146,7 @@ class Beside:
         shape, data = upstream if isinstance(upstream, tuple) else ((), None)
         return self.home.bring(self.place.from_bytes(data, shape) if data else self.place.tensor(upstream))
 
-    def _packed(self, numbers: Numbers, found: dict[str, Any]) -> Witness:
+    def _packed(self, numbers: Compared, found: dict[str, Any]) -> Witness:
         walk, values = numbers.walk, numbers.values
         known: dict[int, Any] = {}
 

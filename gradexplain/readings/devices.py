@@ -9,7 +9,7 @@ from typing import Any
 
 from gradexplain.errors import OptionError
 from gradexplain.readings.place import CPU
-from gradexplain.readings.worker import TORCH
+from gradexplain.readings.worker import WITNESSES
 
 _NAME = re.compile(r"cpu|mps|cuda(:\d+)?")
 
@@ -42,10 +42,10 @@ def check_presence(device: str) -> None:
 @cache
 def _there() -> list[str]:
     """The names of all devices; none without PyTorch."""
-    if not TORCH.installed():
+    if not WITNESSES.installed():
         return []
-    TORCH.start()
-    (found,) = TORCH.answers(TORCH.ask("gradexplain.readings.devices:answers", ()))
+    WITNESSES.start()
+    (found,) = WITNESSES.answers(WITNESSES.ask("gradexplain.readings.devices:answers", ()))
     return list(found)
 
 

@@ -13,7 +13,7 @@ from gradexplain.readings.plan import Ready, compiled
 from gradexplain.readings.tables import TableBuilder, TableReading, Tables
 
 if TYPE_CHECKING:
-    from gradexplain.readings.beside import Asked
+    from gradexplain.readings.beside import Checks
 
 # Rows times elements of a Jacobian, and the elements of a Hessian's inputs.
 MAX_ENTRIES = 1_000_000
@@ -120,7 +120,7 @@ def hessian_of_torch(builder: TableBuilder, graph: Graph, sources: Sequence[int]
 
 
 def jacobians(
-    tables: Tables, asked: Asked, given: Mapping[int, Any], values: Sequence[Any]
+    tables: Tables, asked: Checks, given: Mapping[int, Any], values: Sequence[Any]
 ) -> tuple[Any, dict[str, Any]]:
     """The Jacobians by source as plain data, and as tensors by name."""
     sources, pack = asked.sources, tables.place.pack
@@ -143,7 +143,7 @@ def spectrum(torch: Any, matrix: Any) -> list[float]:
 
 
 def hessians(
-    tables: Tables, asked: Asked, given: Mapping[int, Any], values: Sequence[Any]
+    tables: Tables, asked: Checks, given: Mapping[int, Any], values: Sequence[Any]
 ) -> tuple[Any, dict[str, Any]]:
     """The Hessian as plain data, and its blocks by pairs of names."""
     torch, sources = tables.place.torch, asked.sources

@@ -95,7 +95,7 @@ class Worker:
         self.ready = False
 
     def ask(self, task: str, payload: Any, alone: bool) -> int:
-        """Send a task without waiting until the other side reads it; returns its ticket. Terms as in `Torch.ask`."""
+        """Send a task without waiting until the other side reads it; returns its ticket. As in `Witnesses.ask`."""
         with self.lock:
             self.ticket += 1
             ticket = self.ticket
@@ -159,8 +159,8 @@ class Asked(NamedTuple):
     payload: Any
 
 
-class Torch:
-    """PyTorch, wherever it runs: in this process where it is loaded already, else in a second one that is kept."""
+class Witnesses:
+    """PyTorch, and SymPy beside it, wherever they run: here where PyTorch is loaded, else in a second process."""
 
     def __init__(self) -> None:
         self.worker: Worker | None = None
@@ -233,4 +233,4 @@ class Torch:
             self.worker = None
 
 
-TORCH = Torch()
+WITNESSES = Witnesses()

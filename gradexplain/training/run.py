@@ -10,7 +10,7 @@ from gradexplain.errors import OptionError, PointError
 from gradexplain.language.text import write
 from gradexplain.readings.devices import check_presence
 from gradexplain.readings.digits import digits
-from gradexplain.readings.worker import TORCH, Asked, WorkerStopped
+from gradexplain.readings.worker import WITNESSES, Asked, WorkerStopped
 from gradexplain.records import VERDICTS, Remark
 from gradexplain.training.job import ORDERS, Chunk
 from gradexplain.training.options import Request
@@ -53,14 +53,14 @@ class Run:
         self.compare = compare or ("order" if request.order != ORDERS[0] else None)
         with digits():
             self.setup: Setup = set_up(request)
-        if not TORCH.installed():
+        if not WITNESSES.installed():
             raise OptionError("training needs PyTorch, which is not installed", hint="pip install torch")
         check_presence(request.device)
         self.progress: Callable[[int], None] = lambda step: None
         self.kept: list[TrainingStep] = []
         self.interrupted = False
         self.compares = True
-        TORCH.start()
+        WITNESSES.start()
         self.asked = self._ask(LOOP, tuple(self.setup.job))
         # The rest of the work is done while PyTorch loads.
         from gradexplain.training.course import Watch
@@ -77,7 +77,7 @@ class Run:
         self.final = Final(0, float("nan"), self.start)
 
     def _ask(self, task: str, payload: Any) -> Asked:
-        return TORCH.ask(task, payload, alone=self.setup.job.rows > 10_000)
+        return WITNESSES.ask(task, payload, alone=self.setup.job.rows > 10_000)
 
     def steps(self) -> Iterator[TrainingStep]:
         """The steps that are to be shown, as they come; what is left out still counts in the record.
@@ -88,7 +88,7 @@ class Run:
         last: TrainingStep | None = None
         ends: list[tuple[str, Any]] = []
         try:
-            for kind, found in TORCH.answers(self.asked):
+            for kind, found in WITNESSES.answers(self.asked):
                 if kind != "chunk":
                     # What is to be raised is raised when the task has ended, so that the process can go on.
                     ends.append((kind, found))
@@ -245,7 +245,7 @@ class Run:
         )
 
     def _curvature(self) -> float | None:
-        (found,) = TORCH.answers(self._ask(CURVATURE, tuple(self.setup.job)))
+        (found,) = WITNESSES.answers(self._ask(CURVATURE, tuple(self.setup.job)))
         return None if found is None else float(found)
 
     def _others(self) -> Iterator[Training]:
@@ -270,7 +270,7 @@ class Run:
         x, y = around(xs), around(ys)
         if not x or not y:
             return None
-        (rows,) = TORCH.answers(self._ask(GRID, (tuple(self.setup.job), x, y)))
+        (rows,) = WITNESSES.answers(self._ask(GRID, (tuple(self.setup.job), x, y)))
         first, second = self.setup.parameters
         return Contours((first, second), tuple(x), tuple(y), tuple(map(tuple, rows)))
 
