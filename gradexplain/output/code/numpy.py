@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 
 from gradexplain.calculus.templates import template
-from gradexplain.errors import OptionError
 from gradexplain.output.code.listing import Line, Listing, added, code_of, module, shapes_of
 from gradexplain.output.code.numpy_helpers import HELPERS, SUM_TO
 from gradexplain.output.code.spelling import Speller, Target, pattern_of
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import bare
 from gradexplain.records import Derivation
-from gradexplain.rules.table import RULES
+from gradexplain.rules.table import ELEMENTWISE, RULES
 from gradexplain.tensor import Tensor
 
 # A larger tensor is not written into the module.
@@ -50,12 +49,13 @@ ROWS = {
     "expand_as": "np.broadcast_to(⟨0⟩, np.shape(⟨1⟩))", "unsqueeze": "np.expand_dims(⟨0⟩, ⟨dim⟩)",
     "flip": "np.flip(⟨0⟩, ⟨dims⟩)", "tril": "np.tril(⟨0⟩, ⟨diagonal⟩)", "triu": "np.triu(⟨0⟩, ⟨diagonal⟩)",
     "trace": "np.trace(⟨0⟩, axis1=-2, axis2=-1)",
-    "layer_norm": "layer_norm(⟨0⟩, ⟨normalized_shape⟩, ⟨eps⟩)", "one_hot": "one_hot(⟨0⟩, ⟨num_classes⟩)",
+    "one_hot": "one_hot(⟨0⟩, ⟨num_classes⟩)",
     "eye": "np.eye(⟨n⟩)", "ones": "np.ones(⟨shape⟩)", "zeros": "np.zeros(⟨shape⟩)",
 }  # fmt: skip
 FUNCTIONS |= TENSOR_FUNCTIONS
 OF_RULES = {name: pattern_of(rule.numpy, rule) for name, rule in RULES.items() if rule.numpy}
-_OWN = [name for name in (*RULES, *HELPERS) if name not in FUNCTIONS and name not in OF_RULES]
+# What has a function in the module: elementwise rules from their definitions, others from helpers.
+_OWN = [name for name in {**ELEMENTWISE, **HELPERS} if name not in FUNCTIONS and name not in OF_RULES]
 NUMPY = Target(
     functions=FUNCTIONS | {name: name for name in _OWN},
     reserved=frozenset(("np", "math", "float", "sum_to", "value_and_gradient", "__debug__", *_OWN)),
@@ -147,8 +147,6 @@ def _helper(name: str) -> tuple[str, set[str]]:
         text = HELPERS[name]
         return text, {other for other in _OWN if other != name and re.search(rf"(?<![\w.]){other}\(", text)}
     rule = RULES[name]
-    if not rule.definition:
-        raise OptionError(f"{name} is not written for NumPy", hint="use --format pytorch")
     graph, root, _ = template(rule.definition)
     speller = Speller(graph, {}, NUMPY)
     code = speller.factor(graph, root, "")

@@ -147,17 +147,6 @@ def log_softmax(a, axis=-1):
 def softmax(a, axis=-1):
     return np.exp(log_softmax(a, axis))
 """,
-    "norm_of_order": """\
-def norm_of_order(a, order, axis=None, keepdims=False):
-    if math.isinf(order):
-        return (np.max if order > 0 else np.min)(np.abs(a), axis, keepdims=keepdims)
-    return np.sum(np.abs(a) ** order, axis, keepdims=keepdims) ** (1 / order)
-""",
-    "layer_norm": """\
-def layer_norm(a, shape, eps=1e-5):
-    axes = tuple(range(-len(shape), 0))
-    return (a - np.mean(a, axes, keepdims=True)) / np.sqrt(np.var(a, axes, keepdims=True) + eps)
-""",
     "cofactor": """\
 def cofactor(a):
     # The matrix of cofactors, of singular matrices as well: from the singular values, each left out in turn.
@@ -173,24 +162,6 @@ def logdet(a):
     "reduced": """\
 def reduced(losses, reduction):
     return losses if reduction == "none" else np.sum(losses) if reduction == "sum" else np.mean(losses)
-""",
-    "mse_loss": """\
-def mse_loss(a, b, reduction="mean"):
-    return reduced((a - b) ** 2, reduction)
-""",
-    "l1_loss": """\
-def l1_loss(a, b, reduction="mean"):
-    return reduced(np.abs(a - b), reduction)
-""",
-    "huber_loss": """\
-def huber_loss(a, b, reduction="mean", delta=1.0):
-    far = np.abs(a - b)
-    return reduced(np.where(far < delta, far**2 / 2, delta * (far - delta / 2)), reduction)
-""",
-    "smooth_l1_loss": """\
-def smooth_l1_loss(a, b, reduction="mean", beta=1.0):
-    far = np.abs(a - b)
-    return reduced(np.where(far < beta, far**2 / (2 * beta), far - beta / 2), reduction)
 """,
     "binary_cross_entropy": """\
 def binary_cross_entropy(a, b, reduction="mean"):

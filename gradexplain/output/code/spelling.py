@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from gradexplain.calculus.pullbacks import Defined
+from gradexplain.errors import OptionError
 from gradexplain.language import tensor_text
 from gradexplain.language.graph import CONSTANT, INPUT, SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.tensor_text import Part
@@ -17,6 +19,7 @@ from gradexplain.language.text import ATOM, PLAIN, PRECEDENCE, Row, write
 from gradexplain.readings.arithmetic import to_float
 from gradexplain.readings.exact import constant_value
 from gradexplain.rules.row import Rule
+from gradexplain.rules.shapes import Shape
 from gradexplain.rules.table import ELEMENTWISE, RULES
 
 # What a single number is computed with; Python's own names for rules.
@@ -231,6 +234,25 @@ class _Spelling:
         if rule == "where" and self.known[inputs[0]]:
             return self._get(inputs[1] if constant_value(graph, inputs[0]) else inputs[2])
         values = [self._get(j) for j in inputs]
+        if rule in SETTINGS:
+            for k, j in enumerate(inputs):
+                if values[k] in self.numbers and not RULES[rule].partials[k]:
+                    values[k] = literal(graph, j, code)
+        made = self._applied(rule, values, settings, is_root and not self.forward)
+        if rule not in ELEMENTWISE and (i in graph.spelling or i in graph.powers):
+            code.spelling[made] = rule
+        return made
+
+    def apply(self, rule: str, inputs: Sequence[int], settings: tuple[Any, ...] = ()) -> int:
+        """The node of a rule; with `number`, `size` and `shape` it makes what a definition is made of."""
+        return self._applied(rule, list(inputs), settings, False)
+
+    def _applied(self, rule: str, values: list[int], settings: tuple[Any, ...], is_factor: bool) -> int:
+        """The node of a rule, numbers among its inputs made arrays where its function needs them.
+
+        `is_factor` says that an array is multiplied by the result as it is.
+        """
+        code, target = self.code, self.speller.target
         own = [k for k, n in enumerate(values) if n in self.numbers]
         if rule in PRECEDENCE or rule == "identity":
             made = code.apply(rule, *values)
@@ -239,17 +261,38 @@ class _Spelling:
             return made
         # Two whole numbers to choose from are a factor as they are; else a choice needs one that has the dtype.
         whole = all(isinstance(v := code.nodes[n].value, Fraction) and v.denominator == 1 for n in values[1:])
-        if rule != "where" or (len(own) == 2 and not (is_root and whole and not self.forward)):
+        if rule != "where" or (len(own) == 2 and not (whole and is_factor)):
             for k in own:
-                setting = rule in SETTINGS and not RULES[rule].partials[k]
-                values[k] = literal(graph, inputs[k], code) if setting else self.speller.tensor(code, values[k])
+                if rule not in SETTINGS or RULES[rule].partials[k]:
+                    values[k] = self.speller.tensor(code, values[k])
+        if rule not in target.functions and rule not in target.rows:
+            if not RULES[rule].definition:
+                raise OptionError(f"{rule} is not written in this format", hint="use --format pytorch")
+            return Defined(self, rule, values, settings).result()
         made = code.apply(rule, *values, settings=settings)
         if rule in ELEMENTWISE:
-            code.spelling[made] = self.speller.target.functions[rule]
-        elif i in graph.spelling or i in graph.powers:
-            code.spelling[made] = rule
+            code.spelling[made] = target.functions[rule]
         self.speller.used.add(rule)
         return made
+
+    def number(self, value: Any) -> int:
+        """A number, or pi or e."""
+        if isinstance(value, str):
+            made = self.code.input(CONSTANTS[value])
+        else:
+            made = self.code.constant(Fraction(repr(value)) if isinstance(value, float) else value)
+        self.numbers.add(made)
+        return made
+
+    def size(self, size: int | str) -> int:
+        """A size, which may have a name."""
+        made = self.code.size(size)
+        self.numbers.add(made)
+        return made
+
+    def shape(self, value: int) -> Shape:
+        """The shape of a node."""
+        return self.code.shapes[value]
 
 
 def _is_readable(graph: Graph, i: int) -> bool:
