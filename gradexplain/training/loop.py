@@ -14,8 +14,6 @@ from gradexplain.training.batches import groups
 from gradexplain.training.inputs import Inputs
 from gradexplain.training.job import Chunk, Found, Job
 from gradexplain.training.judge import Judge, Taken
-from gradexplain.training.many_steps import ManySteps
-from gradexplain.training.one_step import OneStep
 from gradexplain.training.pace import chunks
 from gradexplain.training.stepping import Stepper
 from gradexplain.training.told import Teller
@@ -45,13 +43,24 @@ def run(payload: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
         yield "refused", str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
+def _judge(inputs: Inputs, teller: Teller) -> Judge:
+    """What judges the steps; of the two, only the one that is needed is loaded."""
+    if inputs.job.reduction == "batch":
+        from gradexplain.training.one_step import OneStep
+
+        return OneStep(inputs, teller)
+    from gradexplain.training.many_steps import ManySteps
+
+    return ManySteps(inputs, teller)
+
+
 class _Run:
     def __init__(self, torch: Any, job: Job) -> None:
         self.torch, self.job = torch, job
         self.inputs = Inputs(torch, job)
         self.parameters = self.inputs.start()
         self.teller = Teller(torch, self.parameters, [name in job.by_element for name, *_ in job.parameters])
-        self.judge: Judge = (OneStep if job.reduction == "batch" else ManySteps)(self.inputs, self.teller)
+        self.judge = _judge(self.inputs, self.teller)
         self.stepper = Stepper(self.inputs.place, job.optimizer, job.settings, self.parameters)
         self.arrived: list[list[Any]] = [[] for _ in self.parameters]
         self.small_enough: float | None = None

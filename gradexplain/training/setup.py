@@ -155,8 +155,6 @@ def _check_objective(graph: Graph, names: Names) -> None:
 
 def _shapes(formula: Formula, parameters: Sequence[str], sources: Sequence[int]) -> dict[str, tuple[int, ...]]:
     """The shapes of the parameters in numbers. Raises OptionError where one is empty, FormulaError for far too much."""
-    from gradexplain.explain.tensor_problem import check_size
-
     graph = formula.graph
     shapes = {name: graph.lengths(i) for name, i in zip(parameters, sources, strict=True)}
     for name, shape in shapes.items():
@@ -164,7 +162,10 @@ def _shapes(formula: Formula, parameters: Sequence[str], sources: Sequence[int])
             raise OptionError(f"there is nothing to train in {name}: a tensor of {write_shape(shape)} has no elements")
     if formula.row_size:
         graph.sizes[formula.row_size] = formula.columns.rows if formula.columns else 0
-    check_size(graph)
+    if formula.tensors:
+        from gradexplain.explain.tensor_problem import check_size
+
+        check_size(graph)
     return shapes
 
 
@@ -173,11 +174,11 @@ def _forms(formula: Formula, sources: Mapping[str, int]) -> dict[str, Form] | No
 
     The loop confirms those of matrices, so that they are needed before PyTorch is there.
     """
+    if not formula.tensors:
+        return None
     from gradexplain.explain.closed_forms import closed_forms
     from gradexplain.explain.forms import Form
 
-    if not formula.tensors:
-        return None
     graph = formula.graph
     named = {i: name for i, name in graph.names.items() if i != graph.objective}
     _, found = closed_forms(graph, list(sources.values()), graph.constant(1))
