@@ -24,6 +24,9 @@ DTYPE_RIGHT = {"float64": RIGHT, "float32": 1e-5, "float16": 2e-3, "bfloat16": 2
 _FILLED = ((re.compile(r"\* ?ones_like\(\w+\)"), ""), (re.compile(r"\bones_like\(\w+\)"), "1"),
            (re.compile(r"\bzeros_like\(\w+\)"), "0"))  # fmt: skip
 
+_BRACKETS = re.compile(r"= \((.+?)\)\[\d+\]")
+_ELEMENT, _COUNTED = re.compile(r"\[\d+\]"), re.compile(r", the first of [\d,]+ elements that have one")
+
 
 class Question(NamedTuple):
     """A formula, the points as numbers by input, the inputs that stay single numbers, and the dtype."""
@@ -71,6 +74,10 @@ class _Compared:
         """A text about vectors with the objective's name in the place of that of what is summed."""
         return self.old.sub(self.own, text.replace(f"∂{self.together.objective}/", f"∂{self.alone[0].objective}/"))
 
+    def said(self, text: str) -> str:
+        """A reason or note as it is said of a single number: no element is named."""
+        return _COUNTED.sub("", _ELEMENT.sub("", _BRACKETS.sub(r"= \1", self.named(text))))
+
     def all(self) -> Iterator[tuple[str, str]]:
         worst = max((found.verdict for found in self.alone), key=VERDICTS.index)
         if self.together.verdict != worst:
@@ -112,20 +119,24 @@ class _Compared:
     ) -> Iterator[tuple[str, str]]:
         yield from self.numbers("gradient", name, [entry.value for entry in own], found.value)
         worst = max(own, key=lambda entry: VERDICTS.index(entry.verdict))
+        reasons = {entry.began.reason for entry in own if entry.began is not None and entry.verdict == worst.verdict}
         if worst.verdict != found.verdict:
             yield "row", f"{name}: {worst.verdict} | {found.verdict}"
         elif (worst.began is None) != (found.began is None):
             yield "began", f"{name}: {worst.began} | {found.began}"
         elif worst.began is not None and found.began is not None:
-            if worst.began.node != self.named(found.began.node):
+            nodes = {entry.began.node for entry in own if entry.began is not None and entry.verdict == worst.verdict}
+            if self.named(found.began.node) not in nodes:
                 yield "began", f"{name}: {worst.began} | {found.began}"
-            elif worst.began.reason != self.named(found.began.reason):
-                yield "reason", f"{name}: {worst.began.reason} | {self.named(found.began.reason)}"
+            elif self.said(found.began.reason) not in reasons:
+                yield "reason", f"{name}: {reasons} | {self.said(found.began.reason)}"
 
     def notes(self) -> Iterator[tuple[str, str]]:
         own = {note for found in self.alone for note in found.notes}
-        found = {self.named(note) for note in self.together.notes}
-        if own != found:
+        # Of many elements at kinks, the first ones are named, and how many more there are.
+        more = {remark.text for remark in self.together.remarks if remark.id == "more_kinks"}
+        found = {self.said(note) for note in self.together.notes if note not in more}
+        if not found <= own or (own - found and not more):
             yield "notes", f"{own} | {found}"
 
     def numbers(self, kind: str, name: str, own: Sequence[Any], found: Any) -> Iterator[tuple[str, str]]:

@@ -196,7 +196,7 @@ def test_elements_that_no_float_holds_are_shown_with_their_digits() -> None:
     expected = mp.nstr(mp.exp(1000), 6).replace("e+", "e")
     assert found.nodes[0].value.nested()[0].startswith(expected[:5]) and found.nodes[2].value == 1000
     text = table.write(found, Look())
-    assert f"v1 = exp(z) is {expected}, and float64 holds inf" in " ".join(text.split())
+    assert f"v1[0] = exp(z)[0] is {expected}, and float64 holds inf" in " ".join(text.split())
     jsonschema.validate(json.loads(to_json.write(found, Look())), json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 
 from gradexplain.explain.forms import Form, write_forms
-from gradexplain.explain.notes import began, closed_form_source, general_notes, kink_note, remark, short
-from gradexplain.explain.one_sided import Sides, settle
+from gradexplain.explain.notes import KnownSides, began, closed_form_source, general_notes, kink_notes, remark, short
+from gradexplain.explain.one_sided import settle
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
 from gradexplain.explain.sympy_witness import ask_sympy
@@ -168,7 +168,7 @@ class Prepared:
 class _Rows:
     """Puts PyTorch's numbers and the verdicts beside the prepared rows."""
 
-    def __init__(self, prepared: Prepared, witness: Witness, judgement: Judgement, sides: dict[int, Sides]) -> None:
+    def __init__(self, prepared: Prepared, witness: Witness, judgement: Judgement, sides: KnownSides) -> None:
         self.prepared, self.witness, self.judgement, self.sides = prepared, witness, judgement, sides
         self.problem, self.exact = prepared.problem, prepared.exact
         self.backward = {j: self._backward(j) for j in self.exact.walk.order}
@@ -195,7 +195,7 @@ class _Rows:
     def gradient(self, j: int) -> Gradient:
         """The entry of source `j`."""
         form, total, own = self.prepared.forms[j], self.total(j), self.prepared.own.get(j)
-        sides, digits = self.sides.get(j), self.prepared.digits[j]
+        sides, digits = self.sides.get((j, 0)), self.prepared.digits[j]
         row = self.backward.get(j)
         if sides is not None and sides.derivative is not None and total is not DEAD and not is_finite(total):
             total, row = sides.derivative, None
@@ -214,7 +214,7 @@ class _Rows:
         notes = []
         for j in self.problem.sources:
             if self.verdict(j) == "convention":
-                notes.append(kink_note(self.problem, self.exact, self.judgement, self.sides.get(j), j))
+                notes += kink_notes(self.problem, self.exact, self.judgement, self.sides, j)
             total, sympy_value = self.total(j), self.prepared.own.get(j)
             if sympy_value is not None and is_finite(total):
                 found = to_float(sympy_value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gradexplain.calculus.backward import Walk
 from gradexplain.explain.one_sided import Sides
 from gradexplain.explain.problem import Problem
-from gradexplain.explain.verdicts import Judgement
-from gradexplain.language.graph import INPUT, Graph
+from gradexplain.explain.verdicts import Judgement, at, count_of, numbers_of
+from gradexplain.language.graph import Graph
 from gradexplain.readings.arithmetic import Number
 from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.exact import DEAD, Exact
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from gradexplain.explain.tensor_problem import TensorProblem
 
 NO_NUMBERS = ("nan", "inf", "-inf")
+# So many elements of a gradient have a note of their own.
+MAX_ELEMENTS = 4
+KnownSides = Mapping[tuple[int, int], Sides]
 
 
 def short(value: Number | Value) -> str:
@@ -87,7 +91,9 @@ def tensor_notes(build: Build) -> list[Remark]:
         sizes = ", ".join(f"{name} = {number}" for name, number in build.graph.sizes.items())
         notes.append(remark("sizes", sizes=sizes))
     notes += flow_notes(problem, build.walk)
-    for j in problem.sources:
+    if build.judged is not None:
+        notes += build.judged.notes()
+    for j in problem.sources if build.judged is None else ():
         began = build.began.get(j)
         if build.verdicts.get(j) == "convention" and began is not None:
             notes.append(remark(f"{began.id}_on_the_way", partial=problem.partial(j), **began.values))
@@ -95,11 +101,21 @@ def tensor_notes(build: Build) -> list[Remark]:
     return notes + ([remark("unconfirmed", names=long)] if long else [])
 
 
-def kink_note(problem: Problem, exact: Exact, judgement: Judgement, sides: Sides | None, j: int) -> Remark:
-    """What the convention at a kink means for the gradient of source `j`."""
-    node = judgement.began[j][0]
-    values = {"partial": problem.partial(j), "what": f"{problem.name(node)} = {problem.names.expression(node)}"}
-    chosen = short(exact.walk.totals.get(j, DEAD))
+def kink_notes(problem: Problem, exact: Exact, judgement: Judgement, sides: KnownSides, j: int) -> list[Remark]:
+    """What the conventions at kinks mean for the gradient of source `j`, for the first elements that have one."""
+    places = judgement.worst(j) or [0]
+    notes = [kink_note(problem, exact, judgement, sides.get((j, k)), j, k) for k in places[:MAX_ELEMENTS]]
+    if len(places) > MAX_ELEMENTS:
+        notes.append(remark("more_kinks", partial=problem.partial(j, places[0]), count=len(places) - MAX_ELEMENTS))
+    return notes
+
+
+def kink_note(problem: Problem, exact: Exact, judgement: Judgement, sides: Sides | None, j: int, k: int) -> Remark:
+    """What the convention at a kink means for one element of the gradient of source `j`."""
+    origin = judgement.elements[j][k][1] if j in judgement.elements else judgement.began[j]
+    node = origin.node
+    values = {"partial": problem.partial(j, k), "what": problem.element(node, origin.place)}
+    chosen = short(at(exact.walk.totals.get(j, DEAD), k))
     if sides is None:
         return remark("kink_on_the_way", **values, at_kink=at_kink(problem.graph, node), count=1)
     if sides.derivative is not None:
@@ -122,30 +138,34 @@ def began(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement
     """Where the verdict of node `j` began, with the reason; None where it is fine."""
     if j not in judgement.began:
         return None
-    node, kind = judgement.began[j]
-    name, dtype = problem.name(node), problem.dtype
-    what = name if problem.graph.nodes[node].rule == INPUT else f"{name} = {problem.names.expression(node)}"
+    node, kind, place = judgement.began[j]
+    name, dtype, what = problem.name(node), problem.dtype, problem.element(node, place)
     if kind == "forward":
-        return value_began(name, exact.values[node], witness.values[node], what, dtype)
+        return _value_began(problem, exact, witness, node, place)
     if kind == "local":
-        local, value = _not_finite(problem, exact, node)
+        local, value = _not_finite(problem, exact, node, place)
         return Began.at(name, "local_not_finite", what=what, local=local, value=value)
     if kind == "sum":
-        terms = " + ".join(f"({short(step.value)})" for step in exact.walk.steps[node])
-        return Began.at(name, "terms_cancel", partial=problem.partial(node), terms=terms)
+        terms = " + ".join(f"({short(at(step.value, place))})" for step in exact.walk.steps[node])
+        return Began.at(name, "terms_cancel", partial=problem.partial(node, place), terms=terms)
     if kind == "rounding":
         return Began.at(name, "local_loses_digits", what=what, dtype=dtype)
     if kind == "range":
-        total = short(exact.walk.totals[j])
-        return Began.at(name, "gradient_out_of_range", partial=problem.partial(j), exact=total, dtype=dtype)
+        k = (judgement.worst(j) or [0])[0]
+        total = short(at(exact.walk.totals[j], k))
+        return Began.at(name, "gradient_out_of_range", partial=problem.partial(j, k), exact=total, dtype=dtype)
     if kind == "kink":
-        return Began.at(name, "kink", what=what, at_kink=at_kink(problem.graph, node), count=1)
+        count = len(exact.kinks.get(node, (0,)))
+        return Began.at(name, "kink", what=what, at_kink=at_kink(problem.graph, node), count=count)
     return Began.at(name, "unexplained", what=what)
 
 
-def value_began(name: str, exact: Number, found: float | bool | None, what: str, dtype: str) -> Began:
-    """Why the value of a node, a number or an element of it, is not the one that PyTorch has."""
-    exact_text, found_text = short(exact), short(found)
+def _value_began(problem: Problem, exact: Exact, witness: Witness, node: int, place: int) -> Began:
+    """Why the value of an element is not the one that PyTorch has."""
+    name, dtype, what = problem.name(node), problem.dtype, problem.element(node, place)
+    value = exact.values[node]
+    found = numbers_of(witness.values[node], count_of(value))[place]
+    exact_text, found_text = short(at(value, place)), short(found)
     if exact_text in NO_NUMBERS:
         return Began.at(name, "value_not_finite", what=what, found=found_text)
     if found is not None and not math.isfinite(found):
@@ -153,12 +173,13 @@ def value_began(name: str, exact: Number, found: float | bool | None, what: str,
     return Began.at(name, "value_loses_digits", what=what, exact=exact_text, dtype=dtype, found=found_text)
 
 
-def _not_finite(problem: Problem, exact: Exact, node: int) -> tuple[str, str]:
+def _not_finite(problem: Problem, exact: Exact, node: int, place: int) -> tuple[str, str]:
     """A local derivative of a node that is not finite, and its value."""
     for steps in exact.walk.steps.values():
         for step in steps:
-            if step.through == node and step.local is not DEAD and step.local is not None:
-                value = short(step.local)
+            local = None if step.local is None else at(step.local, place)
+            if step.through == node and local is not DEAD and local is not None:
+                value = short(local)
                 if value in NO_NUMBERS:
                     return problem.names.local(node, step.slot), value
     return "", "nan"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from gradexplain.data.point import Given
 from gradexplain.explain.names import Names
-from gradexplain.language.graph import Graph
+from gradexplain.language.graph import INPUT, Graph
 from gradexplain.records import Remark
 
 
@@ -25,10 +26,10 @@ class Problem:
     graph: Graph
     names: Names
     point: dict[str, Given]
-    given: dict[int, float | None]
+    given: dict[int, Any]
     sources: list[int]
     seed: Fraction
-    held_seed: float
+    held_seed: Any
     dtype: str
     missing: list[str]
     notes: list[Remark]
@@ -38,6 +39,45 @@ class Problem:
         """The name under which a node is shown."""
         return self.names.of[node]
 
-    def partial(self, node: int) -> str:
-        """The partial derivative of the objective by a node, as a symbol."""
-        return f"∂{self.names.of[self.graph.objective]}/∂{self.names.of[node]}"
+    def partial(self, node: int, place: int = 0) -> str:
+        """The partial derivative of the objective by a node, or by one element of a vector, as a symbol."""
+        return f"∂{self.names.of[self.graph.objective]}/∂{self.names.of[node]}{self._index(node, place)}"
+
+    def element(self, node: int, place: int = 0) -> str:
+        """A node, or one element of a vector, as an equation: `v1[1] = exp(x)[1]`; an input by its name alone."""
+        name, index = self.names.of[node], self._index(node, place)
+        if self.graph.nodes[node].rule == INPUT:
+            return name + index
+        written = self.names.expression(node)
+        if index and not _is_closed(written):
+            written = f"({written})"
+        return f"{name}{index} = {written}{index}"
+
+    def _index(self, node: int, place: int) -> str:
+        shape = self.graph.lengths(node)
+        if not shape:
+            return ""
+        index: list[str] = []
+        for size in reversed(shape):
+            place, own = divmod(place, size)
+            index.insert(0, str(own))
+        return f"[{', '.join(index)}]"
+
+
+def _is_closed(text: str) -> bool:
+    """Whether a text is a name or a single call, so that an index may follow.
+
+    >>> _is_closed("exp(x)"), _is_closed("f(x)*g(x)")
+    (True, False)
+    """
+    if text.isidentifier():
+        return True
+    name, bracket, _ = text.partition("(")
+    if not bracket or not name.isidentifier():
+        return False
+    depth = 0
+    for place, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if character == ")" and not depth:
+            return place == len(text) - 1
+    return False

@@ -12,10 +12,12 @@ from gradexplain.explain import notes
 from gradexplain.explain.chains import Chains
 from gradexplain.explain.notes import closed_form_source
 from gradexplain.explain.second_order import SecondForms
+from gradexplain.explain.tensor_exact import Judged, value_of
 from gradexplain.explain.tensor_matrices import Second
 from gradexplain.explain.tensor_problem import TensorProblem, Texts
 from gradexplain.language.graph import INPUT
 from gradexplain.language.text import MATHML, write
+from gradexplain.readings.decimal import digits_of
 from gradexplain.records import (
     FAILURES,
     VERDICTS,
@@ -38,17 +40,22 @@ _REASONS = {
 }  # fmt: skip
 
 
-def build(problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]) -> Derivation:
+def build(
+    problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any], judged: Judged | None
+) -> Derivation:
     """The record. `texts` are the closed forms by source, `formulas` those of Jacobians and Hessians; `found` is the
-    answer of PyTorch, empty without it."""
-    return Build(problem, texts, formulas, found).derivation()
+    answer of PyTorch, empty without it; `judged` are the verdicts where there are exact numbers."""
+    return Build(problem, texts, formulas, found, judged).derivation()
 
 
 class Build:
     """Puts PyTorch's numbers, the closed forms and the verdicts together, row by row."""
 
-    def __init__(self, problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any]) -> None:
-        self.problem, self.texts, self.formulas = problem, texts, formulas
+    def __init__(
+        self, problem: TensorProblem, texts: Texts, formulas: SecondForms, found: Mapping[str, Any],
+        judged: Judged | None,
+    ) -> None:  # fmt: skip
+        self.problem, self.texts, self.formulas, self.judged = problem, texts, formulas, judged
         self.graph, self.names = problem.graph, problem.names
         self.refused, self.refused_at = str(found.get("error", "")), found.get("node")
         self.found = {} if self.refused else found
@@ -59,7 +66,10 @@ class Build:
         self.verdicts: dict[int, str] = {}
         for j in self.walk.order:
             # What comes later looks at what stands above it.
-            self.verdicts[j] = self._verdict(j)
+            if judged is not None:
+                self.verdicts[j], self.began[j] = judged.judgement.verdicts[j], judged.began(j)
+            else:
+                self.verdicts[j] = self._verdict(j)
         visible = set(self.graph.names) if problem.named else set(self.names.of)
         self.chains = Chains(self.walk, self.names.of, visible, problem.sources, self.graph.objective)
 
@@ -90,17 +100,9 @@ class Build:
             node = at_kink[0]
             return Began.at(self.names.of[node], "kinks", expression=expression(node),
                             at_kink=notes.at_kink(self.graph, node), count=self.kinks[node])  # fmt: skip
-        if differs := self.found.get("differs"):
-            node, exact, found = differs
-            name = self.names.of[node]
-            return notes.value_began(name, exact, found, f"{name} = {expression(node)}", self.problem.dtype)
         for i, plain in self.found["witness"].items():
             if i in self.names.of and not _is_finite(plain):
-                name = self.names.of[i]
-                if self.found.get("exact"):
-                    what, found = f"{name} = {expression(i)}", notes.short(_first_not_finite(plain))
-                    return Began.at(name, "value_not_finite", what=what, found=found)
-                return Began.at(name, "large_not_finite", expression=expression(i))
+                return Began.at(self.names.of[i], "large_not_finite", expression=expression(i))
         reason = _REASONS.get(verdict, "large_unexplained")
         return Began.at(self.names.of[j], reason, node=self.names.of[self.walk.steps[j][0].through])
 
@@ -199,18 +201,16 @@ class Build:
         if j not in self.rows and self.rows:
             zeros = Tensor.of(_zeros(self.graph.lengths(j))) if self.graph.lengths(j) else 0.0
             total, autograd, error = zeros, zeros, 0.0
+        digits = None
+        if self.judged is not None and j in self.rows:
+            exact = self.judged.total(j)
+            total, digits = value_of(exact), None if self.graph.shapes[j] else digits_of(exact)
         small = text is not None and len(text) <= MAX_TYPESET
         return Gradient(
-            problem.partial(j), self.chains.text(j), (), text, None, None,
+            problem.partial(j), self.chains.text(j), (), text, None, digits,
             unpacked(total), unpacked(autograd), error, verdict,
             None, self.began.get(j), write(graph, root, problem.named, MATHML) if small and root is not None else None,
         )  # fmt: skip
-
-
-def _first_not_finite(plain: Any) -> float:
-    value = unpacked(plain)
-    numbers = value.numbers or () if isinstance(value, Tensor) else (value,)
-    return next((x for x in numbers if not math.isfinite(x)), math.nan)
 
 
 def _is_finite(plain: Any) -> bool:

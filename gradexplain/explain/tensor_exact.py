@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Container, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
 
+from gradexplain.explain import notes
+from gradexplain.explain.notes import KnownSides
+from gradexplain.explain.one_sided import settle
+from gradexplain.explain.problem import Problem
+from gradexplain.explain.rounding import CloserLook
 from gradexplain.explain.tensor_problem import TensorProblem
-from gradexplain.readings.arithmetic import Number, to_float
+from gradexplain.explain.verdicts import Judgement, at, is_finite, judge, numbers_of
 from gradexplain.readings.arithmetic import exactly as exact_number
-from gradexplain.readings.compare import SPACINGS, uncancelled
+from gradexplain.readings.arithmetic import to_float
 from gradexplain.readings.decimal import digits_of
-from gradexplain.readings.dtypes import DTYPES, round_to
-from gradexplain.readings.exact import MAX_WORK, Exact, run, work
+from gradexplain.readings.digits import digits
+from gradexplain.readings.dtypes import round_to
+from gradexplain.readings.exact import DEAD, MAX_WORK, Exact, run, work
 from gradexplain.readings.exact_arrays import Value as Numbers
 from gradexplain.readings.exact_arrays import array_of, elements, shape_of
-from gradexplain.readings.exact_walk import is_finite
-from gradexplain.records import VERDICTS, Value
-from gradexplain.tensor import Tensor, unpacked
+from gradexplain.readings.witness import Witness
+from gradexplain.records import Began, Remark, Value
+from gradexplain.tensor import Tensor
 
 
-def exactly(problem: TensorProblem, constants: Mapping[int, float]) -> Exact | None:
-    """The exact walk of a small problem all of whose inputs have values; None for any other.
+def exactly(problem: TensorProblem, constants: Mapping[int, float]) -> tuple[Problem, Exact] | None:
+    """The exact walk of a small problem all of whose inputs have values, and the problem as it has exact numbers.
 
-    `constants` are the constant parts of the formula as the dtype holds them.
+    None for any other problem. `constants` are the constant parts of the formula as the dtype holds them.
     """
     graph = problem.graph
     # A mean over nothing has no exact value.
@@ -40,35 +47,71 @@ def exactly(problem: TensorProblem, constants: Mapping[int, float]) -> Exact | N
     shape = graph.lengths(graph.objective)
     numbers = [1.0] * math.prod(shape) if upstream is None else list(_numbers(upstream, 1))
     seed = array_of([exact_number(round_to(number, problem.dtype)) for number in numbers], shape)
-    return run(graph, problem.sources, given, seed, problem.size)
+    own = Problem(
+        problem.source, graph, problem.names, dict(problem.point), given, problem.sources, Fraction(1), seed,
+        problem.dtype, [], [], problem.size,
+    )  # fmt: skip
+    return own, run(graph, problem.sources, given, seed, problem.size)
 
 
-def with_exact(found: Mapping[str, Any], exact: Exact | None, dtype: str, names: Container[int]) -> Mapping[str, Any]:
-    """What PyTorch found, the exact numbers in place of those of the tables in floating point, and new verdicts.
-
-    `names` are the nodes that are shown; where a value differs at one of them, something began there.
-    """
+def with_exact(found: Mapping[str, Any], exact: Exact | None) -> Mapping[str, Any]:
+    """What PyTorch found, the exact numbers in place of those of the tables in floating point."""
     if exact is None:
         return found
     values = {i: value_of(value) for i, value in enumerate(exact.values) if value is not None}
     if "rows" not in found:
         # Without PyTorch there are numbers all the same.
         return {**found, "values": values, "exact": True}
-    rows, sizes = {}, uncancelled(exact.walk, _size)
+    rows = {}
     for j, row in found["rows"].items():
         total = exact.walk.totals[j]
         steps = [
             (step.through, step.slot, value_of(step.upstream), value_of(step.local), value_of(step.value))
             for step in exact.walk.steps[j]
         ]
-        terms = sizes.get(j, 0.0)
-        error, verdict = compare(total, unpacked(row[1]), dtype, row[3], terms)
-        rows[j] = (value_of(total), row[1], error, verdict, steps)
-    witness = found["witness"]
-    shown = [i for i, value in enumerate(exact.values) if value is not None and i in witness and i in names]
-    differences = ((i, _difference(exact.values[i], unpacked(witness[i]), dtype)) for i in shown)
-    differs = next(((i, *numbers) for i, numbers in differences if numbers), None)
-    return {**found, "values": values, "rows": rows, "exact": True, "differs": differs}
+        rows[j] = (value_of(total), row[1], error(total, row[1]), row[3], steps)
+    return {**found, "values": values, "rows": rows, "exact": True}
+
+
+class Judged(NamedTuple):
+    """The verdicts on a small problem: what they are of, the verdicts, and the derivatives on both sides of kinks."""
+
+    problem: Problem
+    exact: Exact
+    witness: Witness
+    judgement: Judgement
+    sides: KnownSides
+
+    def began(self, j: int) -> Began | None:
+        """Where the verdict on node `j` began."""
+        return notes.began(self.problem, self.exact, self.witness, self.judgement, j)
+
+    def notes(self) -> list[Remark]:
+        """The notes on the kinks of gradients."""
+        judgement = self.judgement
+        kinks = [j for j in self.problem.sources if judgement.verdicts.get(j) == "convention"]
+        return [note for j in kinks for note in notes.kink_notes(self.problem, self.exact, judgement, self.sides, j)]
+
+    def total(self, j: int) -> Numbers:
+        """The gradient by a source; a derivative that exists where the chain rule meets 0 times infinity is put in."""
+        total = self.exact.walk.totals[j]
+        for (source, k), sides in self.sides.items():
+            own = at(total, k)
+            if source == j and sides.derivative is not None and own is not DEAD and not is_finite(own):
+                if not hasattr(total, "shape"):
+                    return sides.derivative
+                total = total.copy()
+                total.flat[k] = sides.derivative
+        return total
+
+
+def judged_exactly(problem: Problem, exact: Exact, witness: Witness, found: Mapping[str, Any]) -> Judged:
+    """The verdicts on a small problem, element by element."""
+    floating = {j: row[3] for j, row in found["rows"].items()}
+    with digits(bits=exact.bits):
+        closer = CloserLook(problem, exact)
+        judgement = judge(problem.graph, exact, witness, problem.dtype, closer, floating)
+        return Judged(problem, exact, witness, judgement, settle(problem, exact, witness, judgement))
 
 
 def value_of(value: Numbers) -> Value | Tensor:
@@ -95,49 +138,12 @@ def _numbers(value: Value | Tensor, count: int) -> Sequence[float]:
     return (value.numbers or ()) if isinstance(value, Tensor) else [float(value)]
 
 
-def _difference(value: Numbers, found: Value | Tensor, dtype: str) -> tuple[Number, float] | None:
-    """The first element of a node that PyTorch has otherwise: the exact number, and PyTorch's."""
-    row, exact = DTYPES[dtype], floats(value)
-    scale = max((abs(x) for x in exact if math.isfinite(x)), default=0.0)
-    for own, x, y in zip(elements(value), exact, _numbers(found, len(exact)), strict=True):
-        if is_finite(own) != math.isfinite(y):
-            return own, y
-        near = row.tolerance * abs(x) + SPACINGS * 2.0**-row.bits * scale + row.smallest
-        if math.isfinite(x) and math.isfinite(y) and abs(x - y) > near:
-            return own, y
-    return None
-
-
-def _size(value: Numbers) -> float:
-    """The largest finite absolute value; 1 where there is no array."""
-    return 1.0 if value is None else max((abs(x) for x in floats(value) if math.isfinite(x)), default=0.0)
-
-
-def compare(
-    exact: Numbers, autograd: Value | Tensor, dtype: str, floating: str, terms: float = 0.0
-) -> tuple[float, str]:
-    """The largest |autograd - value| / max(1, |value|) of all elements, and the worst verdict of all.
-
-    `floating` is the verdict on the same chain rule in floating point: where that agrees with autograd, what is left
-    is a loss of digits. `terms` is the size of what a gradient of 0 was added up from.
-    """
-    row = DTYPES[dtype]
-    values = floats(exact)
-    found = _numbers(autograd, len(values))
-    scale = max((abs(x) for x in values if math.isfinite(x)), default=0.0)
-    if scale <= SPACINGS * 2.0**-row.bits * terms:
-        # All terms cancel; what is left is what rounding the point leaves.
-        scale = terms
-    error, worst = 0.0, "agrees"
-    for own, x, y in zip(elements(exact), values, found, strict=True):
-        if math.isfinite(x) and math.isfinite(y):
-            error = max(error, abs(y - x) / max(1.0, abs(x)))
-            near = abs(y - x) <= row.tolerance * abs(x) + SPACINGS * 2.0**-row.bits * scale + 5e-324
-            lost = floating in ("agrees", "precision") or abs(y - x) <= row.smallest
-            verdict = "agrees" if near else "precision" if lost else "disagrees"
-        else:
-            error = math.nan
-            # A number that is too large for a float is one all the same.
-            verdict = "undefined" if is_finite(own) == math.isfinite(y) else "nonfinite"
-        worst = max(worst, verdict, key=VERDICTS.index)
-    return error, worst
+def error(exact: Numbers, autograd: Any) -> float:
+    """The largest |autograd - value| / max(1, |value|) of all elements; nan where one of them is not finite."""
+    found = 0.0
+    own = floats(exact)
+    for x, y in zip(own, numbers_of(autograd, len(own)), strict=True):
+        if not (math.isfinite(x) and math.isfinite(y)):
+            return math.nan
+        found = max(found, abs(y - x) / max(1.0, abs(x)))
+    return found

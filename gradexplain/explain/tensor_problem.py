@@ -177,7 +177,7 @@ def begin_tensors(problem: TensorProblem, device: str) -> Callable[[], Any]:
     from gradexplain.explain.notes import closed_form_source
     from gradexplain.explain.second_order import second_forms
     from gradexplain.explain.tensor_build import build
-    from gradexplain.explain.tensor_exact import exactly, with_exact
+    from gradexplain.explain.tensor_exact import exactly, judged_exactly, with_exact
 
     statements = "\n".join(closed_form_source(problem))
     formulas = second_forms(problem, texts.first())
@@ -186,8 +186,10 @@ def begin_tensors(problem: TensorProblem, device: str) -> Callable[[], Any]:
     exact = exactly(problem, constants)
 
     def finish() -> Any:
-        found = _found(WITNESSES.witness(asked)) if asked else {}
-        return build(problem, texts, formulas, with_exact(found, exact, problem.dtype, problem.names.of))
+        witness = WITNESSES.witness(asked) if asked else Witness([], {})
+        found = with_exact(_found(witness) if asked else {}, exact[1] if exact else None)
+        judged = judged_exactly(*exact, witness, found) if exact and witness.values else None
+        return build(problem, texts, formulas, found, judged)
 
     return finish
 

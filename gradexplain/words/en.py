@@ -162,6 +162,10 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
     "right; PyTorch takes {chosen}",
     "kink_sides_because": "{partial}: {what} has a kink here: the derivative is {left} from the left and {right} from "
     "the right; PyTorch takes {chosen} ({at_kink})",
+    "more_kinks": {
+        "one": "{partial}: {count:,} more element is at a kink",
+        "other": "{partial}: {count:,} more elements are at a kink",
+    },
     "sympy_differs": "{partial}: SymPy's derivative of the whole formula gives {found}",
     "too_long": "the closed form of {names} is too long to write out; the chain stands for it",
     "unconfirmed": "the closed form of {names} is too long, or was not confirmed at numbers; the chain stands for it",
