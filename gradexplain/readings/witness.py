@@ -117,13 +117,12 @@ def gradients(
     reached = [j for j in wanted if j < len(values) and getattr(values[j], "requires_grad", False)]
     if not reached or not getattr(objective, "requires_grad", False):
         return {}
-    seed = None
     # With an explicit seed PyTorch imports SymPy to compare two shapes, which takes longer than all the rest.
     if isinstance(upstream, tuple):
-        seed = place.from_bytes(upstream[1], upstream[0])
+        objective = (objective * place.from_bytes(upstream[1], upstream[0])).sum()
     elif upstream is not None and upstream != 1.0:
-        seed = place.tensor(upstream)
+        objective = objective * place.tensor(upstream)
     elif objective.dim():
-        seed = place.torch.ones_like(objective)
-    found = place.torch.autograd.grad(objective, [values[j] for j in reached], seed, allow_unused=True)
+        objective = objective.sum()
+    found = place.torch.autograd.grad(objective, [values[j] for j in reached], allow_unused=True)
     return {j: value for j, value in zip(reached, found, strict=True) if value is not None}
