@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from gradexplain.calculus.algebra import Algebra
+from gradexplain.calculus.algebra import Algebra, TooLarge
 from gradexplain.language.graph import CONSTANT, Graph
 
+MIN_SIZE, MAX_SIZE = 7, 70
 # Where a factor of a term can come from; every other operation is a part that stays as it is.
 _OPEN = frozenset(("add", "sub", "mul", "div", "neg", "square", "reciprocal", "sqrt", "rsqrt", "identity"))
 _DIVIDE = frozenset(("div", "reciprocal", "rsqrt"))
 _NUMBER = frozenset((-1,))
 _POWERS = frozenset(("pow", "exp", "exp2"))
+
+
+def worth_factoring(algebra: Algebra, root: int) -> bool:
+    """Whether a formula has a size at which SymPy factors it in a moment, and may become shorter."""
+    try:
+        return MIN_SIZE <= algebra.size(root) <= MAX_SIZE and may_be_shorter(algebra, root)
+    except TooLarge:
+        return False
 
 
 def may_be_shorter(algebra: Algebra, root: int) -> bool:

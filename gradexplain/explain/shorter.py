@@ -9,6 +9,7 @@ import random
 from collections.abc import Collection, Container, Iterator, Mapping
 
 from gradexplain.calculus.algebra import Algebra, TooLarge
+from gradexplain.calculus.factorable import worth_factoring
 from gradexplain.language.graph import CONSTANT, INPUT, SYMBOLIC_CONSTANTS, Graph
 from gradexplain.rules.table import ELEMENTWISE
 
@@ -77,9 +78,13 @@ def _with_leaves(algebra: Algebra, root: int, leaves: Collection[int]) -> int:
     graph, plain = algebra.graph, Graph()
     back = {plain.input(f"x{j}"): j for j in sorted(leaves)}
     start = graph.rebuilt(root, {j: i for i, j in back.items()}, plain.constant, plain.apply)
+    copy = Algebra(plain, plain.inputs)
+    # The quick look needs no SymPy, which takes long to load.
+    if not worth_factoring(copy, start):
+        return root
     from gradexplain.readings.symbols import shorter
 
-    candidate = shorter(Algebra(plain, plain.inputs), start)
+    candidate = shorter(copy, start)
     if candidate is None or not _same(plain, candidate, start):
         return root
     try:

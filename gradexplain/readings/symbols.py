@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import sympy
 
 from gradexplain.calculus.algebra import Algebra, TooLarge
-from gradexplain.calculus.factorable import may_be_shorter
 from gradexplain.calculus.templates import template
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.parse import parse
@@ -16,7 +15,6 @@ from gradexplain.rules.table import RULES
 
 # Up to these sizes SymPy answers in milliseconds; beyond, it may take minutes.
 MAX_SIZE = 150
-MAX_FACTOR_SIZE = 70
 MAX_EXPONENT = 6
 MAX_GENERATORS = 8
 MAX_NUMBER = 10**15
@@ -166,13 +164,7 @@ def shorter(algebra: Algebra, root: int) -> int | None:
     The nodes in `algebra.atoms` stay symbols. None where SymPy has nothing better. The result is a candidate: SymPy
     cancels factors without asking whether they can be 0, so it has to be checked at numbers before it is shown.
     """
-    graph = algebra.graph
-    try:
-        size = algebra.size(root)
-    except TooLarge:
-        return None
-    if not 7 <= size <= MAX_FACTOR_SIZE or not may_be_shorter(algebra, root):
-        return None
+    graph, size = algebra.graph, algebra.size(root)
     # SymPy writes products in the order of these names.
     leaves = sorted({*algebra.atoms, *graph.inputs})
     symbols = {i: sympy.Symbol(f"x{place:07}", real=True) for place, i in enumerate(leaves)}
