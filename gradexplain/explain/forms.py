@@ -10,7 +10,8 @@ from gradexplain.explain.chains import Chains
 from gradexplain.explain.closed_forms import closed_forms, factors, substitute
 from gradexplain.explain.problem import Problem
 from gradexplain.language.graph import Graph
-from gradexplain.language.text import MATHML, write
+from gradexplain.language.mathml import MATHML
+from gradexplain.language.text import write
 from gradexplain.readings import exact as exact_reading
 from gradexplain.readings.arithmetic import finite
 from gradexplain.readings.exact import DEAD, Exact

@@ -16,7 +16,8 @@ from gradexplain.explain.tensor_exact import Judged, value_of
 from gradexplain.explain.tensor_matrices import Second
 from gradexplain.explain.tensor_problem import TensorProblem, Texts
 from gradexplain.language.graph import INPUT
-from gradexplain.language.text import MATHML, write
+from gradexplain.language.mathml import MATHML
+from gradexplain.language.text import write
 from gradexplain.readings.decimal import digits_of
 from gradexplain.records import (
     FAILURES,

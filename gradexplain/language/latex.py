@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from dataclasses import replace
 
-from gradexplain.language.tensor_notation import POSTFIX, latex_notation
-from gradexplain.language.text import ATOM, Row, Style, operators
+from gradexplain.language.text import ATOM, POWER, PRODUCT, TURN, Row, Style, operators
 
 # The letters that look like Latin ones have no command of their own.
 _CAPITALS = "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
@@ -201,43 +200,43 @@ def _setting(text: str) -> str:
     return latex_name(text) if text.isidentifier() else text if text.isdigit() else _plain_text(text)
 
 
-def _patterns(signs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    return {rule: f"{{0}} {sign} {{1}}" for rule, sign in signs}
-
-
 _SIGNS = {"add": "+", "sub": "-", "mul": r"\cdot", "gt": ">", "ge": r"\ge", "lt": "<", "le": r"\le", "eq": "=",
-          "ne": r"\ne"}  # fmt: skip
-_OPERATORS = operators({**_patterns(_SIGNS.items()), "neg": "-{0}", "div": "{0} / {1}", "pow": "{0}^{{1}}"})
-_BOTH = {
-    **_OPERATORS,
-    "pow": Row("{0}^{{1}}", 5, (ATOM, 1)),
-    "identity": Row("{0}", 1, (1,)),
+          "ne": r"\ne", "div": "/"}  # fmt: skip
+_PATTERNS = {rule: f"⟨0⟩ {sign} ⟨1⟩" for rule, sign in _SIGNS.items()} | {"neg": "-⟨0⟩", "pow": "⟨0⟩^{⟨1⟩}"}
+_INDEXED = Row("⟨0⟩[⟨settings⟩]", ATOM, (ATOM,))
+# A superscript in brackets of its own, since TeX takes no two of them.
+_LINES = {
+    **operators(_PATTERNS), "pow": Row("⟨0⟩^{⟨1⟩}", 5, (ATOM, 1)), "identity": Row("⟨0⟩", 1, (1,)),
+    PRODUCT: Row(r"⟨0⟩\, ⟨1⟩"), TURN: Row(r"{⟨0⟩^{\top}}", ATOM, (ATOM,)),
+    POWER: Row("{⟨base⟩^{⟨count⟩}}", ATOM, (ATOM,)),
+    "inverse": Row("{⟨0⟩^{-1}}", ATOM, (ATOM,)), "select": _INDEXED, "slice": _INDEXED, "stack": Row("⟨inputs⟩"),
+    "eye": Row("I_{⟨settings⟩}"), "ones": Row(r"\mathbf{1}_{⟨settings⟩}"), "zeros": Row(r"\mathbf{0}_{⟨settings⟩}"),
+    "norm": Row(r"\lVert ⟨0⟩\rVert"), "norm_of_order": Row(r"\lVert ⟨0⟩\rVert_{⟨settings⟩}"),
+    "trace": Row(r"\operatorname{tr}(⟨0⟩)"), "det": Row(r"\det(⟨0⟩)"), "logdet": Row(r"\log\det(⟨0⟩)"),
+}  # fmt: skip
+_LARGE = {
+    "div": Row(r"\frac{⟨0⟩}{⟨1⟩}", 3, (1, 1)),
+    "sqrt": Row(r"\sqrt{⟨0⟩}"),
+    "abs": Row(r"\left|⟨0⟩\right|"),
+    "floor": Row(r"\left\lfloor ⟨0⟩\right\rfloor"),
+    "ceil": Row(r"\left\lceil ⟨0⟩\right\rceil"),
+    "exp": Row("e^{⟨0⟩}", 5, (1,)),
+    "where": Row(r"\begin{cases}⟨1⟩ & \text{if } ⟨0⟩ \\ ⟨2⟩ & \text{otherwise}\end{cases}", 1, (1, 1, 1)),
+    "norm": Row(r"\left\lVert ⟨0⟩\right\rVert"),
+    "norm_of_order": Row(r"\left\lVert ⟨0⟩\right\rVert_{⟨settings⟩}"),
+    "trace": Row(r"\operatorname{tr}\left(⟨0⟩\right)"),
+    "det": Row(r"\det\left(⟨0⟩\right)"),
+    "logdet": Row(r"\log\det\left(⟨0⟩\right)"),
 }
-_ELEMENTWISE = r"{0} \odot {1}"
-LATEX = Style(
-    {
-        **_BOTH,
-        "div": Row(r"\frac{{0}}{{1}}", 3, (1, 1)),
-        "sqrt": Row(r"\sqrt{{0}}", ATOM, (1,)),
-        "abs": Row(r"\left|{0}\right|", ATOM, (1,)),
-        "floor": Row(r"\left\lfloor {0}\right\rfloor", ATOM, (1,)),
-        "ceil": Row(r"\left\lceil {0}\right\rceil", ATOM, (1,)),
-        "exp": Row("e^{{0}}", 5, (1,)),
-        "where": Row(r"\begin{cases}{1} & \text{if } {0} \\ {2} & \text{otherwise}\end{cases}", 1, (1, 1, 1)),
-    },
-    latex_name,
-    _inside,
-    r"\left({0}\right)",
-    r"{0}\left({1}\right)",
-    ", ",
-    latex_function,
-    latex_notation(_setting, latex_function, large=True).parts,
-    POSTFIX,
-    _ELEMENTWISE,
-)
 # For long formulas: nothing in it keeps TeX from beginning a new line after an operator or a bracket.
 LATEX_LINES = Style(
-    _BOTH, latex_name, lambda text: _inside(text).replace(r"\left", "").replace(r"\right", ""),
-    r"({0})", r"{0}(\allowbreak {1})", r",\allowbreak ", latex_function,
-    latex_notation(_setting, latex_function, large=False).parts, POSTFIX, _ELEMENTWISE,
+    _LINES, latex_name, lambda text: _inside(text).replace(r"\left", "").replace(r"\right", ""),
+    "(⟨0⟩)", r"⟨name⟩(\allowbreak ⟨inputs⟩)", "⟨name⟩_{⟨settings⟩}(⟨inputs⟩)", r",\allowbreak ", "[⟨inputs⟩]",
+    latex_function, _setting, r"⟨0⟩ \odot ⟨1⟩", "×",
+)  # fmt: skip
+# With brackets that grow.
+LATEX = replace(
+    LATEX_LINES, rows=_LINES | _LARGE, number=_inside, group=r"\left(⟨0⟩\right)",
+    call=r"⟨name⟩\left(⟨inputs⟩\right)", called=r"⟨name⟩_{⟨settings⟩}\left(⟨inputs⟩\right)", comma=", ",
+    listed=r"\left[⟨inputs⟩\right]",
 )  # fmt: skip

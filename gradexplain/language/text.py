@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from gradexplain.language import tensor_text
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.language.numerals import write_fraction
-from gradexplain.language.tensor_notation import MATHML_NOTATION, POSTFIX
-from gradexplain.rules.table import RULES
+from gradexplain.rules.products import PRODUCTS
+from gradexplain.rules.row import REQUIRED
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
 PRECEDENCE = {
     "gt": 1, "ge": 1, "lt": 1, "le": 1, "eq": 1, "ne": 1, "add": 2, "sub": 2, "mul": 3, "div": 3, "neg": 4, "pow": 5,
 }  # fmt: skip
 ATOM = 6
+# What has a row of its own although it is a rule of another name: products with @, `.T` and `.mT`, powers of matrices.
+PRODUCT, TURN, POWER = "product", "turn", "power"
+# Settings that are written without their names.
+POSITIONAL = frozenset(("shape", "dims", "n", "dim0", "dim1", "num_classes", "normalized_shape"))
+# A piece of a node's text: as it stands, or an input by its place and node.
+Part = str | tuple[int, int]
+_PLACE = re.compile(r"⟨(\w+)⟩")
 
 
 class Row(NamedTuple):
-    """How one rule is written: the pattern, how tightly the whole binds, and how tightly each input must."""
+    """How one rule is written: the pattern, how tightly the whole binds, and how tightly each input must.
+
+    In a pattern, `⟨0⟩` and `⟨1⟩` are the inputs, `⟨inputs⟩` all of them, `⟨settings⟩` the settings that are not the
+    default, `⟨arguments⟩` both, and `⟨name⟩` is the operation. Of a power there are `⟨base⟩` and `⟨count⟩`, and
+    `⟨turn⟩` is how a transposition is written. Without `inputs`, none needs brackets.
+    """
 
     pattern: str
-    precedence: int
-    inputs: tuple[int, ...]
+    precedence: int = ATOM
+    inputs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Style:
-    """One way of writing: rows for the rules that are not written as calls, and how the small parts look."""
+    """One way of writing: rows for the rules that are not written as calls, and how the small parts look.
+
+    `name`, `number`, `function` and `word` make text of a name, of a number, of the name of an operation, and of a
+    setting. `group` puts brackets around something, `listed` those of a list; `call` is the pattern of a call, `called`
+    of one with settings. `elementwise` is the pattern of a product element by element, where it is not that of numbers,
+    and `sizes` what stands between the sizes of a shape, where it is no tuple. `special` may write what is no operator
+    in yet another way.
+    """
 
     rows: Mapping[str, Row]
     name: Callable[[str], str]
     number: Callable[[str], str]
     group: str
     call: str
+    called: str
     comma: str
+    listed: str
     function: Callable[[str], str] = str
-    # How rules without a row are written that are no plain calls; those of `postfix` stand behind their input; and the
-    # pattern of a product element by element, where it is not that of numbers.
-    special: Callable[[Graph, int], list[tensor_text.Part] | None] = tensor_text.parts
-    postfix: frozenset[str] = frozenset()
+    word: Callable[[str], str] = str
     elementwise: str = ""
+    sizes: str = ""
+    special: Callable[[Graph, int], list[Part] | None] | None = None
 
 
 def operators(patterns: Mapping[str, str]) -> dict[str, Row]:
@@ -54,58 +73,19 @@ def operators(patterns: Mapping[str, str]) -> dict[str, Row]:
     return {rule: Row(patterns[rule], own, sides[own]) for rule, own in PRECEDENCE.items()}
 
 
-_PLAIN = {rule: f"{{0}} {RULES[rule].symbol} {{1}}" for rule in PRECEDENCE}
-_PLAIN |= {"mul": "{0}*{1}", "div": "{0}/{1}", "pow": "{0}**{1}", "neg": "-{0}"}
-PLAIN = Style({**operators(_PLAIN), "identity": Row("{0}", 1, (1,))}, str, str, "({0})", "{0}({1})", ", ")
+_PLAIN = {rule: f"⟨0⟩ {RULES[rule].symbol} ⟨1⟩" for rule in PRECEDENCE}
+_PLAIN |= {"mul": "⟨0⟩*⟨1⟩", "div": "⟨0⟩/⟨1⟩", "pow": "⟨0⟩**⟨1⟩", "neg": "-⟨0⟩"}
+_INDEXED = Row("⟨0⟩[⟨settings⟩]", ATOM, (ATOM,))
+_ROWS = {
+    **operators(_PLAIN), "identity": Row("⟨0⟩", 1, (1,)), PRODUCT: Row("⟨0⟩ @ ⟨1⟩"),
+    TURN: Row("⟨0⟩⟨turn⟩", ATOM, (ATOM,)), POWER: Row("matrix_power(⟨base⟩, ⟨count⟩)"), "select": _INDEXED,
+    "slice": _INDEXED, "stack": Row("⟨inputs⟩"),
+}  # fmt: skip
+PLAIN = Style(_ROWS, str, str, "(⟨0⟩)", "⟨name⟩(⟨inputs⟩)", "⟨name⟩(⟨arguments⟩)", ", ", "[⟨inputs⟩]")
 # The same with a raised dot for products, as in `1 - 0.1·(-8)`.
-TIMES = replace(PLAIN, rows={**PLAIN.rows, "mul": PLAIN.rows["mul"]._replace(pattern="{0}·{1}")})
-
-_OPERATOR_SIGNS = {
-    "add": "+",
-    "sub": "−",
-    "mul": "⋅",
-    "gt": "&gt;",
-    "ge": "≥",
-    "lt": "&lt;",
-    "le": "≤",
-    "eq": "=",
-    "ne": "≠",
-}
-_MATHML = {rule: f"<mrow>{{0}}<mo>{sign}</mo>{{1}}</mrow>" for rule, sign in _OPERATOR_SIGNS.items()}
-_MATHML |= {"neg": "<mrow><mo>−</mo>{0}</mrow>", "div": "", "pow": ""}
-
-
-def mathml_name(name: str) -> str:
-    """A name as MathML: what follows the first underscore becomes a subscript.
-
-    >>> mathml_name("y_pred")
-    '<msub><mi>y</mi><mtext>pred</mtext></msub>'
-    """
-    stem, _, index = name.partition("_")
-    if stem and index:
-        return f"<msub><mi>{html.escape(stem)}</mi><mtext>{html.escape(index)}</mtext></msub>"
-    return f"<mi>{html.escape(name)}</mi>"
-
-
-MATHML = Style(
-    {
-        **operators(_MATHML),
-        "div": Row("<mfrac>{0}{1}</mfrac>", 3, (1, 1)),
-        "pow": Row("<msup>{0}{1}</msup>", 5, (ATOM, 1)),
-        "sqrt": Row("<msqrt>{0}</msqrt>", ATOM, (1,)),
-        "abs": Row("<mrow><mo>|</mo>{0}<mo>|</mo></mrow>", ATOM, (1,)),
-        "exp": Row("<msup><mi>e</mi>{0}</msup>", 5, (1,)),
-        "identity": Row("{0}", 1, (1,)),
-    },
-    mathml_name,
-    lambda text: f"<mn>{html.escape(text)}</mn>",
-    "<mrow><mo>(</mo>{0}<mo>)</mo></mrow>",
-    "<mrow><mi>{0}</mi><mo>(</mo>{1}<mo>)</mo></mrow>",
-    "<mo>,</mo>",
-    special=MATHML_NOTATION.parts,
-    postfix=POSTFIX,
-    elementwise="<mrow>{0}<mo>⊙</mo>{1}</mrow>",
-)
+TIMES = replace(PLAIN, rows={**_ROWS, "mul": _ROWS["mul"]._replace(pattern="⟨0⟩·⟨1⟩")})
+# Between a number and a product of matrices.
+_SCALED = "⟨0⟩ * ⟨1⟩"
 
 
 def write(graph: Graph, root: int, names: Mapping[int, str], style: Style = PLAIN) -> str:
@@ -120,7 +100,7 @@ def write(graph: Graph, root: int, names: Mapping[int, str], style: Style = PLAI
     '(y - (w*x + b))**2'
     """
     bindings = _bindings(graph, root, names, style)
-    before, after = style.group.split("{0}")
+    before, after = style.group.split("⟨0⟩")
     pieces: list[str] = []
     stack: list[str | int] = [root]
     while stack:
@@ -132,10 +112,10 @@ def write(graph: Graph, root: int, names: Mapping[int, str], style: Style = PLAI
         elif graph.nodes[item].value is not None:
             pieces.append(_leaf(graph.nodes[item], style))
         else:
-            for part in reversed(_parts(graph, item, style)):
+            for part in reversed(parts(graph, item, style)):
                 if isinstance(part, tuple):
                     slot, j = part
-                    grouped = _needs_group(graph, item, slot, bindings, style)
+                    grouped = _needs_group(graph, item, slot, j, bindings, style)
                     stack.extend((after, j, before) if grouped else (j,))
                 else:
                     stack.append(part)
@@ -151,50 +131,132 @@ def write_part(graph: Graph, i: int) -> str:
     return f"({text})" if bracketed else text
 
 
-class _Binding(NamedTuple):
-    """How tightly a written part binds, and whether a minus sign comes first."""
-
-    precedence: int
-    minus: bool = False
+# What a node is made of
 
 
-def _bindings(graph: Graph, root: int, names: Mapping[int, str], style: Style) -> dict[int, _Binding]:
-    done: dict[int, _Binding] = {}
-    stack = [root]
-    while stack:
-        i = stack[-1]
-        if i in done:
-            stack.pop()
-            continue
-        node = graph.nodes[i]
-        row = style.rows.get(node.rule)
-        if (i in names and i != root) or node.rule == INPUT:
-            done[i] = _Binding(ATOM)
-        elif node.rule == CONSTANT:
-            done[i] = _constant_binding(node.value)
+def parts(graph: Graph, i: int, style: Style = PLAIN) -> list[Part]:
+    """A node as literal text and pairs (slot, input), in the order in which they are written."""
+    row, node = _row(graph, i, style), graph.nodes[i]
+    if style.special is not None and (row is None or node.rule not in ELEMENTWISE):
+        special = style.special(graph, i)
+        if special is not None:
+            return special
+    if row is None and node.rule in ELEMENTWISE:
+        return _call(style, style.function(graph.spelling.get(i, node.rule)), _written_inputs(graph, i))
+    if row is not None and node.rule in ELEMENTWISE:
+        pattern = row.pattern
+        if node.rule == "mul" and graph.has_axes:
+            if pattern == "⟨0⟩*⟨1⟩" and is_scaled_product(graph, i):
+                pattern = _SCALED
+            elif style.elementwise and all(graph.shapes[j] for j in node.inputs):
+                pattern = style.elementwise
+        return filled(pattern, node.inputs, {}, style)
+    settings = _settings(graph, i, style)
+    pattern = row.pattern if row else style.called if settings else style.call
+    words = {
+        "name": style.function(graph.spelling.get(i, RULES[node.rule].written or node.rule)),
+        "settings": settings, "turn": turn(graph, i),
+    }  # fmt: skip
+    if i in graph.powers:
+        base, count = graph.powers[i]
+        return filled(pattern, (base,), words | {"count": style.number(str(count))}, style)
+    return filled(pattern, node.inputs, words, style, RULES[node.rule].any_number)
+
+
+def _call(style: Style, name: str, inputs: tuple[int, ...]) -> list[Part]:
+    head, _, middle, _, tail = _split(style.call)
+    found: list[Part] = [f"{head}{name}{middle}", (0, inputs[0])]
+    for slot in range(1, len(inputs)):
+        found += [style.comma, (slot, inputs[slot])]
+    return [*found, tail]
+
+
+def filled(
+    pattern: str, inputs: tuple[int, ...], words: Mapping[str, str], style: Style = PLAIN, as_list: bool = False
+) -> list[Part]:
+    """A pattern as parts; `words` has what its words but for the inputs stand for, `as_list` puts these in brackets."""
+    found: list[Part] = []
+    for k, piece in enumerate(_split(pattern)):
+        if k % 2 == 0:
+            found.append(piece)
+        elif piece.isdigit():
+            found.append((int(piece), inputs[int(piece)]))
+        elif piece == "base":
+            found.append((0, inputs[0]))
+        elif piece in ("inputs", "arguments"):
+            listed: list[Part] = [part for slot, j in enumerate(inputs) for part in (style.comma, (slot, j))][1:]
+            if as_list:
+                before, after = style.listed.split("⟨inputs⟩")
+                listed = [before, *listed, after]
+            if piece == "arguments":
+                listed = [*listed, style.comma] * bool(listed) + [words["settings"]]
+            found += listed
         else:
-            missing = [j for j in _written_inputs(graph, i) if j not in done]
-            if missing:
-                stack.extend(missing)
-                continue
-            if row is None:
-                product = tensor_text.is_product(graph, i)
-                done[i] = _Binding(PRECEDENCE["mul"], done[node.inputs[0]].minus) if product else _Binding(ATOM)
-            else:
-                first = done[node.inputs[0]]
-                minus = node.rule == "neg" or (first.minus and first.precedence >= row.inputs[0] > 1)
-                # The minus in `-A @ B` belongs to A as well as to the product.
-                same = node.rule == "identity" or tensor_text.is_negative_product(graph, i)
-                done[i] = _Binding(first.precedence if same else row.precedence, minus)
-        stack.pop()
-    return done
+            found.append(words[piece])
+    return found
 
 
-def _constant_binding(value: Fraction | str | None) -> _Binding:
-    if not isinstance(value, Fraction):
-        return _Binding(ATOM)
-    precedence = PRECEDENCE["div"] if "/" in write_fraction(value) else PRECEDENCE["neg"] if value < 0 else ATOM
-    return _Binding(precedence, value < 0)
+@cache
+def _split(pattern: str) -> list[str]:
+    # The words stand at odd places.
+    return _PLACE.split(pattern)
+
+
+def _row(graph: Graph, i: int, style: Style) -> Row | None:
+    """The row that a node is written with; None where it is a call."""
+    rule = graph.nodes[i].rule
+    if rule in ELEMENTWISE:
+        return style.rows.get(rule)
+    if is_product(graph, i):
+        return style.rows[PRODUCT]
+    if i in graph.powers:
+        return style.rows[POWER]
+    if turn(graph, i):
+        return style.rows[TURN]
+    row = style.rows.get(rule)
+    # With settings that its pattern does not show, it is a call.
+    return None if row and "⟨settings⟩" not in row.pattern and _shown_settings(graph, i) else row
+
+
+def _settings(graph: Graph, i: int, style: Style) -> str:
+    node = graph.nodes[i]
+    if node.rule in ("select", "slice"):
+        dim, *bounds = node.settings
+        return style.word(":, " * dim + _range(bounds))
+    if is_product(graph, i) or turn(graph, i):
+        return ""
+    return style.comma.join(style.word(_setting(name, value, style)) for name, value in _shown_settings(graph, i))
+
+
+def _shown_settings(graph: Graph, i: int) -> list[tuple[str, Any]]:
+    """The settings of a node that are written, in order: all but those with their default values."""
+    node = graph.nodes[i]
+    rows = zip(RULES[node.rule].settings, node.settings, strict=True)
+    return [(name, value) for (name, default), value in rows if default is REQUIRED or value != default]
+
+
+def _setting(name: str, value: Any, style: Style) -> str:
+    if style.sizes and name == "shape" and isinstance(value, tuple):
+        return style.sizes.join(map(str, value))
+    return shown(value, bare=True) if name in POSITIONAL else f"{name}={shown(value)}"
+
+
+def shown(value: Any, bare: bool = False) -> str:
+    """A setting as it is written; sizes may be names."""
+    if isinstance(value, str) and bare:
+        return value
+    if isinstance(value, tuple):
+        return f"({', '.join(map(str, value))}{',' * (len(value) == 1)})"
+    return repr(value)
+
+
+def _range(bounds: list[Any]) -> str:
+    """The index of an element, or a range of them, as it stands in square brackets."""
+    if len(bounds) == 1:
+        return str(bounds[0])
+    start, end, step = bounds
+    text = f"{'' if start is None else start}:{'' if end is None else end}"
+    return text if step == 1 else f"{text}:{step}"
 
 
 def _leaf(node: Node, style: Style) -> str:
@@ -214,51 +276,121 @@ def _written_inputs(graph: Graph, i: int) -> tuple[int, ...]:
     return inputs
 
 
-def _parts(graph: Graph, i: int, style: Style) -> list[str | tuple[int, int]]:
-    """The node as literal text and pairs (slot, input) in the order in which they are written."""
-    rule, inputs = graph.nodes[i].rule, _written_inputs(graph, i)
-    row = style.rows.get(rule)
-    if row is None:
-        special = style.special(graph, i)
-        if special is not None:
-            return special
-        begin, end = style.call.format(style.function(graph.spelling.get(i, rule)), "{0}").split("{0}")
-        parts: list[str | tuple[int, int]] = [begin]
-        for slot, j in enumerate(inputs):
-            parts += [style.comma, (slot, j)] if slot else [(slot, j)]
-        return [*parts, end]
-    # The pattern has the slots at odd places.
-    split = _split(row.pattern)
-    if rule == "mul" and row.pattern == "{0}*{1}" and tensor_text.is_scaled_product(graph, i):
-        split = _split("{0} * {1}")
-    elif rule == "mul" and style.elementwise and tensor_text.is_elementwise(graph, i):
-        split = _split(style.elementwise)
-    return [(int(part), inputs[int(part)]) if k % 2 else part for k, part in enumerate(split)]
+# Products and transpositions
 
 
-@cache
-def _split(pattern: str) -> list[str]:
-    return re.split(r"\{(\d)\}", pattern)
+def is_product(graph: Graph, i: int) -> bool:
+    """Whether a node is written with @: a product of matrices, unless the person called it by name."""
+    return graph.nodes[i].rule in PRODUCTS and i not in graph.spelling and i not in graph.powers
 
 
-def _needs_group(graph: Graph, i: int, slot: int, bindings: Mapping[int, _Binding], style: Style) -> bool:
-    """Whether an input has to stand in brackets: it binds too loosely, or begins with a minus after an operator."""
+def is_scaled_product(graph: Graph, i: int, slot: int = -1) -> bool:
+    """Whether a node is a product of matrices times a single number in front, or divided by one, or negative.
+
+    The product, which is the input `slot`, needs no brackets: a number may belong to its first matrix as well.
+    """
+    rule, inputs, _, _ = graph.nodes[i]
+    place = {"mul": 1, "div": 0, "neg": 0}.get(rule)
+    if place is None or slot not in (-1, place) or not is_product(graph, inputs[place]):
+        return False
+    return bool(graph.shapes[inputs[place]]) and (rule == "neg" or not graph.shapes[inputs[1 - place]])
+
+
+def _is_scaled(graph: Graph, i: int) -> bool:
+    """Whether a node is a tensor times a single number that stands in front."""
+    rule, inputs, _, _ = graph.nodes[i]
+    return rule == "mul" and not graph.shapes[inputs[0]] and bool(graph.shapes[inputs[1]])
+
+
+def _is_negative_product(graph: Graph, i: int) -> bool:
+    """Whether a node is written `-A @ B`."""
+    return graph.nodes[i].rule == "neg" and is_product(graph, graph.nodes[i].inputs[0]) and is_scaled_product(graph, i)
+
+
+def turn(graph: Graph, i: int) -> str:
+    """`.T` or `.mT`, where a node is a transposition that is one of these; else empty."""
     node = graph.nodes[i]
-    row = style.rows.get(node.rule)
-    product = bool(node.inputs) and tensor_text.is_product(graph, node.inputs[slot])
-    if tensor_text.is_product(graph, i):
-        # A product of matrices goes from left to right; other products inside of one stand in brackets.
-        if slot == 0 and style.elementwise and tensor_text.is_scaled(graph, node.inputs[0]):
-            return False
-        return bindings[node.inputs[slot]].precedence < PRECEDENCE["neg"] and (slot > 0 or not product)
+    if node.rule != "transpose":
+        return ""
+    axes, rank = set(node.settings), len(graph.shapes[node.inputs[0]])
+    return "" if rank < 2 or axes != {rank - 2, rank - 1} else ".T" if rank == 2 else ".mT"
+
+
+# Where brackets are needed
+
+
+class _Binding(NamedTuple):
+    """How tightly a written part binds, and whether a minus sign comes first."""
+
+    precedence: int
+    minus: bool = False
+
+
+def _bindings(graph: Graph, root: int, names: Mapping[int, str], style: Style) -> dict[int, _Binding]:
+    done: dict[int, _Binding] = {}
+    stack = [root]
+    while stack:
+        i = stack[-1]
+        if i in done:
+            stack.pop()
+            continue
+        node = graph.nodes[i]
+        if (i in names and i != root) or node.rule == INPUT:
+            done[i] = _Binding(ATOM)
+        elif node.rule == CONSTANT:
+            done[i] = _constant_binding(node.value)
+        else:
+            missing = [j for j in _written_inputs(graph, i) if j not in done]
+            if missing:
+                stack.extend(missing)
+                continue
+            done[i] = _binding(graph, i, done, style)
+        stack.pop()
+    return done
+
+
+def _binding(graph: Graph, i: int, done: Mapping[int, _Binding], style: Style) -> _Binding:
+    node = graph.nodes[i]
+    row = _row(graph, i, style)
+    if row is not None and is_product(graph, i):
+        return _Binding(PRECEDENCE["mul"], done[node.inputs[0]].minus)
+    if row is None or not row.inputs:
+        return _Binding(ATOM if row is None else row.precedence)
+    first = done[node.inputs[0]]
+    minus = node.rule == "neg" or (first.minus and first.precedence >= row.inputs[0] > 1)
+    # The minus in `-A @ B` belongs to A as well as to the product.
+    same = node.rule == "identity" or _is_negative_product(graph, i)
+    return _Binding(first.precedence if same else row.precedence, minus)
+
+
+def _constant_binding(value: Fraction | str | None) -> _Binding:
+    if not isinstance(value, Fraction):
+        return _Binding(ATOM)
+    precedence = PRECEDENCE["div"] if "/" in write_fraction(value) else PRECEDENCE["neg"] if value < 0 else ATOM
+    return _Binding(precedence, value < 0)
+
+
+def _needs_group(graph: Graph, i: int, slot: int, j: int, bindings: Mapping[int, _Binding], style: Style) -> bool:
+    """Whether the input `j` stands in brackets: it binds too loosely, or begins with a minus after an operator."""
+    node, part = graph.nodes[i], bindings[j]
+    row = _row(graph, i, style)
     if row is None:
-        postfix = node.rule in style.postfix or tensor_text.is_postfix(graph, i)
-        return postfix and bindings[node.inputs[slot]].precedence < ATOM
-    if product and tensor_text.is_scaled_product(graph, i, slot):
-        return node.rule == "neg" and bindings[node.inputs[slot]].minus
-    product = product or (bool(node.inputs) and tensor_text.is_negative_product(graph, node.inputs[slot]))
-    if product and node.rule in ("mul", "div") and bindings[node.inputs[slot]].precedence < ATOM:
+        return False
+    product = is_product(graph, j)
+    if is_product(graph, i):
+        # A product of matrices goes from left to right; other products inside of one stand in brackets.
+        if slot == 0 and style.elementwise and _is_scaled(graph, j):
+            return False
+        return part.precedence < PRECEDENCE["neg"] and (slot > 0 or not product)
+    if not row.inputs:
+        return False
+    if node.rule not in ELEMENTWISE:
+        return part.precedence < row.inputs[slot]
+    if product and is_scaled_product(graph, i, slot):
+        return node.rule == "neg" and part.minus
+    product = product or _is_negative_product(graph, j)
+    if product and node.rule in ("mul", "div") and part.precedence < ATOM:
         return True
-    part, least = bindings[node.inputs[slot]], row.inputs[slot]
+    least = row.inputs[slot]
     minus_inside = part.minus and (slot > 0 or node.rule == "neg") and row.precedence < ATOM and least > 1
     return part.precedence < least or minus_inside

@@ -11,8 +11,9 @@ from gradexplain.derive import check_point
 from gradexplain.errors import FormulaError, OptionError
 from gradexplain.explain.names import Names
 from gradexplain.language.graph import Graph
+from gradexplain.language.mathml import MATHML
 from gradexplain.language.parse import needs_tensors
-from gradexplain.language.text import MATHML, write
+from gradexplain.language.text import write
 from gradexplain.readings.plan import packed_graph
 from gradexplain.records import Remark
 from gradexplain.rules.shapes import write_shape

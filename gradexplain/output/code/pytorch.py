@@ -65,7 +65,7 @@ def kron_right(g, a, b):
 PYTORCH = Target(
     functions={name: f"torch.{rule.torch or name}" for name, rule in RULES.items()} | {name: name for name in HELPERS},
     reserved=frozenset(("torch", "math", "once_differentiable", "Loss", "ctx", "grad_output", "__debug__", *HELPERS)),
-    identity="{0}.clone()",
+    identity="⟨0⟩.clone()",
     argument=lambda number, like: f"{like}.new_tensor({number})",
     rows={name: pattern_of(call, rule) for name, rule in RULES.items() if "(" in (call := rule.torch or "")} | ROWS,
     keywords={"p": "ord"},

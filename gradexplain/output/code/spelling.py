@@ -7,15 +7,24 @@ import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
 from typing import Any, NamedTuple
 
 from gradexplain.calculus.pullbacks import Defined
 from gradexplain.errors import OptionError
-from gradexplain.language import tensor_text
 from gradexplain.language.graph import CONSTANT, INPUT, SYMBOLIC_CONSTANTS, Graph
-from gradexplain.language.tensor_text import Part
-from gradexplain.language.text import ATOM, PLAIN, PRECEDENCE, Row, write
+from gradexplain.language.text import (
+    ATOM,
+    PLAIN,
+    PRECEDENCE,
+    Part,
+    Row,
+    filled,
+    is_product,
+    parts,
+    shown,
+    turn,
+    write,
+)
 from gradexplain.readings.arithmetic import to_float
 from gradexplain.readings.exact import constant_value
 from gradexplain.rules.row import Rule
@@ -37,7 +46,6 @@ LONGEST_CONSTANT = 30
 LARGEST_CONSTANT = 1e12
 # In the pattern of a target, `⟨0⟩` and `⟨1⟩` are the tensors, `⟨inputs⟩` all of them, `⟨settings⟩` the settings by
 # name, `⟨like⟩` what has the dtype; any other word is the setting of that name.
-_PLACE = re.compile(r"⟨(\w+)⟩")
 _CALL = "⟨function⟩(⟨inputs⟩⟨settings⟩)"
 
 
@@ -138,10 +146,8 @@ class Speller:
         node = code.nodes[i]
         if node.rule not in RULES or (node.rule in ELEMENTWISE and node.rule not in self.target.rows):
             return None
-        if tensor_text.is_product(code, i) or node.rule in ("select", "slice"):
-            return tensor_text.parts(code, i)
-        if tensor_text.is_turn(code, i) and (turned := tensor_text.parts(code, i)) and turned[1] in self.target.turns:
-            return turned
+        if is_product(code, i) or node.rule in ("select", "slice") or turn(code, i) in self.target.turns:
+            return parts(code, i)
         inputs, classes = node.inputs, len(node.inputs) > 1 and code.picked(node) is not None
         pattern = self.target.rows.get("classes" if classes else node.rule, _CALL)
         settings = code.settings(node)
@@ -153,16 +159,16 @@ class Speller:
             "function": self.target.functions.get(node.rule, node.rule),
             "like": self._like,
             "settings": "".join(self._setting(node.rule, name, value, settings) for name, value in settings.items()),
-            **{name: tensor_text.shown(value) for name, value in settings.items()},
+            **{name: shown(value) for name, value in settings.items()},
         }
-        return _filled(pattern, inputs, words)
+        return filled(pattern, inputs, words)
 
     def _setting(self, rule: str, name: str, value: object, settings: Mapping[str, object]) -> str:
         """A setting by its name; empty for one that has the default of all targets."""
         needed = name == "dim" and settings.get("keepdim") and rule in ("sum", "mean", "var", "std")
         if (value is None and not needed) or value is False or (value == "mean" and name == "reduction"):
             return ""
-        return f", {self.target.keywords.get(name, name)}={tensor_text.shown(value)}"
+        return f", {self.target.keywords.get(name, name)}={shown(value)}"
 
     def copied(self, graph: Graph, i: int, code: Graph) -> int:
         """A known number, made in `code`: as it was written, or as its value where that would be long or too large."""
@@ -310,20 +316,3 @@ def literal(graph: Graph, i: int, code: Graph) -> int:
     if math.isfinite(value):
         return code.constant(Fraction(repr(value)))
     return code.input("math.nan" if value != value else "math.inf" if value > 0 else "(-math.inf)")
-
-
-def _filled(pattern: str, inputs: tuple[int, ...], words: Mapping[str, str]) -> list[Part]:
-    found: list[Part] = []
-    for k, piece in enumerate(_split(pattern)):
-        if k % 2 == 0:
-            found.append(piece)
-        elif piece == "inputs":
-            found += [part for slot, j in enumerate(inputs) for part in (", ", (slot, j))][1:]
-        else:
-            found.append((int(piece), inputs[int(piece)]) if piece.isdigit() else words[piece])
-    return found
-
-
-@cache
-def _split(pattern: str) -> list[str]:
-    return _PLACE.split(pattern)

@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradexplain.language.graph import Graph
-from gradexplain.language.text import MATHML
+from gradexplain.language.mathml import MATHML
 from gradexplain.language.text import write as write_formula
 from gradexplain.output.cells import KEPT_ROWS, elided, more
 from gradexplain.output.graph.picture import in_order, shortened
