@@ -154,6 +154,14 @@ def test_missing_values_are_said_and_have_sliders() -> None:
     assert text.count('type="range"') == 4 and "Without a value: " in text and "Verdict: unverified" in text
 
 
+def test_a_hessian_says_that_it_does_not_move() -> None:
+    text = html.render(gradexplain.derive("x**2*w", "x=2,w=3", hessian=True))
+    Reader(text)
+    stored = text.split('<section class="stored">')
+    assert stored[1].startswith("\n<h2>Hessian</h2>\n<p class=\"only-moved\">These numbers are those of the point")
+    assert 'type="range"' in stored[0]
+
+
 def test_the_format_is_registered() -> None:
     assert by_suffix(Path("a.html"), DERIVATION) == "html"
 

@@ -20,6 +20,7 @@ from gradexplain.output.words import conclusion
 from gradexplain.records import FAILURES, BackwardRow, Contribution, Derivation, Gradient
 
 MOVED = "The verdicts are those of the point at which this page was made, not of the one that the controls show."
+MOVED_NUMBERS = "These numbers are those of the point at which this page was made."
 DOUBTFUL = "here floating-point numbers, such as those of this page, are not the exact ones; see below."
 
 
@@ -42,7 +43,7 @@ def render(derivation: Derivation) -> str:
     return pages.render(
         "derivation.html", derivation.statements, _json(live), asset("rules.js") + asset("page.js"),
         derivation=derivation, formulas=pages.typeset(live.graph, derivation.statements), point=lines.point(derivation),
-        still=live.still, start=START, moved=MOVED, doubtful=DOUBTFUL, failures=FAILURES,
+        still=live.still, start=START, moved=MOVED, moved_numbers=MOVED_NUMBERS, doubtful=DOUBTFUL, failures=FAILURES,
         result=next((row.value for row in derivation.nodes if row.node == derivation.objective), None),
         inputs=lines.tensor_inputs(derivation), shapes=any(row.shape for row in derivation.nodes),
         graph=svg.render(derivation, embedded=True), backward=_backward(derivation),
