@@ -27,6 +27,7 @@ from gradexplain.language.text import (
 )
 from gradexplain.readings.arithmetic import to_float
 from gradexplain.readings.exact import constant_value
+from gradexplain.readings.torch_rules import plain_inputs
 from gradexplain.rules.row import Rule
 from gradexplain.rules.shapes import Shape
 from gradexplain.rules.table import ELEMENTWISE, RULES
@@ -39,8 +40,6 @@ SCALARS = {
     "cosh": "math.cosh", "tanh": "math.tanh", "abs": "math.fabs", "erf": "math.erf", "erfc": "math.erfc",
 }  # fmt: skip
 CONSTANTS = {"pi": "math.pi", "e": "math.e"}
-# Rules with settings that are plain numbers even where everything else is a tensor.
-SETTINGS = frozenset(("softplus", "leaky_relu", "elu", "hardtanh", "polygamma"))
 # Constant parts that are larger, or whose numbers are, become a single number.
 LONGEST_CONSTANT = 30
 LARGEST_CONSTANT = 1e12
@@ -77,6 +76,15 @@ def pattern_of(call: str, rule: Rule) -> str:
     words |= {"inputs": "[⟨inputs⟩]", "dtype": "⟨like⟩.dtype"}
     # A word behind a dot is a method, one before a sign of equality the name of a setting.
     return re.sub(r"(?<![\w.])([^\W\d]\w*)(?!\w|\s*=)", lambda found: words.get(found[1], found[1]), call)
+
+
+def settings_of(rule: str) -> Sequence[int]:
+    """Which inputs of a rule are plain numbers even where everything else is an array; a step takes an array for both.
+
+    >>> settings_of("leaky_relu"), settings_of("heaviside")
+    ([1], ())
+    """
+    return plain_inputs(rule) if rule in ELEMENTWISE and rule != "heaviside" else ()
 
 
 def parts_of(graph: Graph, root: int, known: Container[int]) -> Iterator[int]:
@@ -240,10 +248,9 @@ class _Spelling:
         if rule == "where" and self.known[inputs[0]]:
             return self._get(inputs[1] if constant_value(graph, inputs[0]) else inputs[2])
         values = [self._get(j) for j in inputs]
-        if rule in SETTINGS:
-            for k, j in enumerate(inputs):
-                if values[k] in self.numbers and not RULES[rule].partials[k]:
-                    values[k] = literal(graph, j, code)
+        for k in settings_of(rule):
+            if values[k] in self.numbers:
+                values[k] = literal(graph, inputs[k], code)
         made = self._applied(rule, values, settings, is_root and not self.forward)
         if rule not in ELEMENTWISE and (i in graph.spelling or i in graph.powers):
             code.spelling[made] = rule
@@ -269,7 +276,7 @@ class _Spelling:
         whole = all(isinstance(v := code.nodes[n].value, Fraction) and v.denominator == 1 for n in values[1:])
         if rule != "where" or (len(own) == 2 and not (whole and is_factor)):
             for k in own:
-                if rule not in SETTINGS or RULES[rule].partials[k]:
+                if k not in settings_of(rule):
                     values[k] = self.speller.tensor(code, values[k])
         if rule not in target.functions and rule not in target.rows:
             if not RULES[rule].definition:
