@@ -279,6 +279,21 @@ def test_a_branch_that_was_not_taken_has_a_finite_gradient(formula: str) -> None
     assert outside.verdict == "undefined"
 
 
+@pytest.mark.parametrize(
+    ("formula", "at"),
+    [
+        ("sqrt((w - 1)**2)", {"w": 1.0}),
+        ("sqrt(mse_loss(X @ w, y))", {"X": [[1.0, 0.0], [0.0, 1.0]], "y": [1.0, 1.0], "w": [1.0, 1.0]}),
+    ],
+)
+def test_no_learning_rate_helps_where_the_first_gradient_is_not_finite(formula: str, at: dict[str, Any]) -> None:
+    training = gradexplain.train(formula, at, params="w", lr=0.1, steps=3)
+    assert [entry.name for entry in training.diagnosis] == ["nan", "diverging"]
+    assert "no learning rate can help" in training.diagnosis[1].text
+    later = gradexplain.train("w**4", {"w": 2.0}, lr=1.0, steps=9)
+    assert "a learning rate below 1 may help" in later.diagnosis[-1].text
+
+
 def test_a_choice_without_a_variable_is_no_kink() -> None:
     training = gradexplain.train("sum(where(1 > 0, w**2, 2*w))", {"w": [1.0, 2.0]}, params="w", lr=0.1, steps=1)
     assert training.verdict == "agrees" and list(training.steps[0].grad.values()) == [2.0, 4.0]

@@ -95,6 +95,8 @@ def _diverging(setup: Setup, watch: Watch, final: float, curvature: Callable[[],
     if not job.zero_grad:
         return [Diagnosis.of("diverging", id, None, None, **said)]
     grew, rate = {"id": id, "values": said}, job.settings["lr"]
+    if watch.broken_step == 1:
+        return [Diagnosis.of("diverging", "no_rate", None, None, grew=grew)]
     eigenvalue = curvature() if watch.whole else None
     limit = None if eigenvalue is None else largest_rate(job.optimizer, job.settings, eigenvalue)
     if limit is None or eigenvalue is None:

@@ -102,6 +102,7 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
     "grew": "the loss grew from {first} to {final}",
     "grew_from_least": "the loss grew from {first} to {final} (the least was {least} at step {step})",
     "lower_rate": "{grew}; a learning rate below {rate} may help",
+    "no_rate": "{grew}; the gradient is not finite at the first step already, so no learning rate can help",
     "largest_rate": "{grew}; the loss is quadratic with a largest curvature of {curvature}, so {optimizer} is stable "
     "below lr = {limit}, and lr is {rate}",
     "turned_back": "{names} turned back at {turns} of the last {looked} steps: each step jumps across the minimum",
