@@ -10,9 +10,9 @@ import pytest
 import torch
 from tensor_checks import BUILDER, close
 
+from gradexplain.calculus.algebra import Algebra
 from gradexplain.calculus.matrix_rewrites import ROWS, rewrite
 from gradexplain.calculus.templates import template
-from gradexplain.calculus.tensor_algebra import TensorAlgebra
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.readings.plan import Ready, compiled
 from gradexplain.rules.shapes import ShapeProblem
@@ -76,7 +76,7 @@ def test_both_sides_of_a_row_are_equal(left: str, right: str) -> None:
     values |= {name: values[name] + 3 * torch.eye(3) for name, shape in SHAPES.items() if len(shape) == 2}
     seen = 0
     for graph, node in _ways(left):
-        algebra = TensorAlgebra(graph, graph.inputs)
+        algebra = Algebra(graph, graph.inputs)
         result = rewrite(algebra, node)
         if result is None:
             continue

@@ -1,213 +1,229 @@
-"""Light algebra on graphs that keeps the person's own order: products flattened, numbers in front, like terms joined.
+"""Light algebra on graphs that keeps the person's own order, for numbers, vectors and matrices.
 
-It never expands a bracket and never looks into a named node, so a closed form stays recognizable.
+Elementwise operations are those of single numbers, with a shape to be kept. What is linear lets single numbers out in
+front; transposes go inwards until they cancel; terms with a common matrix are joined. Tensors of ones stand last in a
+product, and only where no other factor has their shape.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import Any
 
-from gradexplain.calculus.products import MAX_NUMBER_POWER, ONE, Exponent, Factors, Products, TooLarge, whole
-from gradexplain.calculus.templates import Template
-from gradexplain.language.graph import CONSTANT, INPUT, Graph
-from gradexplain.rules.shapes import Shape
+from gradexplain.calculus.matrix_products import CHANGES, joined, put_together
+from gradexplain.calculus.matrix_rewrites import rewrite
+from gradexplain.calculus.products import ONE, Exponent, Factors, TooLarge
+from gradexplain.calculus.reductions import loosened, without_ones
+from gradexplain.calculus.terms import Terms
+from gradexplain.language.graph import Graph
+from gradexplain.rules.products import PRODUCTS, product_rule
+from gradexplain.rules.shapes import Shape, broadcast
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
-__all__ = ["Algebra", "TooLarge"]
+__all__ = ["Algebra", "Formulas", "TooLarge"]
 
-MAX_TERMS = 40
-ZERO = Fraction(0)
-_COMPARE = {
-    "gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le, "eq": operator.eq, "ne": operator.ne,
-}  # fmt: skip
+# Made of a shape alone.
+FILLED = {"ones_like": 1, "zeros_like": 0, "ones": 1, "zeros": 0}
 
 
-class Algebra(Products):
-    """Builds simplified nodes in `graph`; the nodes `atoms` are taken whole.
+class Algebra(Terms):
+    """Builds simplified nodes in `graph`, as Terms does element by element.
 
-    With `generic`, a rule's own exception for one value, such as that of a power for an exponent of 0, is left out.
-
-    >>> from gradexplain.language.text import write
-    >>> algebra = Algebra(Graph())
-    >>> x = algebra.graph.input("x")
-    >>> write(algebra.graph, algebra.apply("add", algebra.apply("mul", x, x), algebra.apply("mul", x, x)), {})
-    '2*x**2'
+    >>> graph = Graph({"A": (2, 2)})
+    >>> algebra, A = Algebra(graph), graph.input("A")
+    >>> algebra.turned(algebra.turned(A)) == A
+    True
     """
 
     def __init__(self, graph: Graph, atoms: Collection[int] = (), generic: bool = True) -> None:
-        super().__init__(graph, atoms)
-        self.generic = generic
-        self._sums: set[int] = set()
+        super().__init__(graph, atoms, generic)
+        # What the rows of the rewrites make of a node, None where none fits.
+        self.rewritten: dict[int, int | None] = {}
+
+    def shape(self, value: int) -> Shape:
+        """The shape of a node."""
+        return self.graph.shapes[value]
+
+    def settings(self, node: int) -> tuple[Any, ...]:
+        """The settings of a node, in the order of its rule."""
+        return self.graph.nodes[node].settings
+
+    def is_rule(self, node: int, *rules: str) -> bool:
+        """Whether a node that may be taken apart is of one of the rules."""
+        return node not in self.atoms and self.graph.nodes[node].rule in rules
+
+    def is_turn(self, node: int) -> bool:
+        """Whether a transposition swaps the last two axes."""
+        rank = len(self.shape(node))
+        return rank > 1 and {axis % rank for axis in self.settings(node)} == {rank - 2, rank - 1}
+
+    def make(self, rule: str, inputs: Sequence[int], settings: tuple[Any, ...] = ()) -> int:
+        """The node for a rule of either table, in its simplest form. Raises TooLarge."""
+        if rule in ELEMENTWISE:
+            return self.apply(rule, *inputs)
+        # One axis in brackets is one axis.
+        names = [name for name, _ in RULES[rule].settings]
+        settings = tuple(value[0] if name == "dim" and isinstance(value, tuple) and len(value) == 1 else value
+                         for name, value in zip(names, settings, strict=True))  # fmt: skip
+        # Whatever is made of it, the result has the shape that it is to have.
+        plain = self.graph.apply(rule, *inputs, settings=settings)
+        if rule in FILLED:
+            return self.spread(self.graph.constant(FILLED[rule]), self.shape(plain))
+        self.size(plain)
+        found = self._linear(rule, list(inputs), settings) if RULES[rule].linear else None
+        if found is None and rule in CHANGES:
+            found = CHANGES[rule](self, list(inputs), list(settings))
+        if found is None:
+            found = rewrite(self, plain)
+        return plain if found is None else self.spread(found, self.shape(plain))
 
     def apply(self, rule: str, *inputs: int, settings: tuple[Any, ...] = ()) -> int:
-        """The node for `rule` on `inputs`, in its simplest form. Raises TooLarge."""
+        """The same, for inputs one by one. Raises TooLarge."""
+        if rule not in ELEMENTWISE:
+            return self.make(rule, inputs, settings)
+        if not self.graph.has_axes:
+            return super().apply(rule, *inputs)
+        wanted = broadcast([self.shape(i) for i in inputs])
         if rule == "mul":
-            if self.number(inputs[0]) == 1:
-                return inputs[1]
-            if self.number(inputs[1]) == 1:
-                return inputs[0]
-            return self.combine(((inputs[0], 1), (inputs[1], 1)))
-        if rule == "div":
-            if self.number(inputs[1]) == 0:
-                return self._checked("div", *inputs)
-            return self.combine(((inputs[0], 1), (inputs[1], -1)))
-        if rule == "neg":
-            return self.combine(((inputs[0], 1),), -ONE)
-        if rule in ("add", "sub"):
-            return self.sum(inputs[0], inputs[1] if rule == "add" else self.apply("neg", inputs[1]))
-        if rule == "pow":
-            return self._power(*inputs)
-        if rule == "identity":
-            return inputs[0]
-        if rule == "where":
-            return self._choice(inputs[0], inputs[1], inputs[2])
-        numbers = [self.number(i) for i in inputs]
-        if rule == "heaviside" and None not in numbers:
-            a, at_zero = numbers
-            return self.graph.constant(at_zero if a == 0 else int(a > 0))  # type: ignore[arg-type,operator]
-        if (rule, numbers) in (("log", [ONE]), ("sin", [ZERO]), ("tanh", [ZERO])):
-            return self.graph.constant(0)
-        if (rule, numbers) in (("exp", [ZERO]), ("cos", [ZERO]), ("sqrt", [ONE])):
-            return self.graph.constant(1)
-        return self._checked(rule, *inputs)
+            # As for a factor of 1: the other one is left as it is written.
+            for one, other in (inputs, inputs[::-1]):
+                if self.is_rule(one, "ones") and self.shape(other) == wanted:
+                    return other
+        found = super().apply(rule, *inputs)
+        if rule == self.graph.nodes[found].rule and found not in self.atoms:
+            changed = rewrite(self, found)
+            found = found if changed is None else changed
+        return self.spread(found, wanted)
 
-    def spread(self, node: int, wanted: Shape) -> int:
-        """The node with the shape that it must have; a single number has no other."""
+    def sum(self, first: int, second: int) -> int:
+        """As for single numbers; products of matrices with a common side are joined. Raises TooLarge."""
+        if not self.graph.has_axes:
+            return super().sum(first, second)
+        wanted = broadcast([self.shape(first), self.shape(second)])
+        first, second = self._tidied(first), self._tidied(second)
+        first, second = loosened(self, (without_ones(self, first), without_ones(self, second)))
+        found = joined(self, first, second) if wanted else None
+        return self.spread(super().sum(first, second) if found is None else found, wanted)
+
+    def _tidied(self, node: int) -> int:
+        """A product of the person's in the form in which products can be joined."""
+        if self.is_rule(node, *PRODUCTS) and self.shape(node):
+            return self.make(self.graph.nodes[node].rule, self.graph.nodes[node].inputs)
         return node
 
-    def _checked(self, rule: str, *inputs: int) -> int:
-        node = self.graph.apply(rule, *inputs)
+    def summands(self, node: int) -> list[int]:
+        """The terms of a sum that this algebra made; else the node alone."""
+        return self._summands(node)
+
+    def total(self, nodes: list[int]) -> int:
+        """The sum of nodes, one after the other. Raises TooLarge."""
+        result = nodes[0]
+        for node in nodes[1:]:
+            result = self.sum(result, node)
+        return result
+
+    def build(self, coefficient: Fraction, factors: Factors) -> int:
+        """As for single numbers; ones are left out where another factor has their shape. Raises TooLarge."""
+        if not self.graph.has_axes:
+            return super().build(coefficient, factors)
+        if not coefficient:
+            return self.graph.constant(0)
+        bases = loosened(self, tuple(factors))
+        if bases != tuple(factors):
+            return self.combine(tuple(zip(bases, factors.values(), strict=True)), coefficient)
+        kept = {base: exponent for base, exponent in factors.items() if not self.is_rule(base, "ones")}
+        shape = broadcast([self.shape(base) for base in kept])
+        wanted = broadcast([shape, *[self.shape(base) for base in factors]])
+        node = put_together(self, coefficient, kept)
+        if node is None:
+            node = super().build(coefficient, kept)
+        return node if shape == wanted else self._with_ones(node, wanted)
+
+    def _with_ones(self, node: int, wanted: Shape) -> int:
+        ones = self.graph.apply("ones", settings=(wanted,))
+        return ones if self.number(node) == 1 else self.graph.apply("mul", node, ones)
+
+    def front(self, coefficient: Fraction, factors: Factors) -> int:
+        """The product of single numbers. Raises TooLarge."""
+        return super().build(coefficient, factors)
+
+    def know(self, node: int, coefficient: Fraction, factors: Factors) -> int:
+        """Remember what a node is the product of."""
+        self._products[node] = coefficient, factors
         self.size(node)
         return node
 
-    def instantiate(self, template: Template, bindings: dict[str, int]) -> int:
-        """The expression of a rule with its inputs put in. Raises TooLarge."""
-        graph = template.graph
-        made = {place: bindings[name] for name, place in template.places.items()}
-        for i, node in enumerate(graph.nodes):
-            if node.rule == CONSTANT:
-                made[i] = self.graph.constant(node.value)  # type: ignore[arg-type]
-            elif node.rule == "where" and self.generic and graph.nodes[node.inputs[0]].rule == "eq":
-                condition, first, second = (made[j] for j in node.inputs)
-                made[i] = self._choice(condition, first, second, generic=True)
-            elif node.rule != INPUT:
-                made[i] = self.apply(node.rule, *[made[j] for j in node.inputs])
-        return made[template.root]
+    def spread(self, node: int, wanted: Shape) -> int:
+        """The node with the shape that it must have, which simplifying may have lost."""
+        if self.shape(node) == wanted:
+            return node
+        if self.number(node) == 0:
+            return self.graph.apply("zeros", settings=(wanted,))
+        return self._with_ones(node, wanted)
 
-    def _choice(self, condition: int, first: int, second: int, generic: bool = False) -> int:
-        if first == second:
-            return first
-        node = self.graph.nodes[condition]
-        if node.rule in _COMPARE and condition not in self.atoms:
-            difference = self._difference(*node.inputs)
-            if difference is not None:
-                return first if _COMPARE[node.rule](difference, 0) else second
-        if generic:
-            return second
-        return self._checked("where", condition, first, second)
+    # Linear operations
 
-    def _difference(self, left: int, right: int) -> Fraction | None:
-        """By how much `left` is larger than `right`, where that is one number for all values of the inputs."""
-        joined: dict[frozenset[tuple[int, Exponent]], Fraction] = {frozenset(): ZERO}
-        for node, sign in ((left, ONE), (right, -ONE)):
-            for coefficient, factors in self.terms(node):
-                key = frozenset(factors.items())
-                joined[key] = joined.get(key, ZERO) + sign * coefficient
-        return joined[frozenset()] if not any(value for key, value in joined.items() if key) else None
+    def taken_out(self, node: int) -> tuple[Fraction, Factors, int]:
+        """The number and the single factors in front of a node, and what is left of it."""
+        coefficient, factors = self.product(node)
+        single = {base: exponent for base, exponent in factors.items() if not self.shape(base)}
+        if (coefficient == 1 and not single) or not self.shape(node):
+            return ONE, {}, node
+        rest = {base: exponent for base, exponent in factors.items() if base not in single}
+        return coefficient, single, self.build(ONE, rest)
 
-    def _power(self, base: int, exponent: int) -> int:
-        power, value = self.exponent(exponent), self.number(base)
-        if power is None or (value == 0 and power <= 0):
-            return base if value == 1 else self._checked("pow", base, exponent)
-        if value is not None and power.denominator == 1 and abs(power) <= MAX_NUMBER_POWER:
-            return self.graph.constant(value**power.numerator)
-        return self.combine(((base, whole(power)),))
+    def _linear(self, rule: str, inputs: list[int], settings: tuple[Any, ...]) -> int | None:
+        """The operation with everything that is a single number in front of it; None where there is nothing."""
+        coefficient, factors = ONE, dict[int, Exponent]()
+        rest = list(inputs)
+        for k, i in enumerate(inputs[: RULES[rule].linear]):
+            if self.number(i) == 0:
+                return self.graph.constant(0)
+            number, single, rest[k] = self.taken_out(i)
+            coefficient *= number
+            for base, exponent in single.items():
+                factors[base] = factors.get(base, 0) + exponent
+        if rest == inputs:
+            return None
+        inner = self.make(rule, rest, settings)
+        parts: list[tuple[int, Exponent]] = [(base, exponent) for base, exponent in factors.items() if exponent]
+        return self.combine((*parts, (inner, 1)), coefficient)
 
-    def build(self, coefficient: Fraction, factors: Factors) -> int:
-        """As for all products, but a choice between something and 0 takes the other factors inside. Raises TooLarge."""
-        for base, exponent in factors.items():
-            node = self.graph.nodes[base]
-            if node.rule == "where" and exponent == 1 and base not in self.atoms and coefficient:
-                condition, *branches = node.inputs
-                if any(self.number(i) == 0 for i in branches):
-                    rest = self.build(coefficient, {b: e for b, e in factors.items() if b != base})
-                    first, second = (self.apply("mul", i, rest) for i in branches)
-                    return self._choice(condition, first, second)
-        return super().build(coefficient, factors)
+    def turned(self, node: int) -> int:
+        """The transpose of a matrix (or of each in a batch); a vector as it is."""
+        rank = len(self.shape(node))
+        return node if rank < 2 else self.make("transpose", (node,), (rank - 2, rank - 1))
 
-    def terms(self, node: int) -> list[tuple[Fraction, Factors]]:
-        """The node as a sum of products, in order; a single one where it is no sum or a long one."""
-        found: list[tuple[Fraction, Factors]] = []
-        stack = [(node, ONE)]
-        while stack:
-            i, sign = stack.pop()
-            rule, inputs, _, _ = self.graph.nodes[i]
-            if rule in ("add", "sub") and i not in self.atoms:
-                stack.append((inputs[1], sign if rule == "add" else -sign))
-                stack.append((inputs[0], sign))
-            else:
-                coefficient, factors = self.product(i)
-                found.append((coefficient * sign, factors))
-            if len(found) + len(stack) > MAX_TERMS:
-                return [self.product(node)]
-        return found
+    def product_of(self, one: int, other: int) -> int:
+        """The product of vectors or matrices."""
+        return self.make(product_rule(len(self.shape(one)), len(self.shape(other))), (one, other))
 
-    def sum(self, first: int, second: int) -> int:
-        """The sum of two nodes: like terms joined, common factors in front, else as it stands. Raises TooLarge."""
-        if self.number(first) == 0:
-            return second
-        if self.number(second) == 0:
-            return first
-        left, right = self.graph.nodes[first], self.graph.nodes[second]
-        if left.rule == right.rule == "where" and left.inputs[0] == right.inputs[0]:
-            one_way, other_way = (self.sum(i, j) for i, j in zip(left.inputs[1:], right.inputs[1:], strict=True))
-            return self._choice(left.inputs[0], one_way, other_way)
-        one, other = self.terms(first), self.terms(second)
-        keys = [frozenset(factors.items()) for _, factors in one + other]
-        if len(set(keys)) < len(keys):
-            joined: dict[frozenset[tuple[int, Exponent]], tuple[Fraction, Factors]] = {}
-            for key, (coefficient, factors) in zip(keys, one + other, strict=True):
-                joined[key] = joined.get(key, (ZERO, factors))[0] + coefficient, factors
-            return self._total([self.build(*term) for term in joined.values() if term[0]])
-        (c1, f1), (c2, f2) = self.product(first), self.product(second)
-        common = {b: min(e, f2[b]) for b, e in f1.items() if b in f2 and (e > 0) == (f2[b] > 0)}
-        common = {b: e if e > 0 else max(f1[b], f2[b]) for b, e in common.items()}
-        shared = min(abs(c1), abs(c2)) if abs(c1) == abs(c2) and c1 else ONE
-        if common or shared != 1:
-            sign = -shared if c1 < 0 and c2 < 0 else shared
-            rests = [
-                self.build(c / sign, {b: e - common.get(b, 0) for b, e in f.items() if e != common.get(b)})
-                for c, f in ((c1, f1), (c2, f2))
-            ]
-            inner = self.sum(*rests)
-            front = self.build(sign, common)
-            return self.apply("mul", front, inner)
-        return self._total([first, second])
+    def scaled(self, node: int, number: Fraction) -> int:
+        """A node times a number."""
+        return node if number == 1 else self.combine(((node, 1),), number)
 
-    def _summands(self, node: int) -> list[int]:
-        """The terms of a sum of this algebra's own making, so that it is written without brackets; else the node."""
-        found: list[int] = []
-        while node in self._sums:
-            rule, inputs, _, _ = self.graph.nodes[node]
-            found.append(inputs[1] if rule == "add" else self.apply("neg", inputs[1]))
-            node = inputs[0]
-        return [node, *found[::-1]]
 
-    def _total(self, nodes: list[int]) -> int:
-        """The nodes one after the other, a minus sign in front of a term written as subtraction."""
-        if not nodes:
-            return self.graph.constant(0)
-        nodes = sorted(nodes, key=lambda i: self.product(i)[0] < 0) if self.product(nodes[0])[0] < 0 else nodes
-        nodes = [part for node in nodes for part in self._summands(node)]
-        result = nodes[0]
-        for node in nodes[1:]:
-            coefficient, factors = self.product(node)
-            if coefficient < 0:
-                result = self.graph.apply("sub", result, self.build(-coefficient, factors))
-            else:
-                result = self.graph.apply("add", result, node)
-            self._sums.add(result)
-        self.size(result)
-        return result
+class Formulas:
+    """The builder of formulas: nodes of a graph, simplified on the way."""
+
+    def __init__(self, algebra: Algebra) -> None:
+        self.algebra = algebra
+        # Whether a rule's own exception for one value is left out.
+        self.generic = algebra.generic
+
+    def number(self, value: Any) -> int:
+        """The node of a number, or of pi and e."""
+        return self.algebra.graph.constant(Fraction(repr(value)) if isinstance(value, (int, float)) else value)
+
+    def size(self, size: int | str) -> int:
+        """The node of a size."""
+        return self.algebra.graph.size(size)
+
+    def shape(self, value: int) -> Shape:
+        """The shape of a node."""
+        return self.algebra.shape(value)
+
+    def apply(self, rule: str, inputs: Sequence[int], settings: tuple[Any, ...] = ()) -> int:
+        """The node of a rule. Raises TooLarge."""
+        return self.algebra.make(rule, inputs, settings)

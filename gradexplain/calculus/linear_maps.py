@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from gradexplain.calculus.algebra import TooLarge
+from gradexplain.calculus.algebra import Algebra, TooLarge
 from gradexplain.calculus.backward import influenced
-from gradexplain.calculus.tensor_algebra import TensorAlgebra
 from gradexplain.language.graph import Graph
 from gradexplain.language.text import write
 
@@ -42,7 +41,7 @@ class LinearMaps:
 
     def __init__(self, graph: Graph, g: int, atoms: Collection[int]) -> None:
         self.graph, self.g = graph, g
-        self.algebra = TensorAlgebra(graph, atoms)
+        self.algebra = Algebra(graph, atoms)
         self.vector = len(graph.shapes[g]) == 1
 
     def of(self, node: int) -> int | None:

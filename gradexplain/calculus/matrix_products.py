@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from gradexplain.calculus.matrix_rewrites import rewrite
 from gradexplain.calculus.products import Factors
-from gradexplain.calculus.tensor_parts import LISTED, PART_CHANGES, Change
+from gradexplain.calculus.reductions import LISTED, PART_CHANGES, Change
 from gradexplain.language.calls import MAX_POWER
 from gradexplain.rules.products import PRODUCTS
 
 if TYPE_CHECKING:
-    from gradexplain.calculus.tensor_algebra import TensorAlgebra
+    from gradexplain.calculus.algebra import Algebra
 
 Numbers = tuple[Fraction, Fraction]
 # So many equal factors and more are written as a power.
 POWER = 3
 
 
-def put_together(algebra: TensorAlgebra, coefficient: Fraction, factors: Factors) -> int | None:
+def put_together(algebra: Algebra, coefficient: Fraction, factors: Factors) -> int | None:
     """Single numbers and a product of matrices as `2/n*A @ B`, or `A @ B/n`; None where it is something else."""
     graph = algebra.graph
     tensors = [base for base in factors if algebra.shape(base)]
@@ -41,7 +41,7 @@ def put_together(algebra: TensorAlgebra, coefficient: Fraction, factors: Factors
 # Chains of products
 
 
-def chain(algebra: TensorAlgebra, node: int) -> list[int]:
+def chain(algebra: Algebra, node: int) -> list[int]:
     """The factors of a product of matrices, the last perhaps a vector; a node that is none is its own factor."""
     inputs = algebra.graph.nodes[node].inputs
     if algebra.is_rule(node, "matmul", "matvec") and all(len(algebra.shape(i)) <= 2 for i in inputs):
@@ -51,7 +51,7 @@ def chain(algebra: TensorAlgebra, node: int) -> list[int]:
     return [node]
 
 
-def _multiplied(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> int | None:
+def _multiplied(algebra: Algebra, inputs: list[int], settings: list[Any]) -> int | None:
     """A chain of products from left to right, in which what stands side by side may cancel."""
     factors = [factor for i in inputs for factor in chain(algebra, i)]
     for k in range(len(factors) - 1):
@@ -70,7 +70,7 @@ def _multiplied(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) 
     return _product(algebra, factors)
 
 
-def _cancelled(algebra: TensorAlgebra, one: int, other: int) -> int | None:
+def _cancelled(algebra: Algebra, one: int, other: int) -> int | None:
     """A matrix beside the inverse of a product that begins or ends with it: B @ inverse(A @ B) is inverse(A)."""
     for matrix, inverse, end in ((one, other, -1), (other, one, 0)):
         turned = algebra.is_rule(inverse, "transpose")
@@ -87,7 +87,7 @@ def _cancelled(algebra: TensorAlgebra, one: int, other: int) -> int | None:
     return None
 
 
-def _product(algebra: TensorAlgebra, factors: list[int]) -> int:
+def _product(algebra: Algebra, factors: list[int]) -> int:
     """The product from left to right, equal factors in a row as a power."""
     graph, parts = algebra.graph, list[int]()
     while factors:
@@ -111,7 +111,7 @@ def _product(algebra: TensorAlgebra, factors: list[int]) -> int:
     return result
 
 
-def _turned(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> int | None:
+def _turned(algebra: Algebra, inputs: list[int], settings: list[Any]) -> int | None:
     """(A @ B).T is B.T @ A.T; a symmetric matrix stays."""
     (node,) = inputs
     graph, rank = algebra.graph, len(algebra.shape(node))
@@ -145,14 +145,14 @@ def _turned(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> i
     return None
 
 
-def _cofactor(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> int | None:
+def _cofactor(algebra: Algebra, inputs: list[int], settings: list[Any]) -> int | None:
     """Written with the inverse, which a matrix has in general."""
     if not algebra.generic or len(algebra.shape(inputs[0])) > 2:
         return None
     return algebra.apply("mul", algebra.make("det", inputs), algebra.turned(algebra.make("inverse", inputs)))
 
 
-def joined(algebra: TensorAlgebra, first: int, second: int) -> int | None:
+def joined(algebra: Algebra, first: int, second: int) -> int | None:
     """Two products with a common side as one: A @ x + B @ x as (A + B) @ x, the single numbers put where they fit."""
     one, other = algebra.summands(first), algebra.summands(second)
     for k, term in enumerate(one):
@@ -163,7 +163,7 @@ def joined(algebra: TensorAlgebra, first: int, second: int) -> int | None:
     return None
 
 
-def _pair(algebra: TensorAlgebra, first: int, second: int) -> int | None:
+def _pair(algebra: Algebra, first: int, second: int) -> int | None:
     found: list[tuple[Fraction, Factors, str, tuple[int, ...], tuple[int, ...]]] = []
     for node in (first, second):
         number, factors, rest = algebra.taken_out(node)
@@ -195,7 +195,7 @@ def _pair(algebra: TensorAlgebra, first: int, second: int) -> int | None:
     return None if inner is None else algebra.combine((*f1.items(), (inner, 1)), shared)
 
 
-def _listed(algebra: TensorAlgebra, node: int) -> list[int]:
+def _listed(algebra: Algebra, node: int) -> list[int]:
     """The elements of a list and the axis along which they stand, zeros for those that are not there; else nothing."""
     inputs = algebra.graph.nodes[node].inputs
     if algebra.is_rule(node, "stack"):
@@ -211,7 +211,7 @@ def _listed(algebra: TensorAlgebra, node: int) -> list[int]:
 
 
 def _common(
-    algebra: TensorAlgebra, left: Sequence[tuple[int, ...]], right: Sequence[tuple[int, ...]], numbers: Numbers
+    algebra: Algebra, left: Sequence[tuple[int, ...]], right: Sequence[tuple[int, ...]], numbers: Numbers
 ) -> tuple[int, int] | None:
     if right[0] == right[1]:
         return _added(algebra, left[0][0], left[1][0], numbers), right[0][0]
@@ -220,11 +220,11 @@ def _common(
     return None
 
 
-def _added(algebra: TensorAlgebra, one: int, other: int, numbers: Numbers) -> int:
+def _added(algebra: Algebra, one: int, other: int, numbers: Numbers) -> int:
     return algebra.sum(algebra.scaled(one, numbers[0]), algebra.scaled(other, numbers[1]))
 
 
-def _common_ends(algebra: TensorAlgebra, one: list[int], other: list[int], numbers: Numbers) -> int | None:
+def _common_ends(algebra: Algebra, one: list[int], other: list[int], numbers: Numbers) -> int | None:
     """The sum of two chains that begin or end alike, with what they share outside of it."""
     before = after = 0
     shortest = min(len(one), len(other))

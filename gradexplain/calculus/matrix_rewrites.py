@@ -16,7 +16,7 @@ from gradexplain.language.graph import CONSTANT, INPUT
 from gradexplain.rules.shapes import Shape
 
 if TYPE_CHECKING:
-    from gradexplain.calculus.tensor_algebra import TensorAlgebra
+    from gradexplain.calculus.algebra import Algebra
 
 ROWS = (
     # Transposes go inwards until they cancel
@@ -137,14 +137,14 @@ def _rows() -> dict[str, list[tuple[Template, Template]]]:
     return found
 
 
-def rewrite(algebra: TensorAlgebra, node: int) -> int | None:
+def rewrite(algebra: Algebra, node: int) -> int | None:
     """What a node becomes by the first row that fits; None where none does. Raises TooLarge.
 
-    >>> from gradexplain.calculus.tensor_algebra import TensorAlgebra
+    >>> from gradexplain.calculus.algebra import Algebra
     >>> from gradexplain.language.graph import Graph
     >>> graph = Graph({"A": (2, 2)})
     >>> A = graph.input("A")
-    >>> rewrite(TensorAlgebra(graph), graph.apply("inverse", graph.apply("inverse", A))) == A
+    >>> rewrite(Algebra(graph), graph.apply("inverse", graph.apply("inverse", A))) == A
     True
     """
     if node in algebra.rewritten:
@@ -167,7 +167,7 @@ def _can_be_spread(shape: Shape, wanted: Shape) -> bool:
     return len(shape) <= len(wanted) and all(one in (1, other) for one, other in pairs)
 
 
-def _matched(algebra: TensorAlgebra, pattern: Template, node: int) -> dict[str, Any] | None:
+def _matched(algebra: Algebra, pattern: Template, node: int) -> dict[str, Any] | None:
     """The nodes and settings that the letters of a pattern stand for; None where it does not fit."""
     bound: dict[str, Any] = {}
     waiting = [(pattern.root, node)]
@@ -205,7 +205,7 @@ def _same(settings: tuple[Any, ...], held: tuple[Any, ...], bound: dict[str, Any
     return True
 
 
-def _is_kind(algebra: TensorAlgebra, letter: str, node: int) -> bool:
+def _is_kind(algebra: Algebra, letter: str, node: int) -> bool:
     rank = RANKS.get(letter)
     if rank is None:
         return True
@@ -213,7 +213,7 @@ def _is_kind(algebra: TensorAlgebra, letter: str, node: int) -> bool:
     return len(shape) == rank and (letter not in SQUARE or shape[0] == shape[1])
 
 
-def _built(algebra: TensorAlgebra, result: Template, bound: dict[str, Any]) -> int:
+def _built(algebra: Algebra, result: Template, bound: dict[str, Any]) -> int:
     graph, made = algebra.graph, dict[int, int]()
     for i, (rule, parts, value, words) in enumerate(result.graph.nodes[: result.root + 1]):
         inputs = [made[j] for j in parts]

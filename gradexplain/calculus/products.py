@@ -16,7 +16,9 @@ MAX_POWER = 10_000
 # A number is raised to a power only up to here.
 MAX_NUMBER_POWER = 64
 ONE = Fraction(1)
+ZERO = Fraction(0)
 HALF = Fraction(1, 2)
+NOTHING = frozenset(("zeros_like", "zeros"))
 _ARITHMETIC: dict[str, Callable[..., object]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "neg": operator.neg,
     "pow": operator.pow,
@@ -41,7 +43,7 @@ class Products:
         self._products: dict[int, tuple[Fraction, Factors]] = {}
 
     def number(self, node: int) -> Fraction | None:
-        """The value of a node that is a number, or a fraction such as `1/3`; else None."""
+        """The value of a node that is a number, or a fraction such as `1/3`; tensors of 0 are 0. None for any other."""
         rule, inputs, value, _ = self.graph.nodes[node]
         if node in self.atoms:
             return None
@@ -49,7 +51,9 @@ class Products:
             above, below = (self.graph.nodes[i].value for i in inputs)
             if isinstance(above, Fraction) and isinstance(below, Fraction) and below:
                 return above / below
-        return value if isinstance(value, Fraction) else None
+        if isinstance(value, Fraction):
+            return value
+        return ZERO if rule in NOTHING else None
 
     def exponent(self, node: int) -> Fraction | None:
         """The value of a node that is a number, be it written as `2**2` or `1 - 1/3`; else None."""

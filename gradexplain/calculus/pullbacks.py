@@ -37,9 +37,7 @@ class Pullback(Generic[T]):
                 rank = len(builder.shape(upstream))
                 self.env["g"] = builder.apply("unsqueeze", (upstream,), (rank - 1 + place,))
 
-    def _begin(
-        self, builder: Builder[T], node: Node, slot: int, values: Sequence[T], settings: dict[str, Any]
-    ) -> None:
+    def _begin(self, builder: Builder[T], node: Node, slot: int, values: Sequence[T], settings: dict[str, Any]) -> None:
         self.builder, self.node, self.slot = builder, node, slot
         self.values, self.settings = list(values), settings
         self.env: dict[str, Any] = dict(zip("abcdefgh", self.values, strict=False))

@@ -5,16 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from gradexplain.calculus.algebra import Algebra, TooLarge
 from gradexplain.calculus.backward import Edges, reverse
 from gradexplain.calculus.templates import partial
 from gradexplain.explain.shorter import shortened
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
-
-if TYPE_CHECKING:
-    from gradexplain.calculus.tensor_algebra import TensorAlgebra
 
 
 class FormulaReading:
@@ -51,13 +47,11 @@ class FormulaReading:
 class TensorReading(FormulaReading):
     """The same on tensors: vector-Jacobian products in place of products with local derivatives."""
 
-    algebra: TensorAlgebra
-
     def contribution(self, i: int, slot: int, upstream: int | None) -> tuple[int | None, int | None]:
         if upstream is None:
             return None, None
+        from gradexplain.calculus.algebra import Formulas
         from gradexplain.calculus.pullbacks import Pullback
-        from gradexplain.calculus.tensor_algebra import Formulas
 
         graph = self.algebra.graph
         node = graph.nodes[i]
@@ -86,9 +80,7 @@ def closed_forms(
     count = len(graph.nodes)
     atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
     if graph.needs_tensors():
-        from gradexplain.calculus.tensor_algebra import TensorAlgebra
-
-        reading: FormulaReading = TensorReading(TensorAlgebra(graph, atoms, generic), seed)
+        reading: FormulaReading = TensorReading(Algebra(graph, atoms, generic), seed)
     else:
         reading = FormulaReading(Algebra(graph, atoms, generic), seed)
     walk = reverse(graph, sources, reading, edges=edges, keep=False)

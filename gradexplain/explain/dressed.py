@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gradexplain.calculus.tensor_parts import REDUCTIONS
+from gradexplain.calculus.reductions import REDUCTIONS
 from gradexplain.rules.shapes import Shape
 
 if TYPE_CHECKING:
-    from gradexplain.calculus.tensor_algebra import TensorAlgebra
+    from gradexplain.calculus.algebra import Algebra
 
 _FILLED = {"ones": "ones_like", "zeros": "zeros_like"}
 
 
-def dressed(algebra: TensorAlgebra, forms: Mapping[int, int | None]) -> dict[int, int | None]:
+def dressed(algebra: Algebra, forms: Mapping[int, int | None]) -> dict[int, int | None]:
     """Closed forms by source, each with the shape of its source."""
     graph = algebra.graph
     # The first input or named part of a shape stands for it.
@@ -26,7 +26,7 @@ def dressed(algebra: TensorAlgebra, forms: Mapping[int, int | None]) -> dict[int
     return found
 
 
-def _kept(algebra: TensorAlgebra, node: int, place: int) -> int | None:
+def _kept(algebra: Algebra, node: int, place: int) -> int | None:
     """A reduction with its axis kept, instead of one that takes it away and puts it back."""
     graph = algebra.graph
     if not algebra.is_rule(node, *REDUCTIONS):
@@ -39,7 +39,7 @@ def _kept(algebra: TensorAlgebra, node: int, place: int) -> int | None:
     return graph.apply(graph.nodes[node].rule, tensor, settings=tuple({**settings, "keepdim": True}.values()))
 
 
-def _dressed(algebra: TensorAlgebra, root: int, models: Mapping[Shape, int]) -> int:
+def _dressed(algebra: Algebra, root: int, models: Mapping[Shape, int]) -> int:
     """The formula with `ones_like(x)` and `zeros_like(x)` for ones and zeros, where a symbol has the shape."""
     graph = algebra.graph
     made: dict[int, int] = {}

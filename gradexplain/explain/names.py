@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from gradexplain.calculus.algebra import Algebra, TooLarge
+from gradexplain.calculus.algebra import Algebra, Formulas, TooLarge
 from gradexplain.calculus.templates import partial
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.text import write
@@ -147,9 +147,8 @@ class Names:
             return Algebra(scratch).instantiate(partial(node.rule, slot), bindings)
         # Single numbers need none of it.
         from gradexplain.calculus.pullbacks import Pullback
-        from gradexplain.calculus.tensor_algebra import Formulas, TensorAlgebra
 
-        pullback = Pullback(Formulas(TensorAlgebra(scratch)), graph, node, slot, values, out, upstream)
+        pullback = Pullback(Formulas(Algebra(scratch)), graph, node, slot, values, out, upstream)
         product = node.rule not in ELEMENTWISE or self.is_stretched(i, slot)
         return pullback.value() if product else pullback.local()
 

@@ -6,11 +6,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from gradexplain.calculus.algebra import Algebra, TooLarge
+from gradexplain.calculus.algebra import Algebra, Formulas, TooLarge
 from gradexplain.calculus.backward import NoNumbers, Walk, reverse
 from gradexplain.calculus.pullbacks import Pullback
 from gradexplain.calculus.templates import partial
-from gradexplain.calculus.tensor_algebra import Formulas, TensorAlgebra
 from gradexplain.errors import LimitError, columns
 from gradexplain.explain.names import Names, copy_constant
 from gradexplain.language.graph import INPUT, Graph
@@ -207,7 +206,7 @@ class Listing:
         scratch.sizes = graph.sizes
         values = [self._known(scratch, j) for j in node.inputs]
         out, seed = scratch.input(self.names[i]), scratch.input(upstream)
-        builder = Formulas(TensorAlgebra(scratch, generic=False))
+        builder = Formulas(Algebra(scratch, generic=False))
         try:
             root = Pullback(builder, graph, node, slot, values, out, seed).value()
         except TooLarge:

@@ -10,17 +10,17 @@ from gradexplain.calculus.products import Factors
 from gradexplain.rules.shapes import Shape, axes, broadcast, times
 
 if TYPE_CHECKING:
-    from gradexplain.calculus.tensor_algebra import TensorAlgebra
+    from gradexplain.calculus.algebra import Algebra
 
 # A vector of up to so many elements is written as a list where some of them are put in.
 LISTED = 8
 ELEMENTWISE = frozenset(("add", "sub", "mul", "div", "neg", "pow", "sqrt"))
 FUNCTIONS = frozenset(("exp", "log", "sin", "cos", "tanh", "sigmoid", "relu", "heaviside", "abs", "sign"))
 REDUCTIONS = frozenset(("sum", "mean", "amax", "amin", "logsumexp", "norm", "var"))
-Change = Callable[["TensorAlgebra", list[int], list[Any]], int | None]
+Change = Callable[["Algebra", list[int], list[Any]], int | None]
 
 
-def loosened(algebra: TensorAlgebra, nodes: tuple[int, ...]) -> tuple[int, ...]:
+def loosened(algebra: Algebra, nodes: tuple[int, ...]) -> tuple[int, ...]:
     """The inputs of an elementwise operation without leading axes of length 1 that broadcasting puts back."""
     found = list(nodes)
     for k, node in enumerate(nodes):
@@ -32,7 +32,7 @@ def loosened(algebra: TensorAlgebra, nodes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def without_ones(algebra: TensorAlgebra, node: int) -> int:
+def without_ones(algebra: Algebra, node: int) -> int:
     """A term of a sum without the ones that spread it: the sum as a whole is spread where it has to be."""
     if algebra.is_rule(node, "ones"):
         return algebra.graph.constant(1)
@@ -42,7 +42,7 @@ def without_ones(algebra: TensorAlgebra, node: int) -> int:
     return one if algebra.is_rule(other, "ones") else node
 
 
-def _loose(algebra: TensorAlgebra, node: int) -> int | None:
+def _loose(algebra: Algebra, node: int) -> int | None:
     """A node without leading axes of length 1; None where they cannot be left out simply."""
     shape = algebra.shape(node)
     if not shape or shape[0] != 1:
@@ -68,7 +68,7 @@ def _loose(algebra: TensorAlgebra, node: int) -> int | None:
 def _reduced(rule: str) -> Change:
     """Factors that are the same along the axes stand in front; ones are counted."""
 
-    def change(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> int | None:
+    def change(algebra: Algebra, inputs: list[int], settings: list[Any]) -> int | None:
         (node,), (dim, keepdim) = inputs, settings
         shape = algebra.shape(node)
         if not shape:
@@ -91,7 +91,7 @@ def _reduced(rule: str) -> Change:
     return change
 
 
-def _is_centered(algebra: TensorAlgebra, node: int, gone: tuple[int, ...]) -> bool:
+def _is_centered(algebra: Algebra, node: int, gone: tuple[int, ...]) -> bool:
     """Whether a node is `x - mean(x)`, by whatever name: along the axes of that mean it adds up to 0."""
     graph = algebra.graph
     rule, inputs, _, _ = graph.nodes[node]
@@ -107,7 +107,7 @@ def _is_centered(algebra: TensorAlgebra, node: int, gone: tuple[int, ...]) -> bo
     return along == gone and (bool(keepdim) or along == tuple(range(len(along))))
 
 
-def _of_ones(algebra: TensorAlgebra, rule: str, inner: int, shape: Shape, gone: tuple[int, ...], keepdim: bool) -> int:
+def _of_ones(algebra: Algebra, rule: str, inner: int, shape: Shape, gone: tuple[int, ...], keepdim: bool) -> int:
     """The sum of something that is spread to a shape by ones."""
     own = algebra.shape(inner)
     skip = len(shape) - len(own)
@@ -121,7 +121,7 @@ def _of_ones(algebra: TensorAlgebra, rule: str, inner: int, shape: Shape, gone: 
 
 
 def _taken_out(
-    algebra: TensorAlgebra, rule: str, factors: Factors, shape: Shape, gone: tuple[int, ...], keepdim: bool
+    algebra: Algebra, rule: str, factors: Factors, shape: Shape, gone: tuple[int, ...], keepdim: bool
 ) -> int | None:
     outside, inside = dict[int, Any](), dict[int, Any]()
     for base, exponent in factors.items():
@@ -146,14 +146,14 @@ def _taken_out(
     return algebra.combine((*outside.items(), (reduced, 1)))
 
 
-def _same_shape(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> int | None:
+def _same_shape(algebra: Algebra, inputs: list[int], settings: list[Any]) -> int | None:
     node, other = inputs
     if algebra.is_rule(node, "reshape", "reshape_as", "flatten"):
         return algebra.make("reshape_as", (algebra.graph.nodes[node].inputs[0], other))
     return node if algebra.shape(node) == algebra.shape(other) else None
 
 
-def _put_in(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> int | None:
+def _put_in(algebra: Algebra, inputs: list[int], settings: list[Any]) -> int | None:
     """An element put into a short vector of zeros is a list."""
     into, element = inputs
     shape = algebra.shape(into)
@@ -168,7 +168,7 @@ def _put_in(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> i
 def _part(rule: str) -> Change:
     """A part of what was joined is what was joined, through elementwise operations as well."""
 
-    def change(algebra: TensorAlgebra, inputs: list[int], settings: list[Any]) -> int | None:
+    def change(algebra: Algebra, inputs: list[int], settings: list[Any]) -> int | None:
         (node,), (dim, index, *more) = inputs, settings
         kind, parts, _, along = algebra.graph.nodes[node]
         if node in algebra.atoms:
@@ -190,7 +190,7 @@ def _part(rule: str) -> Change:
     return change
 
 
-def _through(algebra: TensorAlgebra, rule: str, part: int, shape: Shape, settings: list[Any]) -> int | None:
+def _through(algebra: Algebra, rule: str, part: int, shape: Shape, settings: list[Any]) -> int | None:
     """The part of one input of an elementwise operation; None where it is no simpler than the input."""
     if not algebra.shape(part):
         return part
