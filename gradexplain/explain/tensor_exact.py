@@ -14,18 +14,29 @@ from gradexplain.explain.one_sided import settle
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
 from gradexplain.explain.tensor_problem import TensorProblem
-from gradexplain.explain.verdicts import Judgement, at, is_finite, judge, numbers_of
+from gradexplain.explain.verdicts import Judgement, at, count_of, is_finite, judge, numbers_of, size_of
+from gradexplain.language.graph import CONSTANT
 from gradexplain.readings.arithmetic import exactly as exact_number
 from gradexplain.readings.arithmetic import to_float
+from gradexplain.readings.compare import SPACINGS, uncancelled
 from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.digits import digits
-from gradexplain.readings.dtypes import round_to
+from gradexplain.readings.dtypes import DTYPES, round_to
 from gradexplain.readings.exact import DEAD, MAX_WORK, Exact, run, work
 from gradexplain.readings.exact_arrays import Value as Numbers
 from gradexplain.readings.exact_arrays import array_of, elements, shape_of
+from gradexplain.readings.exact_rules import Builder
 from gradexplain.readings.witness import Witness
 from gradexplain.records import Began, Remark, Value
 from gradexplain.tensor import Tensor
+
+
+def is_small(problem: TensorProblem) -> bool:
+    """Whether a problem has exact numbers."""
+    graph = problem.graph
+    # A mean over nothing has no exact value.
+    empty = any(0 in graph.lengths(i) for i in range(problem.size))
+    return not (problem.missing or empty or work(graph, problem.size) > MAX_WORK)
 
 
 def exactly(problem: TensorProblem, constants: Mapping[int, float]) -> tuple[Problem, Exact] | None:
@@ -34,9 +45,7 @@ def exactly(problem: TensorProblem, constants: Mapping[int, float]) -> tuple[Pro
     None for any other problem. `constants` are the constant parts of the formula as the dtype holds them.
     """
     graph = problem.graph
-    # A mean over nothing has no exact value.
-    empty = any(0 in graph.lengths(i) for i in range(problem.size))
-    if problem.missing or empty or work(graph, problem.size) > MAX_WORK:
+    if not is_small(problem):
         return None
     given: dict[int, Any] = dict(constants)
     for i in graph.inputs:
@@ -71,6 +80,42 @@ def with_exact(found: Mapping[str, Any], exact: Exact | None) -> Mapping[str, An
         ]
         rows[j] = (value_of(total), row[1], error(total, row[1]), row[3], steps)
     return {**found, "values": values, "rows": rows, "exact": True}
+
+
+def holding(problem: Problem, exact: Exact, forms: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    """Which of its closed forms has the exact gradient of a source, wherever that is finite; -1 for none of them."""
+    found, terms, row = {}, uncancelled(exact.walk, size_of), DTYPES[problem.dtype]
+    with digits(bits=exact.bits):
+        for j, roots in forms.items():
+            # A closed form has the constants that were meant, not as the dtype holds them.
+            noise = SPACINGS * 2.0**-row.bits * terms.get(j, 0.0)
+            total = exact.walk.totals.get(j, DEAD)
+            values = ((k, _evaluated(problem, exact, root)) for k, root in enumerate(roots))
+            equal = (k for k, value in values if _equal(value, total, row.tolerance, noise))
+            found[j] = next(equal, -1)
+    return found
+
+
+def _evaluated(problem: Problem, exact: Exact, root: int) -> Numbers:
+    """The exact value of a closed form: of the nodes that are behind those of the formula."""
+    graph, builder = problem.graph, Builder(problem.graph.sizes)
+    made: dict[int, Numbers] = {i: value for i, value in enumerate(exact.values) if value is not None}
+    for i in graph.inputs_first(root, made):
+        node = graph.nodes[i]
+        made[i] = (
+            builder.number(node.value) if node.rule == CONSTANT
+            else builder.apply(node.rule, [made[j] for j in node.inputs], node.settings)
+        )  # fmt: skip
+    return made[root]
+
+
+def _equal(value: Numbers, total: Numbers, tolerance: float, noise: float) -> bool:
+    """Whether two exact values are equal up to rounding, wherever the second one is finite."""
+    own = [at(total, k) for k in range(count_of(value))]
+    return all(
+        not is_finite(b) or (is_finite(a) and abs(a - b) <= tolerance * abs(b) + noise)
+        for a, b in zip(elements(value), own, strict=True)
+    )
 
 
 class Judged(NamedTuple):

@@ -156,7 +156,7 @@ class _Judge:
         self.unsettled: dict[int, set[int]] = {}
         self.slack: dict[tuple[int, int], Number] = {}
         self.began: dict[int, dict[int, Origin]] = {}
-        self.terms = uncancelled(exact.walk, _size) if self.mixes else {}
+        self.terms = uncancelled(exact.walk, size_of) if self.mixes else {}
         self.forward = self._forward(witness)
         totals, floats, tolerance, smooth = exact.walk.totals, exact.gradients, self.dtype.tolerance, not exact.kinks
         for j in exact.walk.order:
@@ -369,7 +369,7 @@ def mixes(graph: Graph) -> bool:
     return False
 
 
-def _size(value: Value) -> float:
+def size_of(value: Value) -> float:
     """The largest finite absolute value; 1 where there is none."""
     if value is None:
         return 1.0
