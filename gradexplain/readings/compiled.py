@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache, partial
+from operator import itemgetter
 from typing import Any
 
 from gradexplain.calculus.templates import template
@@ -38,32 +39,44 @@ def expression(text: str, inputs: int) -> Callable[[Sequence[Number]], Number]:
     constants = {i: value for i, value in values.items() if _is_exact(value)}
     where |= {i: inputs + 1 + k for k, i in enumerate(constants)}
     known = [exactly(float(value)) for value in constants.values()]
-    steps: list[tuple[Callable[..., Number], tuple[int, ...]]] = []
+    steps: list[tuple[Callable[..., Number], Callable[[Sequence[Number]], Sequence[Number]]]] = []
     for i, node in enumerate(graph.nodes):
         if i not in where:
             # A number such as pi or 0.1 has the digits of the hour.
             call = partial(constant, values[i]) if i in values else function(node.rule)
-            where[i] = inputs + 1 + len(known) + len(steps)
-            steps.append((call, tuple(where[j] for j in node.inputs)))
+            steps.append((call, _picker([where[j] for j in node.inputs])))
+            where[i] = inputs + len(known) + len(steps)
     last = where[root]
     if not steps:
-        shift = last - inputs - 1
-        return (lambda values: known[shift]) if shift >= 0 else (lambda values: values[last])
+        return itemgetter(last) if last <= inputs else lambda values: known[last - inputs - 1]
 
     def run(values: Sequence[Number]) -> Number:
-        registers = [*values, None] if len(values) == inputs else list(values)
-        registers += known
-        complete = True
+        registers = [*values, None, *known] if len(values) == inputs else [*values, *known]
         for value in values:
             if value is None:
-                complete = False
-        for call, indices in steps:
-            arguments = [registers[k] for k in indices]
-            if not complete and any(argument is None for argument in arguments):
-                chosen = call is ELEMENTARY["where"] and arguments[0] is not None
-                registers.append(arguments[1 if arguments[0] else 2] if chosen else None)
-            else:
-                registers.append(call(*arguments))
+                return _with_gaps(registers, steps)[last]
+        for call, pick in steps:
+            registers.append(call(*pick(registers)))
         return registers[last]
 
     return run
+
+
+def _picker(places: Sequence[int]) -> Callable[[Sequence[Number]], Sequence[Number]]:
+    """What takes some elements of a list."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    start, end = (places[0], places[0] + 1) if places else (0, 0)
+    return lambda values: values[start:end]
+
+
+def _with_gaps(registers: list[Number], steps: Sequence[tuple[Callable[..., Number], Any]]) -> list[Number]:
+    """The registers with the results of all steps, None where one depends on what is missing."""
+    for call, pick in steps:
+        arguments = pick(registers)
+        if all(argument is not None for argument in arguments):
+            registers.append(call(*arguments))
+        else:
+            chosen = call is ELEMENTARY["where"] and arguments[0] is not None
+            registers.append(arguments[1 if arguments[0] else 2] if chosen else None)
+    return registers

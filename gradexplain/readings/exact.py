@@ -89,7 +89,7 @@ def evaluate(graph: Graph, given: Mapping[int, Any], last: int | None = None, co
 
 def _evaluate_numbers(graph: Graph, given: Mapping[int, Any], last: int | None, constants: bool) -> list[Value]:
     values: list[Value] = []
-    is_constant = graph.is_constant
+    at, is_constant = values.__getitem__, graph.is_constant
     complete = all(value is not None for value in given.values())
     for i, node in enumerate(graph.nodes[: None if last is None else last + 1]):
         rule = node.rule
@@ -101,7 +101,7 @@ def _evaluate_numbers(graph: Graph, given: Mapping[int, Any], last: int | None, 
         elif rule == INPUT or (is_constant[i] and not constants):
             values.append(None)
         else:
-            arguments = [values[j] for j in node.inputs]
+            arguments = [*map(at, node.inputs)]
             if complete or all(argument is not None for argument in arguments):
                 values.append(function(rule)(*arguments))
             elif rule == "where" and arguments[0] is not None:
@@ -240,15 +240,18 @@ class _Noise:
         self.steep: dict[int, Value] = {}
         values = []
         for i, (old, new) in enumerate(zip(first.values, second.values, strict=True)):
-            tainted = self._together(i, [self.grown[j] for j in graph.nodes[i].inputs if j in self.grown])
-            values.append(_settled(old, new, tainted))
-            self._note(self.grown, i, values[i], new)
+            grown = [self.grown[j] for j in graph.nodes[i].inputs if j in self.grown] if self.grown else ()
+            value = _settled(old, new, self._together(i, grown) if grown else False)
+            values.append(value)
+            if value is not new:
+                self._note(self.grown, i, value, new)
         totals = self.after.totals
         taints, settled = dict[int, Value](), dict[int, Value]()
         for j in (graph.objective, *self.after.order):
-            taints[j] = self._taint(j)
-            settled[j] = _settled(self.before.totals[j], totals[j], taints[j])
-            self._note(self.steep, j, settled[j], totals[j])
+            taints[j] = self._taint(j) if self.grown or self.steep else False
+            settled[j] = value = _settled(self.before.totals[j], totals[j], taints[j])
+            if value is not totals[j]:
+                self._note(self.steep, j, value, totals[j])
         steps = {
             j: [self._step(old, new, settled[new.through], taints[j])
                 for old, new in zip(self.before.steps[j], rows, strict=True)]
@@ -259,24 +262,21 @@ class _Noise:
 
     def _together(self, i: int, flags: Sequence[Value]) -> Value:
         """Which elements of node `i` something spoils that these flags are about."""
-        if not flags:
-            return False
         return each(lambda *entries: any(entries), *flags) if self.graph.nodes[i].rule in ELEMENTWISE else True
 
     def _note(self, grown: dict[int, Value], i: int, value: Value, new: Value) -> None:
-        if value is not new:
-            flags = each(lambda one, other: one is not other and one != one, value, new)
-            if any(elements(flags)):
-                grown[i] = flags
+        flags = each(lambda one, other: one is not other and one != one, value, new)
+        if any(elements(flags)):
+            grown[i] = flags
 
     def _taint(self, j: int) -> Value:
         """For each element of a gradient whether it was computed from what grows."""
         found: list[Value] = [False]
-        for step in self.after.steps.get(j, ()) if self.grown or self.steep else ():
+        for step in self.after.steps.get(j, ()):
             nodes = (step.through, *self.graph.nodes[step.through].inputs)
             flags = [self.grown[i] for i in nodes if i in self.grown]
             flags += [self.steep[step.through]] if step.through in self.steep else []
-            taint = self._together(step.through, flags)
+            taint = self._together(step.through, flags) if flags else False
             found.append(taint if shape_of(taint) in ((), shape_of(step.value)) else True)
         return each(lambda *entries: any(entries), *found)
 

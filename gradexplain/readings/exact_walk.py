@@ -106,13 +106,20 @@ class ExactReading:
         return known(self.upstream)
 
     def contribution(self, i: int, slot: int, upstream: Value) -> tuple[Value, Value]:
-        values, (rule, inputs, _, _) = self.values, self.graph.nodes[i]
+        rule, inputs, _, _ = self.graph.nodes[i]
         if i in self.wide:
             return (self._spread if rule in ELEMENTWISE else self._product)(i, slot, upstream)
-        call = self.locals.get((rule, slot)) or self._partial(rule, slot)
-        local = call([*[values[j] for j in inputs], values[i]])
+        values, call = self.values, self.locals.get((rule, slot))
+        if call is None:
+            call = self._partial(rule, slot)
+        # Most operations read two numbers, and there may be a million of them.
+        if len(inputs) == 2:
+            numbers = [values[inputs[0]], values[inputs[1]], values[i]]
+        else:
+            numbers = [*[values[j] for j in inputs], values[i]]
+        local = call(numbers)
         if rule in _WITH_KINK or i in self.poles:
-            local = _special(rule, local, i in self.kinks, [values[j] for j in inputs], values[i])
+            local = _special(rule, local, i in self.kinks, numbers[:-1], numbers[-1])
         if upstream is DEAD or local is DEAD:
             return local, DEAD
         if upstream is None or local is None:
