@@ -45,7 +45,13 @@ def _fast(derivation: Derivation) -> bytes:
         return b""
     if any(end in data for end in _NO_NUMBER):
         return b""
-    return data if data.isascii() else visible(data.decode()).encode()
+    # All text of a record is made of these; to look at a million fields takes as long as to write them.
+    texts = (derivation.source, *derivation.point.values(), *derivation.notes)
+    return data if all(map(_is_visible, texts)) else visible(data.decode()).encode()
+
+
+def _is_visible(text: str) -> bool:
+    return text.replace("\n", "").isprintable()
 
 
 def visible(text: str) -> str:
@@ -54,7 +60,7 @@ def visible(text: str) -> str:
     >>> visible('{"λ":"\\u202e"}')
     '{"λ":"\\\\u202e"}'
     """
-    if text.replace("\n", "").isprintable():
+    if _is_visible(text):
         return text
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
