@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gradexplain.calculus.backward import active
@@ -34,6 +34,20 @@ from gradexplain.tensor import Tensor
 
 if TYPE_CHECKING:
     from gradexplain.explain.tensor_problem import TensorProblem
+
+
+@dataclass(frozen=True, slots=True)
+class DerivationRequest:
+    """What is asked for, as `derive` takes it; `want` is `jacobian` or `hessian` where one was asked for."""
+
+    expression: str
+    at: Point | None
+    wrt: str | Sequence[str] | None
+    upstream: Any
+    dtype: str
+    shape: str | Sequence[str] | Mapping[str, Any] | None
+    want: str
+    device: str
 
 
 def derive(
@@ -99,42 +113,39 @@ def begin(
     if jacobian and hessian:
         raise OptionError("the Jacobian and the Hessian are two questions", hint="ask one at a time")
     check_name(device, dtype)
+    want = "jacobian" * jacobian + "hessian" * hessian
     with digits():
-        rest = _begin(expression, at, wrt, upstream, dtype, device, shape, "jacobian" * jacobian + "hessian" * hessian)
+        rest = _begin(DerivationRequest(expression, at, wrt, upstream, dtype, shape, want, device))
     check_presence(device)
     return rest if device == CPU else lambda: replace(rest(), _device=device)
 
 
-def _begin(
-    expression: str,
-    at: Point | None,
-    wrt: str | Sequence[str] | None,
-    upstream: Any,
-    dtype: str,
-    device: str,
-    shape: str | Sequence[str] | Mapping[str, Any] | None,
-    want: str,
-) -> Callable[[], Derivation]:
-    point = read_point(at)
-    if shape is not None or any(given.tensor is not None for given in point.values()):
-        shapes = read_shapes(shape)
+def _begin(request: DerivationRequest) -> Callable[[], Derivation]:
+    point = read_point(request.at)
+    if request.shape is not None or any(given.tensor is not None for given in point.values()):
+        shapes = read_shapes(request.shape)
         sizes = bind_sizes(shapes, {name: given.tensor for name, given in point.items()})
         shapes |= {n: given.tensor.shape for n, given in point.items() if given.tensor is not None and n not in shapes}
     else:
         shapes, sizes = {}, {}
-    graph = parse(expression, [*point, *shapes], shapes)
-    if want or graph.needs_tensors():
+    graph = parse(request.expression, [*point, *shapes], shapes)
+    if request.want or graph.needs_tensors():
         graph.sizes.update(sizes)
         from gradexplain.explain.tensor_problem import begin_tensors
 
-        return begin_tensors(_tensor_problem(expression, graph, point, shapes, wrt, upstream, dtype, want), device)
+        return begin_tensors(_tensor_problem(request, graph, point, shapes), request.device)
+    return _begin_numbers(request, graph, point)
+
+
+def _begin_numbers(request: DerivationRequest, graph: Graph, point: dict[str, Given]) -> Callable[[], Derivation]:
+    expression, dtype = request.expression, request.dtype
     names = Names(graph)
     notes = check_point(graph, point)
     inputs = {i: names.of[i] for i in graph.inputs}
     missing = [name for name in inputs.values() if name not in point]
-    sources = _sources(graph, names, wrt)
+    sources = _sources(graph, names, request.wrt)
     with_torch = not missing and WITNESSES.installed()
-    seed, held_seed = read_upstream(upstream, dtype)
+    seed, held_seed = read_upstream(request.upstream, dtype)
     if seed is None or isinstance(held_seed, Tensor):
         raise _other_shape(held_seed, names.of[graph.objective], ())
     given: dict[int, float | None] = {
@@ -148,7 +159,7 @@ def _begin(
         needed = graph.needed()
         used = {i: value for i, value in given.items() if value is not None and needed[i]}
         between, plan = active(graph, sources), compiled(graph, constants)
-        asked = WITNESSES.ask_witness(Question(plan, used, list(used), between, held_seed, dtype, device))
+        asked = WITNESSES.ask_witness(Question(plan, used, list(used), between, held_seed, dtype, request.device))
     given |= constants
     from gradexplain.explain.build import finish, prepare
     from gradexplain.explain.problem import Problem
@@ -167,11 +178,11 @@ def _begin(
 
 
 def _tensor_problem(
-    expression: str, graph: Graph, point: dict[str, Given], shapes: dict[str, Shape],
-    wrt: str | Sequence[str] | None, upstream: Any, dtype: str, want: str,
-) -> TensorProblem:  # fmt: skip
+    request: DerivationRequest, graph: Graph, point: dict[str, Given], shapes: dict[str, Shape]
+) -> TensorProblem:
     from gradexplain.explain.tensor_problem import TensorProblem, check_classes, not_a_scalar
 
+    wrt, upstream, dtype, want = request.wrt, request.upstream, request.dtype, request.want
     names = Names(graph)
     notes = check_point(graph, point)
     inputs = [names.of[i] for i in graph.inputs]
@@ -193,12 +204,19 @@ def _tensor_problem(
         raise OptionError(f"{unable[0]} has classes, whole numbers that cannot require gradients",
                           hint="leave it out of wrt")  # fmt: skip
     problem = TensorProblem(
-        expression, graph, names, point, values, {name: shapes.get(name, ()) for name in inputs},
+        request.expression, graph, names, point, values, {name: shapes.get(name, ()) for name in inputs},
         sources, seed, dtype, [name for name in inputs if name not in point], notes, len(graph.nodes), want,
     )  # fmt: skip
     if times(top) != 1 and seed is None and want != "jacobian":
         raise not_a_scalar(problem)
-    if top and want == "hessian":
+    _check_matrices(problem)
+    return problem
+
+
+def _check_matrices(problem: TensorProblem) -> None:
+    """Raises OptionError where a Jacobian or a Hessian is asked for that there is none of."""
+    graph, names, want = problem.graph, problem.names, problem.want
+    if graph.shapes[graph.objective] and want == "hessian":
         raise OptionError(
             "a Hessian is that of a single number", hint="name sum(…) or mean(…) of it, or ask for --jacobian"
         )
@@ -207,7 +225,6 @@ def _tensor_problem(
                           hint="PyTorch differentiates a symmetric matrix in a way of its own twice")  # fmt: skip
     if want and (computed := [names.of[j] for j in problem.sources if graph.nodes[j].rule != INPUT]):
         raise OptionError(f"the {want.title()} is taken by inputs, and {computed[0]} is computed")
-    return problem
 
 
 def _other_shape(seed: Tensor | float, objective: str, shape: Shape) -> OptionError:

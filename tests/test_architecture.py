@@ -82,8 +82,6 @@ LONG = {
     "cli/batch.py command",
     "cli/derive.py command",
     "cli/train.py command",
-    "derive.py _begin",
-    "derive.py _tensor_problem",
     "output/training/path.py draw_path",
 }
 # Names that two classes have; this list may only shrink.

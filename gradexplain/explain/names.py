@@ -114,7 +114,7 @@ class Names:
         rule, inputs, _, settings = graph.nodes[i]
         called = [self.of.get(j) for j in inputs]
         key: tuple[object, ...] = (rule, slot)
-        if None in called or len({*inputs}) < len(inputs):
+        if None in called or (len(inputs) > 1 and len({*inputs}) < len(inputs)):
             # Where inputs are the same, the formula is simpler; constants stand in it as they are.
             first = _first_places(inputs)
             key += tuple([first[j] if j in self.of else -1 - j for j in inputs])
