@@ -98,8 +98,6 @@ EXCEPTIONS = {("records", "output"), ("training_records", "output")}
 CIRCLES = {
     "calculus.algebra 4",
     "explain.notes 6",
-    "language.arguments 5",
-    "readings.beside 2",
 }
 
 

@@ -10,9 +10,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from gradexplain.language import calls
-from gradexplain.language.arguments import Call, Value, Word
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.parser import Parser
+from gradexplain.language.reader import Call, Value, Word
 from gradexplain.language.tokens import Token
 from gradexplain.rules.table import ELEMENTWISE, RULES
 

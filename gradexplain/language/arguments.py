@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gradexplain.errors import FormulaError, nearest
 from gradexplain.language.graph import CONSTANT, Graph
+from gradexplain.language.reader import Call, Reader, Value, Word
 from gradexplain.language.tokens import Token
 from gradexplain.rules.row import REQUIRED
 from gradexplain.rules.table import RULES
-
-if TYPE_CHECKING:
-    from gradexplain.language.parser import Parser
 
 # Other spellings of settings in PyTorch and NumPy.
 SPELLINGS = {
@@ -24,38 +21,6 @@ SPELLINGS = {
 # What says how PyTorch computes, and not what.
 IGNORED = frozenset(("inplace", "out", "training", "dtype", "device", "requires_grad"))
 COMPARISONS = frozenset(rule.name for rule in RULES.values() if rule.boolean)
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """The value of a setting that is no number: None, True or a word in quotation marks."""
-
-    value: Any
-
-
-@dataclass(slots=True)
-class Value:
-    """A node with the half-open range of the text that it was read from.
-
-    A list or tuple that is an argument of a call has its elements as `content`, until the function says what they are:
-    sizes, axes, or tensors. So has a word. Neither has a node.
-    """
-
-    node: int
-    start: int
-    end: int
-    content: list[Value] | Word | None = None
-
-
-@dataclass(slots=True)
-class Call:
-    """A call whose bracket is open: its name, and the arguments read so far; `keyword` is that of the next one."""
-
-    name: Token
-    arguments: list[Value] = field(default_factory=list)
-    keywords: dict[str, Value] = field(default_factory=dict)
-    keyword: str = ""
-    places: dict[str, Token] = field(default_factory=dict)
 
 
 def is_boolean(graph: Graph, node: int) -> bool:
@@ -71,7 +36,7 @@ def is_number(graph: Graph, node: int) -> bool:
 class Arguments:
     """The arguments of one call; what is taken is gone, and `finish` refuses what is left."""
 
-    def __init__(self, parser: Parser, call: Call, start: int, end: int) -> None:
+    def __init__(self, parser: Reader, call: Call, start: int, end: int) -> None:
         self.parser, self.graph, self.name = parser, parser.graph, call.name
         self.start, self.end = start, end
         self.values = list(call.arguments)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from gradexplain.errors import nearest
-from gradexplain.language.arguments import Arguments, Call, Value, is_boolean
+from gradexplain.language.arguments import Arguments, is_boolean
 from gradexplain.language.graph import Graph
+from gradexplain.language.reader import Call, Reader, Value
 from gradexplain.language.tokens import Token
 from gradexplain.rules.products import PRODUCTS
 from gradexplain.rules.row import REQUIRED, Rule
 from gradexplain.rules.shapes import ShapeProblem, axis, times
 from gradexplain.rules.table import ALIASES, ELEMENTWISE, RULES
-
-if TYPE_CHECKING:
-    from gradexplain.language.parser import Parser
 
 # With two arguments and more these compare element by element; those of them that take any number.
 VARIADIC = {"max": "maximum", "min": "minimum", "maximum": "maximum", "minimum": "minimum"}
@@ -33,7 +30,7 @@ def rule_of(name: str) -> Rule | None:
     return RULES.get(ALIASES.get(name, name))
 
 
-def called(parser: Parser, call: Call, end: Token) -> Value:
+def called(parser: Reader, call: Call, end: Token) -> Value:
     """The value of a call that ends with `end`. Raises FormulaError."""
     name, graph = call.name.text, parser.graph
     # What a method is called on stands before its name.
@@ -68,7 +65,7 @@ def _is_one_tensor(graph: Graph, values: Sequence[Value]) -> bool:
 # Elementwise functions
 
 
-def _elementwise(parser: Parser, given: Arguments) -> int:
+def _elementwise(parser: Reader, given: Arguments) -> int:
     name, graph = given.name.text, parser.graph
     for value in (*given.values, *given.keywords.values()):
         value.node, value.content = parser.solid(value, "another function"), None

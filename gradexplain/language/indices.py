@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gradexplain.errors import ShapeError
-from gradexplain.language.arguments import Value
+from gradexplain.language.reader import Reader, Value
 from gradexplain.language.tokens import END, LINE_END, NUMBER, Token
 from gradexplain.rules.shapes import ShapeProblem, axis
-
-if TYPE_CHECKING:
-    from gradexplain.language.parser import Parser
 
 # A new axis, and all axes up to those that follow.
 NEW, REST = "None", "..."
 SUCH_AS = "such as x[0], x[:, 1] or x[1:3]"
 
 
-def axis_of_shape(parser: Parser, value: Value) -> Value:
+def axis_of_shape(parser: Reader, value: Value) -> Value:
     """`x.shape[0]`: the number of elements along an axis. The position is moved to its end."""
     name, sign, place = parser.tokens[parser.position + 1], 1, parser.position + 3
     if parser.tokens[place].text == "-":
@@ -35,7 +32,7 @@ def axis_of_shape(parser: Parser, value: Value) -> Value:
     return Value(node, value.start, end.end)
 
 
-def indexed(parser: Parser, value: Value) -> Value:
+def indexed(parser: Reader, value: Value) -> Value:
     """`x[1, :, -2:]`: each axis in turn, one index or a range. The position is moved to the closing bracket."""
     bracket = parser.tokens[parser.position]
     node, place, along = parser.solid(value), parser.position + 1, 0
@@ -54,7 +51,7 @@ def indexed(parser: Parser, value: Value) -> Value:
     return Value(node, value.start, end.end)
 
 
-def _axis_index(parser: Parser, bracket: Token, place: int) -> tuple[list[Any], bool, int]:
+def _axis_index(parser: Reader, bracket: Token, place: int) -> tuple[list[Any], bool, int]:
     """What stands for one axis: an index, the bounds of a range, NEW or REST, or the elements of a list."""
     tokens, parts = parser.tokens, list[Any]((None,))
     listed = tokens[place].text == "["
@@ -81,7 +78,7 @@ def _axis_index(parser: Parser, bracket: Token, place: int) -> tuple[list[Any], 
     return parts, listed, place + listed
 
 
-def _taken(parser: Parser, node: int, along: int, parts: list[Any], listed: bool) -> tuple[int, int]:
+def _taken(parser: Reader, node: int, along: int, parts: list[Any], listed: bool) -> tuple[int, int]:
     """The node with one axis indexed, and the axis that comes next."""
     graph = parser.graph
     if parts == [None] or (listed and None in parts):
@@ -107,7 +104,7 @@ def _taken(parser: Parser, node: int, along: int, parts: list[Any], listed: bool
     return graph.apply("slice", node, settings=(along, start, stop, step)), along + 1
 
 
-def _element(parser: Parser, node: int, along: int, index: int) -> int:
+def _element(parser: Reader, node: int, along: int, index: int) -> int:
     shape = parser.graph.shapes[node]
     size = shape[along] if along < len(shape) else 0
     # An index from the end is the same element as one from the start.

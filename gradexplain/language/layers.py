@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gradexplain.language.parser import Parser
+from gradexplain.language.reader import Reader
 
 # PyTorch's layers without weights, by the function that each of them calls; none for layers with weights.
 LAYERS = {
@@ -22,13 +20,13 @@ LAYERS = {
 }  # fmt: skip
 
 
-def is_layer(parser: Parser) -> bool:
+def is_layer(parser: Reader) -> bool:
     """Whether `nn.` and a layer stand at the position."""
     dot, name = parser.tokens[parser.position + 1 : parser.position + 3]
     return dot.text == "." and name.text in LAYERS
 
 
-def call_as_function(parser: Parser) -> None:
+def call_as_function(parser: Reader) -> None:
     """`Softmax(dim=1)(z)` at the position: its tokens are put in the order of `softmax(z, dim=1)`."""
     tokens, start = parser.tokens, parser.position
     layer = tokens[start]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gradexplain.errors import FormulaError, PointError, ShapeError, nearest
-from gradexplain.language.arguments import Value, is_boolean
+from gradexplain.language.arguments import is_boolean
 from gradexplain.language.graph import Graph
 from gradexplain.language.parser import Parser
+from gradexplain.language.reader import Value
 from gradexplain.language.tokens import END, LINE_END, NAME, SYMBOL, Token
 from gradexplain.rules.shapes import Shape
 

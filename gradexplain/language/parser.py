@@ -12,10 +12,11 @@ from typing import Any
 
 from gradexplain.errors import FormulaError, LimitError, ShapeError
 from gradexplain.language import calls, indices, layers
-from gradexplain.language.arguments import COMPARISONS, Call, Value, Word, is_number
+from gradexplain.language.arguments import COMPARISONS, is_number
 from gradexplain.language.complaints import CLOSING, TENSORS, foreign, missing_operator, nothing_here, refuse_name
 from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.numerals import read_number
+from gradexplain.language.reader import Call, Value, Word
 from gradexplain.language.text import PRECEDENCE, write_part
 from gradexplain.language.tokens import (
     END,

@@ -15,29 +15,12 @@ from gradexplain.readings.compare import SPACINGS, equal, is_finite, largest, ra
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.place import Place
 from gradexplain.readings.plan import Ready, compiled, unpacked_graph
-from gradexplain.readings.second_order import hessians, jacobians
+from gradexplain.readings.second_order import Checks, hessians, jacobians
 from gradexplain.readings.tables import Tables
 from gradexplain.readings.witness import Question, Witness, gradients, question_of, run
 from gradexplain.rules.shapes import length
 
 TRIALS = 6
-
-
-class Checks(NamedTuple):
-    """What is asked of the tables, as plain data.
-
-    `graph` is the formula as `packed_graph` makes it; `sources` the nodes whose gradients are wanted; `forms` closed
-    forms of gradients by source, as texts of which the first is taken that has the right numbers; `want` is `jacobian`,
-    `hessian` or empty, and `statements` the formula with a name for its objective; `matrices` are formulas of
-    Jacobians and of blocks of a Hessian.
-    """
-
-    graph: tuple[Any, ...]
-    sources: list[int]
-    forms: dict[int, list[str]]
-    want: str
-    statements: str
-    matrices: dict[str, str]
 
 
 class Compared(NamedTuple):

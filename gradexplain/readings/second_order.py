@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from gradexplain.calculus.backward import reverse
 from gradexplain.language.graph import Graph
@@ -12,14 +12,28 @@ from gradexplain.language.parse import parse
 from gradexplain.readings.plan import Ready, compiled
 from gradexplain.readings.tables import TableBuilder, TableReading, Tables
 
-if TYPE_CHECKING:
-    from gradexplain.readings.beside import Checks
-
 # Rows times elements of a Jacobian, and the elements of a Hessian's inputs.
 MAX_ENTRIES = 1_000_000
 MAX_ELEMENTS = 300
 # Roundings of the largest eigenvalue, for each element, below which an eigenvalue is shown as 0.
 ROUNDINGS = 8
+
+
+class Checks(NamedTuple):
+    """What is asked of the tables, as plain data.
+
+    `graph` is the formula as `packed_graph` makes it; `sources` the nodes whose gradients are wanted; `forms` closed
+    forms of gradients by source, as texts of which the first is taken that has the right numbers; `want` is `jacobian`,
+    `hessian` or empty, and `statements` the formula with a name for its objective; `matrices` are formulas of
+    Jacobians and of blocks of a Hessian.
+    """
+
+    graph: tuple[Any, ...]
+    sources: list[int]
+    forms: dict[int, list[str]]
+    want: str
+    statements: str
+    matrices: dict[str, str]
 
 
 def jacobian(builder: TableBuilder, graph: Graph, sources: Sequence[int], values: Sequence[Any]) -> dict[int, Any]:
