@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from gradexplain import derive
 from gradexplain.data.point import held_constants
 from gradexplain.errors import FormulaError
 from gradexplain.language.graph import Graph
@@ -133,3 +134,22 @@ def test_what_is_wrong_is_said_with_its_place(formula: str, message: str, place:
 def test_one_parser_reads_numbers_and_tensors(formula: str, shapes: dict[str, tuple[int, ...]], text: str) -> None:
     graph = parse(formula, list(shapes), shapes)
     assert write(graph, graph.objective, {}) == text
+
+
+@pytest.mark.parametrize(
+    ("formula", "shapes", "message"),
+    [
+        ("sum(dot(X, w))", "X=3x2,w=2", "dot takes two vectors, not 3x2 and 2"),
+        ("sum(inner(X, w))", "X=3x2,w=2", "dot takes two vectors, not 3x2 and 2"),
+        ("sum(flip(a, 1))", "a=2", "there is no axis 1"),
+        ("sum(flip(A, (0, 0)))", "A=2x2", "an axis appears twice in dim=(0, 0)"),
+        ("sum(a.reshape_as(b))", "a=3,b=2", "3 elements cannot have the shape 2, which has 2"),
+        ("sum(diag_embed(A))", "A=2x2", "a diagonal matrix is made of a vector, not of 2x2"),
+        ("sum(solve(A, B))", "A=2x2,B=2x2x2", "solve takes one matrix and its right side, or as many of both"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused_at_their_place(formula: str, shapes: str, message: str) -> None:
+    with pytest.raises(FormulaError) as caught:
+        derive(formula, shape=shapes)
+    assert caught.value.message == message
+    assert f"sum({formula[caught.value.start : caught.value.end]})" == formula

@@ -15,7 +15,7 @@ ROWS = (
          torch="matmul", written="matmul", aliases=("mv",), linear=2, example="sum((A @ x)**2)"),
     Rule("vecmat", "vector-matrix product rule", pullbacks=("b @ g", "outer(a, g)"), shape=shapes.matmul,
          torch="matmul", written="matmul", linear=2, example="sum((x @ A)**2)"),
-    Rule("dot", "dot product rule", pullbacks=("g*b", "g*a"), shape=shapes.matmul, written="dot",
+    Rule("dot", "dot product rule", pullbacks=("g*b", "g*a"), shape=shapes.dot, written="dot",
          aliases=("inner", "vdot"), linear=2, example="dot(x, y)"),
     Rule("outer", "outer product rule",
          definition="unsqueeze(a, 1)*unsqueeze(b, 0)",

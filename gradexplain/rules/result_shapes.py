@@ -101,6 +101,14 @@ def matmul(shapes: Sequence[Shape], settings: Settings) -> Shape:
     return (*batch, *one[-2:-1], *(other[-1:] if len(other) > 1 else ()))
 
 
+def dot(shapes: Sequence[Shape], settings: Settings) -> Shape:
+    """A single number for two vectors of one length."""
+    if any(len(shape) != 1 for shape in shapes):
+        one, other = map(write_shape, shapes)
+        raise ShapeProblem(f"dot takes two vectors, not {one} and {other}", "write {0} @ {1}, or sum({0}*{1})")
+    return matmul(shapes, settings)
+
+
 def _product_hint(one: Shape, other: Shape) -> str:
     if len(one) >= 2 and len(other) == 2 and one[-1] == other[-1]:
         return "did you mean {0} @ {1}.T?"
@@ -134,6 +142,9 @@ def solve(shapes: Sequence[Shape], settings: Settings) -> Shape:
         raise ShapeProblem(
             f"solve needs as many rows on both sides, not {write_shape(shapes[0])} and {write_shape(shapes[1])}"
         )
+    if len(shapes[1]) > 2 and len(shapes[0]) != len(shapes[1]):
+        raise ShapeProblem("solve takes one matrix and its right side, or as many of both",
+                           "write inverse({0}) @ {1} for many right sides")  # fmt: skip
     return shapes[1]
 
 
@@ -207,6 +218,20 @@ def reshape(shapes: Sequence[Shape], settings: Settings) -> Shape:
 def as_other(shapes: Sequence[Shape], settings: Settings) -> Shape:
     """The shape of the second input."""
     return shapes[1]
+
+
+def reshaped_as(shapes: Sequence[Shape], settings: Settings) -> Shape:
+    """The shape of the second input, which has as many elements as the first."""
+    count, wanted = map(times, shapes)
+    if isinstance(count, int) and isinstance(wanted, int) and count != wanted:
+        raise ShapeProblem(f"{count} elements cannot have the shape {write_shape(shapes[1])}, which has {wanted}")
+    return shapes[1]
+
+
+def flipped(shapes: Sequence[Shape], settings: Settings) -> Shape:
+    """The shape as it is, which has the axes `dims`."""
+    axes(settings["dims"], len(shapes[0]))
+    return shapes[0]
 
 
 def flatten(shapes: Sequence[Shape], settings: Settings) -> Shape:
@@ -284,6 +309,8 @@ def sliced(shapes: Sequence[Shape], settings: Settings) -> Shape:
 
 def diag(shapes: Sequence[Shape], settings: Settings) -> Shape:
     """A square matrix for a vector."""
+    if len(shapes[0]) != 1:
+        raise ShapeProblem(f"a diagonal matrix is made of a vector, not of {write_shape(shapes[0]) or 'a number'}")
     return shapes[0] * 2
 
 
