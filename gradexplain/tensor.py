@@ -60,6 +60,11 @@ class Tensor:
         return cls(tuple(shape), numbers, norm, low, high, own, tuple(_corner(shape, own, numbers)), large)
 
     @classmethod
+    def filled(cls, shape: Sequence[int], number: float) -> Tensor:
+        """The tensor of a shape whose elements are all the same number."""
+        return cls.flat(shape, array("d", [number]) * math.prod(shape))
+
+    @classmethod
     def packed(cls, plain: tuple[Any, ...]) -> Tensor:
         """The tensor from the plain data that another process sent (see `pack` in readings/place.py)."""
         shape, data, norm, low, high, corner_shape, corner = plain
@@ -133,6 +138,11 @@ def elements(name: str, shape: Sequence[int]) -> list[str]:
     if not shape:
         return [name]
     return [f"{name}[{', '.join(map(str, index))}]" for index in itertools.product(*map(range, shape))]
+
+
+def shape_and_bytes(value: Tensor | float) -> tuple[tuple[int, ...], bytes]:
+    """The shape of a value and its numbers as `bytes_of` has them: what makes it again in another process."""
+    return value.shape if isinstance(value, Tensor) else (), bytes_of(value)
 
 
 def bytes_of(value: Tensor | float) -> bytes:

@@ -11,13 +11,14 @@ from gradexplain.explain.one_sided import settle
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
 from gradexplain.explain.sympy_witness import ask_sympy
-from gradexplain.explain.verdicts import Judgement, is_finite, judge
+from gradexplain.explain.verdicts import Judgement, judge
 from gradexplain.language.graph import INPUT
 from gradexplain.readings import exact as exact_reading
 from gradexplain.readings.arithmetic import Number, to_float
 from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.digits import digits
 from gradexplain.readings.exact import DEAD, Exact
+from gradexplain.readings.exact_walk import is_finite
 from gradexplain.readings.witness import Witness
 from gradexplain.records import (
     FAILURES,

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from gradexplain.explain.problem import Problem
-from gradexplain.explain.verdicts import Judgement, Origin, at, close, count_of, is_finite, numbers_of
+from gradexplain.explain.verdicts import Judgement, Origin, at, close, count_of, numbers_of
 from gradexplain.readings.arithmetic import Number, finite, mp
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, Exact, evaluate, same, work
 from gradexplain.readings.exact_arrays import Value, elements
+from gradexplain.readings.exact_walk import is_finite
 from gradexplain.readings.witness import Witness
 
 DIGITS = 200

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from gradexplain.explain.forms import SMALL_GRAPH
 from gradexplain.explain.problem import Problem
-from gradexplain.explain.verdicts import is_finite
 from gradexplain.language.graph import INPUT
 from gradexplain.readings.arithmetic import NAN, Number, mp, to_float
 from gradexplain.readings.exact import Exact
+from gradexplain.readings.exact_walk import is_finite
 from gradexplain.readings.worker import WITNESSES, Asked
 
 MAX_SOURCES = 24

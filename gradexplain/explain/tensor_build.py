@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -156,7 +155,7 @@ class Build:
     def upstream(self) -> Value | Tensor:
         if self.problem.upstream is None:
             shape = self.graph.lengths(self.graph.objective)
-            return Tensor.flat(shape, array("d", [1.0]) * math.prod(shape)) if shape else 1.0
+            return Tensor.filled(shape, 1.0) if shape else 1.0
         return self.problem.upstream
 
     def forward(self, i: int) -> ForwardRow:
@@ -200,7 +199,8 @@ class Build:
             j, "agrees" if self.rows else "undefined" if self.refused_at is not None else "unverified"
         )
         if j not in self.rows and self.rows:
-            zeros = Tensor.of(_zeros(self.graph.lengths(j))) if self.graph.lengths(j) else 0.0
+            shape = self.graph.lengths(j)
+            zeros = Tensor.filled(shape, 0.0) if shape else 0.0
             total, autograd, error = zeros, zeros, 0.0
         digits = None
         if self.judged is not None and j in self.rows:
@@ -218,7 +218,3 @@ def _is_finite(plain: Any) -> bool:
     if isinstance(plain, tuple):
         return math.isfinite(plain[2])
     return plain is None or isinstance(plain, bool) or math.isfinite(plain)
-
-
-def _zeros(shape: tuple[int, ...]) -> Any:
-    return 0.0 if not shape else [_zeros(shape[1:]) for _ in range(shape[0])]

@@ -14,7 +14,7 @@ from gradexplain.explain.one_sided import settle
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
 from gradexplain.explain.tensor_problem import TensorProblem
-from gradexplain.explain.verdicts import Judgement, at, count_of, is_finite, judge, numbers_of, size_of
+from gradexplain.explain.verdicts import Judgement, at, count_of, judge, numbers_of, size_of
 from gradexplain.language.graph import CONSTANT
 from gradexplain.readings.arithmetic import exactly as exact_number
 from gradexplain.readings.arithmetic import to_float
@@ -26,6 +26,7 @@ from gradexplain.readings.exact import DEAD, MAX_WORK, Exact, run, work
 from gradexplain.readings.exact_arrays import Value as Numbers
 from gradexplain.readings.exact_arrays import array_of, elements, shape_of
 from gradexplain.readings.exact_rules import Builder
+from gradexplain.readings.exact_walk import is_finite
 from gradexplain.readings.witness import Witness
 from gradexplain.records import Began, Remark, Value
 from gradexplain.tensor import Tensor
@@ -39,14 +40,12 @@ def is_small(problem: TensorProblem) -> bool:
     return not (problem.missing or empty or work(graph, problem.size) > MAX_WORK)
 
 
-def exactly(problem: TensorProblem, constants: Mapping[int, float]) -> tuple[Problem, Exact] | None:
-    """The exact walk of a small problem all of whose inputs have values, and the problem as it has exact numbers.
+def exactly(problem: TensorProblem, constants: Mapping[int, float]) -> tuple[Problem, Exact]:
+    """The exact walk of a small problem, and the problem as it has exact numbers.
 
-    None for any other problem. `constants` are the constant parts of the formula as the dtype holds them.
+    `constants` are the constant parts of the formula as the dtype holds them.
     """
     graph = problem.graph
-    if not is_small(problem):
-        return None
     given: dict[int, Any] = dict(constants)
     for i in graph.inputs:
         value = problem.values[problem.names.of[i]]

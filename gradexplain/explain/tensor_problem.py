@@ -19,7 +19,7 @@ from gradexplain.readings.witness import Question, Witness
 from gradexplain.readings.worker import WITNESSES, Asked
 from gradexplain.records import Remark
 from gradexplain.rules.shapes import Shape, write_shape
-from gradexplain.tensor import Tensor, bytes_of
+from gradexplain.tensor import Tensor, shape_and_bytes
 
 # So many elements, in all inputs and nodes together, are taken on.
 MAX_MEMORY = 2**31
@@ -180,12 +180,13 @@ def begin_tensors(problem: TensorProblem, device: str) -> Callable[[], Any]:
     from gradexplain.explain.tensor_exact import exactly, holding, is_small, judged_exactly, with_exact
 
     # Exact numbers confirm closed forms best. Where there are none PyTorch does, which differentiates them once more.
-    checked = {} if is_small(problem) and not problem.want else {j: found for j, found in texts.texts.items() if found}
+    small = is_small(problem)
+    checked = {} if small and not problem.want else {j: found for j, found in texts.texts.items() if found}
     statements = "\n".join(closed_form_source(problem))
     formulas = second_forms(problem, texts.first())
     asked = _ask(problem, checked, statements, formulas.matrices, constants, device) if with_torch else None
 
-    exact = exactly(problem, constants)
+    exact = exactly(problem, constants) if small else None
 
     def finish() -> Any:
         witness = WITNESSES.witness(asked) if asked else Witness([], {})
@@ -213,16 +214,12 @@ def _ask(
 ) -> Asked:  # fmt: skip
     graph, upstream = problem.graph, problem.upstream
     names = {i: str(graph.nodes[i].value) for i in graph.inputs}
-    given = {i: _packed(problem.values[name]) if name in problem.values else None for i, name in names.items()}
+    given = {i: shape_and_bytes(problem.values[name]) if name in problem.values else None for i, name in names.items()}
     tables = (packed_graph(graph, problem.size), problem.sources, dict(forms), problem.want, statements, dict(matrices))
     # What has a name is needed: closed forms are written over it.
     plan = compiled(graph, constants, [i for i in graph.names if i < graph.objective])
     return WITNESSES.ask_witness(Question(
-        plan, given, list(given), active(graph, problem.sources), None if upstream is None else _packed(upstream),
+        plan, given, list(given), active(graph, problem.sources),
+        None if upstream is None else shape_and_bytes(upstream),
         problem.dtype, device, tables,
     ))  # fmt: skip
-
-
-def _packed(value: Tensor | float) -> tuple[tuple[int, ...], bytes]:
-    """The shape of a value, and its numbers as bytes."""
-    return value.shape if isinstance(value, Tensor) else (), bytes_of(value)

@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from gradexplain.language.graph import Graph
-from gradexplain.readings.arithmetic import Number, finite, mp, to_float, to_floats
+from gradexplain.readings.arithmetic import Number, mp, to_float, to_floats
 from gradexplain.readings.compare import SPACINGS, uncancelled
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.exact_arrays import Value, elements
+from gradexplain.readings.exact_walk import is_finite
 from gradexplain.readings.witness import Witness
 from gradexplain.records import VERDICTS
 from gradexplain.rules.table import ELEMENTWISE, RULES
@@ -69,11 +70,6 @@ class Judgement:
     def worst(self, j: int) -> list[int]:
         """The elements of a vector that have its verdict."""
         return [k for k, (verdict, _) in self.elements.get(j, {}).items() if verdict == self.verdicts[j]]
-
-
-def is_finite(value: Number) -> bool:
-    """Whether an exact value is a finite number; a contribution that cannot flow counts as 0."""
-    return value is DEAD or type(value) is bool or finite(value)
 
 
 def near(exact: float, found: float, tolerance: float) -> bool:

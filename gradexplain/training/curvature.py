@@ -8,7 +8,7 @@ from typing import Any
 
 from gradexplain.readings.place import CPU
 from gradexplain.rules.table import RULES
-from gradexplain.training.inputs import Inputs
+from gradexplain.training.inputs import REFUSALS, Inputs
 from gradexplain.training.job import Job
 
 # At so many points a quadratic loss has one curvature: the start, and others around it.
@@ -38,7 +38,7 @@ def curvature(payload: tuple[Any, ...]) -> Iterator[float | None]:
     inputs = Inputs(torch, Job(*payload)._replace(dtype="float64", device=CPU))
     try:
         yield _largest_eigenvalue(torch, inputs)
-    except (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError, MemoryError):
+    except REFUSALS:
         yield None
 
 

@@ -9,6 +9,9 @@ from gradexplain.readings.place import Place
 from gradexplain.readings.plan import Ready, compiled, unpacked_graph
 from gradexplain.training.job import Job
 
+# What PyTorch raises where it cannot compute a formula.
+REFUSALS = (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError, MemoryError)
+
 
 class Inputs:
     """Everything of a job that does not change while it runs. A parameter or row set is handed in where it is used.

@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from gradexplain.training.batches import groups
-from gradexplain.training.inputs import Inputs
+from gradexplain.training.inputs import REFUSALS, Inputs
 from gradexplain.training.job import Chunk, Found, Job
 from gradexplain.training.judge import Judge, Taken
 from gradexplain.training.pace import chunks
 from gradexplain.training.stepping import Stepper
 from gradexplain.training.told import Teller
-
-REFUSALS = (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError, MemoryError)
 
 
 def run(payload: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:

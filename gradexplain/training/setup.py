@@ -17,7 +17,7 @@ from gradexplain.language.text import write
 from gradexplain.readings.plan import packed_graph
 from gradexplain.records import Remark
 from gradexplain.rules.shapes import write_shape
-from gradexplain.tensor import Tensor, bytes_of, unpacked
+from gradexplain.tensor import Tensor, bytes_of, shape_and_bytes, unpacked
 from gradexplain.training.checks import (
     check_columns,
     check_flow,
@@ -213,7 +213,7 @@ def _job(
     return Job(
         graph=packed_graph(graph, formula.size),
         constants=formula.constants,
-        inputs={name: _packed(value) for name, value in values.items() if name not in shapes},
+        inputs={name: shape_and_bytes(value) for name, value in values.items() if name not in shapes},
         parameters=[_start(name, shape, values, formula.inits) for name, shape in shapes.items()],
         columns={name: columns.values[name] for name in _used_columns(formula)} if columns else {},
         fed={name: formula.fed[name] for name in formula.inputs if name in formula.fed},
@@ -236,11 +236,6 @@ def _job(
         forms={name: form.symbolic for name, form in forms.items() if form.symbolic is not None},
         device=request.device,
     )
-
-
-def _packed(value: Tensor | float) -> tuple[tuple[int, ...], bytes]:
-    """The shape of a value, and its numbers as the bytes of float64, which can go to another process."""
-    return value.shape if isinstance(value, Tensor) else (), bytes_of(value)
 
 
 def _start(
