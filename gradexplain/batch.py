@@ -155,9 +155,10 @@ class Answerer:
         )
 
     def _whole(self, known: dict[str, Any], derivation: Derivation) -> str:
-        from gradexplain.output.derivation.json import render
+        from gradexplain.output.formats import Look
+        from gradexplain.output.json import write
 
-        return f"{self._json(known)[:-1]},{render(derivation, self.settings.ascii_only)[1:]}"
+        return f"{self._json(known)[:-1]},{write(derivation, Look(ascii_only=self.settings.ascii_only))[1:]}"
 
     def _error(self, known: dict[str, Any], error: Exception) -> Answer:
         if not isinstance(error, GradexplainError):

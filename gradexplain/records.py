@@ -197,14 +197,14 @@ class Derivation:
         return {"schema": SCHEMA, **plain(fields_of(self))}
 
     def __str__(self) -> str:
-        from gradexplain.output.derivation.table import render
+        from gradexplain.output.derivation.table import write
 
-        return render(self)
+        return write(self)
 
     def _repr_html_(self) -> str:
-        from gradexplain.output.derivation.notebook import render
+        from gradexplain.output.derivation.notebook import write
 
-        return render(self)
+        return write(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,10 +235,9 @@ class Training:
         return found
 
     def __str__(self) -> str:
-        from gradexplain.output.formats import Look
         from gradexplain.output.training.table import write
 
-        return write(self, Look())
+        return write(self)
 
     def _repr_html_(self) -> str:
         from gradexplain.output.training.notebook import write

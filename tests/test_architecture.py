@@ -50,7 +50,7 @@ HOMES = {
         "output/training/table.py",
         "cli/progress.py",
     },
-    "orjson": {"output/derivation/json.py", "output/training/json.py"},
+    "orjson": {"output/json.py"},
     "jinja2": {"output/page/pages.py"},
     "typer": {
         "cli/app.py",

@@ -89,12 +89,12 @@ def test_a_published_formula_as_code(case, load):
 
 def assert_both_are_right(load, found, tolerance, check=True):
     expected = {name: entry.value for name, entry in found.gradient.items()}
-    text = pytorch.render(found)
+    text = pytorch.write(found)
     # PyTorch's trigamma function has ten right digits, 4e-10 off at 0.7.
     own = 1e-7 if "torch.polygamma(1," in text else tolerance
     for (value, gradient), allowed in (
         (torch_gradients(load(text), found, check), own),
-        (numpy_gradients(load(numpy_function.render(found)), found), tolerance),
+        (numpy_gradients(load(numpy_function.write(found)), found), tolerance),
     ):
         assert relative(value, objective(found)) <= allowed
         assert gradient.keys() == expected.keys()
@@ -147,8 +147,8 @@ def test_settings_constants_and_corners(formula, load):
 ])  # fmt: skip
 def test_at_kinks_the_code_does_what_pytorch_does(formula, point, load):
     found = gradexplain.derive(formula, point)
-    _, expected = torch_gradients(load(pytorch.render(found)), found, check=False)
-    _, also = numpy_gradients(load(numpy_function.render(found)), found)
+    _, expected = torch_gradients(load(pytorch.write(found)), found, check=False)
+    _, also = numpy_gradients(load(numpy_function.write(found)), found)
     for name, entry in found.gradient.items():
         assert expected[name] == pytest.approx(entry.autograd, nan_ok=True), name
         assert also[name] == pytest.approx(entry.autograd, nan_ok=True), name
@@ -178,7 +178,7 @@ def test_hostile_names_of_results(objective_name, load):
 
 def test_code_is_elementwise_and_sums_over_what_was_broadcast(load):
     found = gradexplain.derive("where(w*x > y, (w*x + b - y)**2, sin(b)*w)")
-    module, other = load(pytorch.render(found)), load(numpy_function.render(found))
+    module, other = load(pytorch.write(found)), load(numpy_function.write(found))
     generator = torch.Generator().manual_seed(0)
     shapes = {"w": (), "x": (5, 3), "y": (5, 1), "b": (3,)}
     point = [
@@ -200,7 +200,7 @@ def test_code_is_elementwise_and_sums_over_what_was_broadcast(load):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_the_dtype_of_the_inputs_is_kept(dtype, load):
     formula = "maximum(x, 0.1)*leaky_relu(-y, 1/3)/3 + where(x > y, 0.1, 0.2)*x"
-    module = load(pytorch.render(gradexplain.derive(formula)))
+    module = load(pytorch.write(gradexplain.derive(formula)))
     point = [torch.full((2,), number, dtype=dtype, requires_grad=True) for number in (0.7, 0.3)]
     value = module.loss(*point)
     value.sum().backward()
@@ -209,19 +209,19 @@ def test_the_dtype_of_the_inputs_is_kept(dtype, load):
 
 def test_only_what_was_asked_for(load):
     found = gradexplain.derive("u = w*x; u**2 + sign(y)", "w=1,x=2,y=3", wrt="x,y", upstream=0.5)
-    module = load(pytorch.render(found))
+    module = load(pytorch.write(found))
     tensors = [torch.tensor(entry.value, requires_grad=True) for entry in found.inputs.values()]
     module.loss(*tensors).backward()
     assert [None if tensor.grad is None else tensor.grad.item() for tensor in tensors] == [None, 4.0, 0.0]
     assert_both_are_right(load, found, 1e-12)
     by_node = gradexplain.derive("u = w*x; u**2", "w=1,x=2", wrt="u,w")
-    assert numpy_gradients(load(numpy_function.render(by_node)), by_node)[1] == {"u": 4.0, "w": 8.0}
+    assert numpy_gradients(load(numpy_function.write(by_node)), by_node)[1] == {"u": 4.0, "w": 8.0}
     with pytest.raises(OptionError, match="u is no input"):
-        pytorch.render(by_node)
+        pytorch.write(by_node)
 
 
 def test_a_second_derivative_is_refused_and_not_wrong(load):
-    module = load(pytorch.render(gradexplain.derive("x**3")))
+    module = load(pytorch.write(gradexplain.derive("x**3")))
     x = torch.tensor(2.0, requires_grad=True)
     (first,) = torch.autograd.grad(module.loss(x), x, create_graph=True)
     with pytest.raises(RuntimeError, match="does not require grad"):
@@ -229,7 +229,7 @@ def test_a_second_derivative_is_refused_and_not_wrong(load):
 
 
 def test_the_gamma_functions_written_for_numpy(load):
-    module = load(numpy_function.render(gradexplain.derive("digamma(x)*lgamma(x)*polygamma(3, x)")))
+    module = load(numpy_function.write(gradexplain.derive("digamma(x)*lgamma(x)*polygamma(3, x)")))
     for a in (-7.3, -2.5, -0.001, 1e-8, 0.1, 1.0, 1.4, 3.7, 11.9, 12.0, 150.0, 1e9):
         assert relative(float(module.digamma(a)), float(FUNCTIONS["digamma"](a))) < 1e-13, a
         for n in (0, 1, 2, 4, 9):
@@ -243,7 +243,7 @@ def test_the_gamma_functions_written_for_numpy(load):
 def run_program(found):
     """The gradients by a reader that knows `name = expression`, `name += expression` and comments, at 80 digits."""
     values = {}
-    for line in program.render(found).splitlines():
+    for line in program.write(found).splitlines():
         statement = line.partition("#")[0].strip()
         if statement:
             name, operator, expression = statement.split(" ", 2)
@@ -264,7 +264,7 @@ def test_programs_reproduce_the_gradient():
 def test_a_program_reads_as_one_would_say_it():
     found = gradexplain.derive("a = x*x; L = a*sin(a)", "x=1.5")
     assert (
-        program.render(found)
+        program.write(found)
         == """\
 x = 1.5
 
@@ -280,7 +280,7 @@ dx = da * x         # product rule, -0.952976
 dx += da * x        # product rule, -0.952976, -1.90595 in all
 """
     )
-    without = program.render(gradexplain.derive("dx = w*x; dx*sign(y)", "w=1"))
+    without = program.write(gradexplain.derive("dx = w*x; dx*sign(y)", "w=1"))
     assert "# x has no value" in without
     lines = [" ".join(line.split()) for line in without.splitlines()]
     # The name dx is taken.

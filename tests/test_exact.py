@@ -19,9 +19,8 @@ from test_tensor_rules import ELEMENTWISE, EXAMPLES, VARIANTS
 from gradexplain import FormulaError, derive
 from gradexplain.language.parse import parse
 from gradexplain.language.text import write
-from gradexplain.output.derivation import json as to_json
+from gradexplain.output import json as to_json
 from gradexplain.output.derivation import table
-from gradexplain.output.formats import Look
 from gradexplain.readings.arithmetic import DEAD, exactly, finite
 from gradexplain.readings.digits import LOST, context, digits
 from gradexplain.readings.exact import Exact, run
@@ -195,9 +194,9 @@ def test_elements_that_no_float_holds_are_shown_with_their_digits() -> None:
     found = derive("log(sum(exp(z)))", {"z": [1000, 1]})
     expected = mp.nstr(mp.exp(1000), 6).replace("e+", "e")
     assert found.nodes[0].value.nested()[0].startswith(expected[:5]) and found.nodes[2].value == 1000
-    text = table.write(found, Look())
+    text = table.write(found)
     assert f"v1[0] = exp(z)[0] is {expected}, and float64 holds inf" in " ".join(text.split())
-    jsonschema.validate(json.loads(to_json.write(found, Look())), json.loads(SCHEMA.read_text(encoding="utf-8")))
+    jsonschema.validate(json.loads(to_json.write(found)), json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
 def test_digits_are_put_back_and_losses_counted() -> None:

@@ -68,8 +68,7 @@ def written(name: str) -> bytes:
     if row.module == "training_lines":
         heading, line = training_lines.FORMATS[name.rpartition(".")[2]]
         return "".join([*heading(list(record.parameters)), *map(line, record.steps)]).encode()
-    text = writer(row)(record, Look(width=UNLIMITED))
-    return text if isinstance(text, bytes) else text.encode()
+    return writer(row)(record, Look(width=UNLIMITED)).encode()
 
 
 def drawn(found: re.Match[str]) -> str:

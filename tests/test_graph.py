@@ -209,7 +209,7 @@ def test_large_graphs_are_collapsed_and_say_so(case: str) -> None:
     assert any(node.hidden for node in drawn.nodes)
     assert any(edge.hidden for edge in drawn.edges) or case == "sum"
     assert drawn.nodes[-1].kind == OBJECTIVE
-    assert all(note in svg.render(derivation) and note in drawing.render(derivation) for note in drawn.notes[:1])
+    assert all(note in svg.write(derivation) and note in drawing.write(derivation) for note in drawn.notes[:1])
 
 
 def test_of_a_large_graph_the_named_nodes_stay_with_their_statements() -> None:
@@ -241,7 +241,7 @@ def texts(element: ElementTree.Element) -> str:
 @each_case
 def test_svg_is_well_formed_and_complete(case: str) -> None:
     derivation, drawn = derived(case), picture(derived(case))
-    text = svg.render(derivation)
+    text = svg.write(derivation)
     root = ElementTree.fromstring(text)
     nodes = [entry for entry in root.iter(f"{NAMESPACE}g") if entry.get("class", "").startswith("node")]
     edges = [entry for entry in root.iter(f"{NAMESPACE}g") if entry.get("class", "").startswith("edge")]
@@ -260,14 +260,14 @@ def test_svg_is_well_formed_and_complete(case: str) -> None:
         if product(edge):
             found = (numbers["upstream"], numbers["local"], numbers["contribution"])
             assert found == (edge.upstream, edge.local_value, edge.contribution)
-    assert svg.render(derivation) == text
+    assert svg.write(derivation) == text
     assert not re.search(r"<script|href|url\(|@import|@font-face", text)
     assert "prefers-color-scheme" in text
 
 
 @each_case
 def test_texts_in_svg_are_inside_of_the_picture_and_apart(case: str) -> None:
-    root = ElementTree.fromstring(svg.render(derived(case)))
+    root = ElementTree.fromstring(svg.write(derived(case)))
     width, height = float(root.get("width", 0)), float(root.get("height", 0))
     boxes = []
 
@@ -291,7 +291,7 @@ def test_texts_in_svg_are_inside_of_the_picture_and_apart(case: str) -> None:
 
 
 def test_an_embedded_picture_is_a_part_of_a_page() -> None:
-    text = svg.render(derived("readme"), embedded=True)
+    text = svg.write(derived("readme"), embedded=True)
     assert text.startswith("<svg ")
     assert 'class="ground"' not in text
     sheet = re.search(r"<style>(.*)</style>", text)[1]
@@ -301,12 +301,12 @@ def test_an_embedded_picture_is_a_part_of_a_page() -> None:
 
 
 def test_formulas_are_escaped_and_long_ones_have_a_title() -> None:
-    text = svg.render(
+    text = svg.write(
         gradexplain.derive("where(x < 1, x, -x)*" + "*".join(f"factor_number_{i}" for i in range(9)), "x=0")
     )
     assert "x < 1" not in text
     assert "x &lt; 1" in text
-    wide = ElementTree.fromstring(svg.render(derived("wide")))
+    wide = ElementTree.fromstring(svg.write(derived("wide")))
     name = next(iter(derived("wide").inputs))
     assert any(name in texts(title) for title in wide.iter(f"{NAMESPACE}title"))
     lines = [line for entry in wide.iter(f"{NAMESPACE}g") for line in entry.iter(f"{NAMESPACE}text")]
@@ -314,7 +314,7 @@ def test_formulas_are_escaped_and_long_ones_have_a_title() -> None:
 
 
 def test_names_from_right_to_left_keep_formulas_in_order() -> None:
-    text = svg.render(derived("names"))
+    text = svg.write(derived("names"))
     assert 'data-node="שלום"' in text
     assert "λ*ש\u200eל\u200eו\u200eם\u200e" in text
 
@@ -346,7 +346,7 @@ def test_contrast(dark: bool) -> None:
 @each_case
 def test_graphviz_reads_the_graph(case: str, tmp_path: Path) -> None:
     drawn, derivation = picture(derived(case)), derived(case)
-    done = subprocess.run(["dot", "-Tjson0"], input=dot.render(derivation).encode(), capture_output=True, check=True)
+    done = subprocess.run(["dot", "-Tjson0"], input=dot.write(derivation).encode(), capture_output=True, check=True)
     assert not [line for line in done.stderr.decode().splitlines() if "syntax" in line.lower()]
     read = json.loads(done.stdout)
     assert len(read["objects"]) == len(drawn.nodes)
@@ -401,7 +401,7 @@ def read_by_mermaid(texts: list[str], folder: Path) -> list[dict[str, Any]]:
 
 
 def test_mermaid_reads_the_graphs(tmp_path: Path) -> None:
-    found = read_by_mermaid([mermaid.render(derived(case)) for case in CASES], tmp_path)
+    found = read_by_mermaid([mermaid.write(derived(case)) for case in CASES], tmp_path)
     for case, read in zip(CASES, found, strict=True):
         drawn = picture(derived(case))
         counted = (read["type"], len(read["vertices"]), len(read["edges"]))
@@ -409,7 +409,7 @@ def test_mermaid_reads_the_graphs(tmp_path: Path) -> None:
 
 
 def test_labels_for_mermaid_have_no_characters_that_it_takes_for_its_own() -> None:
-    for line in mermaid.render(derived("names")).splitlines()[2:]:
+    for line in mermaid.write(derived("names")).splitlines()[2:]:
         for label in re.findall(r'"([^"]*)"', line):
             assert not re.search(r"[*_`<>&\"\\]", label.replace("<br>", "")), label
 
@@ -421,7 +421,7 @@ def test_labels_for_mermaid_have_no_characters_that_it_takes_for_its_own() -> No
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
 @each_case
 def test_the_drawing_fits_and_has_every_node(case: str, width: int, ascii_only: bool) -> None:
-    drawn, text = picture(derived(case)), drawing.render(derived(case), width, ascii_only)
+    drawn, text = picture(derived(case)), drawing.write(derived(case), Look(width, ascii_only=ascii_only))
     assert max(map(columns, text.splitlines())) <= width
     assert not ascii_only or text.isascii()
     squeezed = re.sub(r"[\s│|]", "", text)
@@ -429,7 +429,7 @@ def test_the_drawing_fits_and_has_every_node(case: str, width: int, ascii_only: 
         assert re.sub(r"\s", "", node.formula) in squeezed, (node.formula, text)
         assert re.sub(r"\s", "", f"{node.partial} = {node.gradient}") in squeezed or not node.gradient
         assert node.verdict.partition(":")[0] in text
-    assert drawing.render(derived(case), width, ascii_only) == text
+    assert drawing.write(derived(case), Look(width, ascii_only=ascii_only)) == text
 
 
 NAMES = st.sampled_from(["x", "w", "λ", "a_long_name", "損失", "y"])
@@ -448,24 +448,24 @@ TERMS = st.recursive(
 def test_any_drawing_fits(formula: str, width: int, ascii_only: bool) -> None:
     point = ",".join(f"{name}=0.5" for name in ("x", "w", "λ", "a_long_name", "損失", "y"))
     derivation = gradexplain.derive(formula, point)
-    text = drawing.render(derivation, width, ascii_only)
+    text = drawing.write(derivation, Look(width, ascii_only=ascii_only))
     assert max(map(columns, text.splitlines())) <= width
     assert len(re.findall("objective|╔|#=", text)) >= 1
-    ElementTree.fromstring(svg.render(derivation))
+    ElementTree.fromstring(svg.write(derivation))
 
 
 def test_lines_that_cross_are_not_joined() -> None:
     """In the list, the rail of a value that is read further down goes on behind the others."""
-    text = drawing.render(derived("readme"), 60)
+    text = drawing.write(derived("readme"), Look(60))
     assert "├─│─┐" in text
     assert "◆       L = v3**2 = 4  objective" in text
 
 
 def test_boxes_where_they_fit_and_a_list_where_they_do_not() -> None:
-    wide, narrow = drawing.render(derived("readme"), 100), drawing.render(derived("readme"), 60)
+    wide, narrow = drawing.write(derived("readme"), Look(100)), drawing.write(derived("readme"), Look(60))
     assert ("╔" in wide, "◆" in wide) == (True, False)
     assert ("╔" in narrow, "◆" in narrow) == (False, True)
-    assert "local 2*v3" in drawing.render(derived("readme"), 200)
+    assert "local 2*v3" in drawing.write(derived("readme"), Look(200))
 
 
 # The command.

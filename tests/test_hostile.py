@@ -116,7 +116,7 @@ def test_markdown_has_the_text_in_its_cells(made: Callable[[], Derivation]) -> N
 
 @both
 def test_svg_is_xml_with_the_names(made: Callable[[], Derivation]) -> None:
-    root = ElementTree.fromstring(svg.render(made()))
+    root = ElementTree.fromstring(svg.write(made()))
     tags = {element.tag.rpartition("}")[2] for element in root.iter()}
     assert tags <= {"svg", "title", "desc", "style", "rect", "g", "path", "text", "tspan"}
     drawn = [element.get("data-node") for element in root.iter() if element.get("data-node")]
@@ -204,8 +204,8 @@ def test_a_browser_runs_nothing_of_it(tmp_path: Path) -> None:
         f"<p>{RUNS}</p>",
         write("html", derived()),
         write("html", page),
-        svg.render(derived(), embedded=True),
-        svg.render(made_by_hand(), embedded=True),
+        svg.write(derived(), embedded=True),
+        svg.write(made_by_hand(), embedded=True),
         training_html.write(trained, Look()),
         training_html.write(by_hand, Look()),
         training_svg.write(by_hand, Look(), embedded=True),

@@ -95,7 +95,7 @@ class Reader(HTMLParser):
 @each_case
 def test_the_page_is_well_formed_and_always_the_same(case: str) -> None:
     read = Reader(page(case))
-    assert page(case) == html.render(derived(case))
+    assert page(case) == html.write(derived(case))
     ids = [attributes["id"] for _, attributes in read.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     labels = {attributes.get("for") for tag, attributes in read.tags if tag == "label"}
@@ -124,7 +124,7 @@ def test_data_cannot_end_its_element_and_is_what_was_meant() -> None:
 
     hostile = "</script><img src=x onerror=alert(1)>&amp;\u2028"
     derivation = dataclasses.replace(derived("readme"), notes=(hostile,), statements=(f"L = {hostile}",))
-    read = Reader(html.render(derivation))
+    read = Reader(html.write(derivation))
     assert not any(tag == "img" for tag, _ in read.tags)
     assert hostile in read.texts
     data = json.loads(read.scripts[0])
@@ -155,7 +155,7 @@ def test_missing_values_are_said_and_have_sliders() -> None:
 
 
 def test_a_hessian_says_that_it_does_not_move() -> None:
-    text = html.render(gradexplain.derive("x**2*w", "x=2,w=3", hessian=True))
+    text = html.write(gradexplain.derive("x**2*w", "x=2,w=3", hessian=True))
     Reader(text)
     stored = text.split('<section class="stored">')
     assert stored[1].startswith("\n<h2>Hessian</h2>\n<p class=\"only-moved\">These numbers are those of the point")
@@ -272,7 +272,7 @@ def in_the_browser(cases: list[tuple[str, list[dict[str, float]]]], folder: Path
     from html import escape, unescape
 
     frames = [
-        f'<iframe id="page{k}" srcdoc="{escape(html.render(gradexplain.derive(formula, points[0])))}"></iframe>'
+        f'<iframe id="page{k}" srcdoc="{escape(html.write(gradexplain.derive(formula, points[0])))}"></iframe>'
         for k, (formula, points) in enumerate(cases)
     ]
     script = f"const cases = {json.dumps(cases)};{DRIVER}"
@@ -365,7 +365,7 @@ window.onload = () => {
 def test_a_node_marks_its_rows_and_its_way_and_the_button_goes_back(tmp_path: Path) -> None:
     from html import escape
 
-    text = html.render(gradexplain.derive("p = w*x; L = (p - y)**2", "w=1,x=2,y=4"))
+    text = html.write(gradexplain.derive("p = w*x; L = (p - y)**2", "w=1,x=2,y=4"))
     file = tmp_path / "frame.html"
     file.write_text(f'<!DOCTYPE html><meta charset="utf-8"><iframe srcdoc="{escape(text)}"></iframe>{MARKING}')
     found = re.search(r"RESULT(.*)END", dumped(file.as_uri(), tmp_path / "profile"))

@@ -1,7 +1,7 @@
 """The formats: one line each that registers the file which writes it.
 
-A format is a module of `gradexplain.output` with a function `write(record, look)` that returns the text, or its bytes
-in UTF-8, and where it has heavy imports a function `preload()` that makes them while PyTorch loads.
+A format is a module of `gradexplain.output` with a function `write(record, look)` that returns the text, and where it
+has heavy imports a function `preload()` that makes them while PyTorch loads.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ class Look:
     every: bool = False
 
 
+# A place that has everything.
+PLAIN = Look()
+
+
 class Format(NamedTuple):
     """A format: the module that writes it, the suffixes that ask for it, and what it is in a few words.
 
@@ -50,7 +54,7 @@ DERIVATION: dict[str, Format] = {
     "latex": Format("derivation.latex", (".tex",), "the derivation typeset; a whole document with --standalone"),
     "html": Format("derivation.html", (".html", ".htm"), "a page with the graph, and sliders that recompute all of it"),
     "csv": Format("derivation.csv", (".csv",), "the backward pass, a line for each contribution and each sum"),
-    "json": Format("derivation.json", (".json",), "one object on one line"),
+    "json": Format("json", (".json",), "one object on one line"),
     "value": Format("derivation.value", (), "the bare numbers, a line for each input"),
     "drawing": Format("graph.boxes", (), "the computation graph in characters"),
     "svg": Format("graph.svg", (".svg",), "the computation graph as a picture"),
@@ -69,11 +73,11 @@ TRAINING: dict[str, Format] = {
     "latex": Format("training.latex", (".tex",), "the run typeset; a whole document with --standalone"),
     "html": Format("training.html", (".html", ".htm"), "a page with the formulas, the curve and the steps"),
     "svg": Format("training.svg", (".svg",), "the loss over the steps as a picture"),
-    "json": Format("training.json", (".json",), "one object with every step", every=True),
+    "json": Format("json", (".json",), "one object with every step", every=True),
 }
 
 
-def writer(format: Format) -> Callable[[Any, Look], str | bytes]:
+def writer(format: Format) -> Callable[[Any, Look], str]:
     """The function that writes a record in a format."""
     return import_module(f"gradexplain.output.{format.module}").write  # type: ignore[no-any-return]
 

@@ -218,12 +218,12 @@ def render_one(rule: Rule) -> tuple[str, tuple[str, ...]]:
     if not formula:
         return "\n".join([*lines, " A helper: it stands in gradients, and nobody writes it."]) + "\n", ()
     from gradexplain.derive import derive
-    from gradexplain.output.derivation.table import render
+    from gradexplain.output.derivation.table import write
 
     derivation = derive(formula, point)
     quoted = f'"{point}"' if "[" in point else point
     lines += [f' Example: gradexplain derive "{formula}" --at {quoted}', ""]
-    return "\n".join(lines) + "\n" + render(derivation), derivation.notes
+    return "\n".join(lines) + "\n" + write(derivation), derivation.notes
 
 
 def render_markdown() -> str:

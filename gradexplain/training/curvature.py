@@ -22,9 +22,7 @@ GRID_ROWS = 10_000
 # So many values of a parameter make the grid; parameters that go farther are on no picture.
 GRID_SIZE, FAR = 60, 1e100
 # The rules with a kink or a choice: what they make consists of pieces, of which some points may all lie in one.
-PIECES = frozenset(
-    row.name for row in RULES.values() if row.name == "where" or (row.kink and row.name != "pow")
-)
+PIECES = frozenset(row.name for row in RULES.values() if row.name == "where" or (row.kink and row.name != "pow"))
 
 
 def curvature(payload: tuple[Any, ...]) -> Iterator[float | None]:

@@ -62,8 +62,7 @@ def nested(count: int) -> tuple[str, dict[str, float]]:
 def large() -> dict[str, object]:
     """The whole JSON derivation of large formulas, everything loaded; garbage collection off, as in the command."""
     import gradexplain
-    from gradexplain.output.derivation.json import write
-    from gradexplain.output.formats import Look
+    from gradexplain.output.json import write
 
     gc.disable()
     gradexplain.derive("x**2", {"x": 3})
@@ -75,7 +74,7 @@ def large() -> dict[str, object]:
             times = []
             for _ in range(1 if QUICK or count > 10_000 else 5):
                 start = time.perf_counter()
-                text = write(gradexplain.derive(formula, point), Look())
+                text = write(gradexplain.derive(formula, point))
                 times.append(time.perf_counter() - start)
                 assert json.loads(text)["verdict"] == "agrees"
                 gc.collect()

@@ -8,7 +8,7 @@ from gradexplain.calculus.templates import template
 from gradexplain.output.code.listing import Line, Listing, added, code_of, module, shapes_of
 from gradexplain.output.code.numpy_helpers import HELPERS, SUM_TO
 from gradexplain.output.code.spelling import Speller, Target, pattern_of
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import PLAIN, Look
 from gradexplain.output.numbers import bare
 from gradexplain.records import Derivation
 from gradexplain.rules.table import ELEMENTWISE, RULES
@@ -67,12 +67,7 @@ NUMPY = Target(
 )
 
 
-def write(derivation: Derivation, look: Look) -> str:
-    """The text of the module; it looks the same everywhere."""
-    return render(derivation)
-
-
-def render(derivation: Derivation) -> str:
+def write(derivation: Derivation, look: Look = PLAIN) -> str:
     """The module: `value_and_gradient` of the inputs, and the numbers at the point when it is run.
 
     Raises OptionError where an operation is not written for NumPy.

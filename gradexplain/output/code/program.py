@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradexplain.output.code.listing import Listing, with_comments
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import PLAIN, Look
 from gradexplain.output.numbers import bare, show
 from gradexplain.records import Derivation, Value
 from gradexplain.tensor import Tensor
@@ -11,12 +11,7 @@ from gradexplain.tensor import Tensor
 MAX_WRITTEN = 60
 
 
-def write(derivation: Derivation, look: Look) -> str:
-    """The program; it looks the same everywhere."""
-    return render(derivation)
-
-
-def render(derivation: Derivation) -> str:
+def write(derivation: Derivation, look: Look = PLAIN) -> str:
     """A line for each input, each operation and each contribution, the numbers in comments."""
     listing = Listing(derivation)
     lines = [(_input(name, entry.value), "") for name, entry in derivation.inputs.items()]

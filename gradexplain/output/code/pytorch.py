@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradexplain.errors import OptionError
 from gradexplain.output.code.listing import Line, Listing, added, code_of, module, shapes_of, tuple_of
 from gradexplain.output.code.spelling import Target, pattern_of
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import PLAIN, Look
 from gradexplain.output.numbers import bare
 from gradexplain.records import Derivation
 from gradexplain.rules.table import RULES
@@ -74,12 +74,7 @@ PYTORCH = Target(
 IMPORTS = ["import torch", "from torch.autograd.function import once_differentiable"]
 
 
-def write(derivation: Derivation, look: Look) -> str:
-    """The text of the module; it looks the same everywhere."""
-    return render(derivation)
-
-
-def render(derivation: Derivation) -> str:
+def write(derivation: Derivation, look: Look = PLAIN) -> str:
     """The module: class `Loss`, function `loss` of the inputs, and a check at the point when it is run.
 
     Raises OptionError where a gradient is wanted by a node that is no input, since PyTorch hands on no other.

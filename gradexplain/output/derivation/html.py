@@ -12,7 +12,7 @@ from typing import Any
 
 from gradexplain.output.derivation import lines
 from gradexplain.output.derivation.live import START, Live
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import PLAIN, Look
 from gradexplain.output.graph import svg
 from gradexplain.output.page import pages
 from gradexplain.output.page.pages import as_ascii, asset
@@ -24,33 +24,28 @@ MOVED_NUMBERS = "These numbers are those of the point at which this page was mad
 DOUBTFUL = "here floating-point numbers, such as those of this page, are not the exact ones; see below."
 
 
-def write(derivation: Derivation, look: Look) -> str:
-    """The page; in ASCII alone where the place has no other characters."""
-    page = render(derivation)
-    return as_ascii(page) if look.ascii_only else page
-
-
 def preload() -> None:
-    """Import now what `render` needs."""
+    """Import now what `write` needs."""
     pages.environment()
 
 
-def render(derivation: Derivation) -> str:
-    """The page."""
+def write(derivation: Derivation, look: Look = PLAIN) -> str:
+    """The page; in ASCII alone where the place has no other characters."""
     live = Live(derivation)
     doubts, sentences = conclusion(derivation)
     exact = next(column for column in lines.columns(derivation) if column.field == "value")
-    return pages.render(
+    page = pages.render(
         "derivation.html", derivation.statements, _json(live), asset("rules.js") + asset("page.js"),
         derivation=derivation, formulas=pages.typeset(live.graph, derivation.statements), point=lines.point(derivation),
         still=live.still, start=START, moved=MOVED, moved_numbers=MOVED_NUMBERS, doubtful=DOUBTFUL, failures=FAILURES,
         result=next((row.value for row in derivation.nodes if row.node == derivation.objective), None),
         inputs=lines.tensor_inputs(derivation), shapes=any(row.shape for row in derivation.nodes),
-        graph=svg.render(derivation, embedded=True), backward=_backward(derivation),
+        graph=svg.write(derivation, embedded=True), backward=_backward(derivation),
         sections=list(lines.sections(derivation)), judgements=_judgements(derivation),
         exact=f"{exact.heading} ({exact.witness})" if exact.witness else exact.heading,
         said=[*doubts, *sentences, *derivation.notes],
     )  # fmt: skip
+    return as_ascii(page) if look.ascii_only else page
 
 
 def _json(live: Live) -> str:

@@ -8,7 +8,7 @@ from gradexplain.output.page import pages
 from gradexplain.records import BackwardRow, Derivation
 
 
-def render(derivation: Derivation) -> str:
+def write(derivation: Derivation) -> str:
     """The gradient with its closed forms, the backward pass, Jacobians or the Hessian; of very long ones both ends."""
     products = lines.with_products(derivation)
 

@@ -11,7 +11,7 @@ from gradexplain.errors import columns
 from gradexplain.output.cells import KEPT_ROWS, MAX_ROWS, elided, more, table, text
 from gradexplain.output.derivation import passes
 from gradexplain.output.derivation.lines import point
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import PLAIN, Look
 from gradexplain.output.numbers import UNLIMITED
 from gradexplain.output.words import conclusion, steps
 from gradexplain.records import Derivation
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 LONGEST_HALF = 1_000
 
 
-def render(derivation: Derivation, width: int | None = None, color: bool = False) -> str:
-    """The whole table as text. `width` is in columns; without it, that of the terminal, or no limit in a pipe.
+def write(derivation: Derivation, look: Look = PLAIN) -> str:
+    """The whole table as text, in the width and colours of the place where it goes; words say what colour says.
 
-    With `color` the text has ANSI escape sequences; what colour says is also said in words.
+    Without a width it is that of the terminal, or no limit in a pipe.
     """
-    width = terminal_width() if width is None else width
+    width = terminal_width() if look.width is None else look.width
     parts: list[RenderableType] = [
         *_header(derivation, width),
         *passes.inputs(derivation, width),
@@ -37,16 +37,11 @@ def render(derivation: Derivation, width: int | None = None, color: bool = False
         *passes.matrices(derivation, width),
         *_conclusion(derivation),
     ]
-    return print_parts(parts, width, color)
-
-
-def write(derivation: Derivation, look: Look) -> str:
-    """The table, in the width and colours of the place where it goes."""
-    return render(derivation, look.width, look.color)
+    return print_parts(parts, width, look.color)
 
 
 def preload() -> None:
-    """Import now what `render` needs."""
+    """Import now what `write` needs."""
     print_parts([table(("", "left"))], UNLIMITED, color=False)
 
 

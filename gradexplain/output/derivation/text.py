@@ -12,4 +12,4 @@ WIDTH = 78
 
 def write(derivation: Derivation, look: Look) -> str:
     """The table in 78 columns, wherever it goes."""
-    return table.render(derivation, WIDTH, color=False)
+    return table.write(derivation, Look(WIDTH))

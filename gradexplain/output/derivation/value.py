@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from gradexplain.errors import OptionError
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import PLAIN, Look
 from gradexplain.output.numbers import bare
 from gradexplain.records import Derivation
 
 
-def write(derivation: Derivation, look: Look) -> str:
-    """The numbers; there is nothing in them to look different."""
-    return render(derivation)
-
-
-def render(derivation: Derivation) -> str:
+def write(derivation: Derivation, look: Look = PLAIN) -> str:
     """The value of each wanted gradient, in order. Raises OptionError where one has no number for lack of a value."""
     for entry in derivation.gradient.values():
         if entry.value is None:

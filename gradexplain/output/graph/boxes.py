@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 from gradexplain.errors import columns, printable
 from gradexplain.output.derivation.table import terminal_width
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import PLAIN, Look
 from gradexplain.output.graph import rails
 from gradexplain.output.graph.canvas import ASCII_LINES, LINES, Canvas
 from gradexplain.output.graph.levels import Levels, Link, Size, Spacing
 from gradexplain.output.graph.picture import INPUT, OBJECTIVE, Picture, PictureEdge, PictureNode, picture, product
-from gradexplain.output.numbers import UNLIMITED
 from gradexplain.records import Derivation
 
 # Where nothing limits the width, boxes are drawn up to this.
@@ -36,14 +35,9 @@ class Style(NamedTuple):
 STYLES = (Style(True, 1), Style(False, 1), Style(False, 0))
 
 
-def write(derivation: Derivation, look: Look) -> str:
-    """The drawing, in the width and characters of the place where it goes."""
-    width = terminal_width() if look.width is None else look.width
-    return render(derivation, width, look.ascii_only)
-
-
-def render(derivation: Derivation, width: int = UNLIMITED, ascii_only: bool = False) -> str:
-    """The drawing in up to `width` columns: the boxes that say most of those that fit, else the list."""
+def write(derivation: Derivation, look: Look = PLAIN) -> str:
+    """The drawing in as many columns as there are: the boxes that say most of those that fit, else the list."""
+    width, ascii_only = terminal_width() if look.width is None else look.width, look.ascii_only
     drawn = picture(derivation)
     if ascii_only:
         drawn = _in_ascii(drawn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import PLAIN, Look
 from gradexplain.output.graph.picture import (
     CONSTANT,
     INPUT,
@@ -24,16 +24,11 @@ _SHAPES = {
 }
 
 
-def write(derivation: Derivation, look: Look) -> str:
-    """The graph; Graphviz itself takes care of how it looks."""
-    return render(derivation)
-
-
-def render(derivation: Derivation) -> str:
+def write(derivation: Derivation, look: Look = PLAIN) -> str:
     """The text that `dot` reads.
 
     >>> from gradexplain import derive
-    >>> print(render(derive("-x", "x=2")).splitlines()[4])
+    >>> print(write(derive("-x", "x=2")).splitlines()[4])
       n0 [label="input\\nx\\n2\\n∂L/∂x = -1" tooltip="input x\\nvalue 2\\n∂L/∂x = -1" shape=box style="rounded"];
     """
     drawn = picture(derivation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import PLAIN, Look
 from gradexplain.output.graph.picture import (
     CONSTANT,
     INPUT,
@@ -21,16 +21,11 @@ _SHAPES = {INPUT: ("(", ")"), CONSTANT: ("{{", "}}"), OPERATION: ("[", "]"), OBJ
 _SPECIAL = {ord(character): f"#{ord(character)};" for character in '"#&<>*_`~\\'}
 
 
-def write(derivation: Derivation, look: Look) -> str:
-    """The graph; Mermaid itself takes care of how it looks."""
-    return render(derivation)
-
-
-def render(derivation: Derivation) -> str:
+def write(derivation: Derivation, look: Look = PLAIN) -> str:
     """The text of the flowchart.
 
     >>> from gradexplain import derive
-    >>> print(render(derive("-x", "x=2")), end="")
+    >>> print(write(derive("-x", "x=2")), end="")
     %% L = -x
     flowchart LR
       n0("input<br>x<br>2<br>∂L/∂x = -1")

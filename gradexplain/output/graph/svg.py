@@ -12,7 +12,7 @@ from html import escape
 from textwrap import wrap
 from typing import NamedTuple
 
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import PLAIN, Look
 from gradexplain.output.graph.layout import Place, Route, arrange
 from gradexplain.output.graph.lettering import fitted, small, style, text_width, widths
 from gradexplain.output.graph.levels import Link, Size, Spacing
@@ -63,13 +63,11 @@ class Words(NamedTuple):
         return text_width(self.text, small(self.kind))
 
 
-def write(derivation: Derivation, look: Look) -> str:
-    """The picture as a document of its own."""
-    return render(derivation)
+def write(derivation: Derivation, look: Look = PLAIN, embedded: bool = False) -> str:
+    """The picture as a document of its own.
 
-
-def render(derivation: Derivation, embedded: bool = False) -> str:
-    """The picture. With `embedded` it is a part for a page: no XML declaration, and the page's own background."""
+    With `embedded` it is a part for a page: no XML declaration, and the page's own background.
+    """
     drawn = picture(derivation)
     boxes = [_Box(node, sum(edge.target == k for edge in drawn.edges)) for k, node in enumerate(drawn.nodes)]
     labels = [_edge_lines(edge) for edge in drawn.edges]

@@ -32,7 +32,7 @@ def write(training: Training, look: Look) -> str:
         "training.html", training.statements, training=training, formulas=pages.typeset(graph, training.statements),
         optimizer=title(training.optimizer), setting=setting(training, _code, escape), over=over(training),
         updates=single_rules(training), rule=rule(training.optimizer, "p", "g"),
-        curve=svg.write(training, Look(), embedded=True) if len(training.curve) > 1 else "",
+        curve=svg.write(training, embedded=True) if len(training.curve) > 1 else "",
         headings=[*[f"{text}:" for text in numbers], update, verdict], rows=cells(training, look.every),
         batches=_block(explain_batches(training, WIDTH)), comparison=_block(compare(training, WIDTH)),
         ends=ends(training), after=after(training), conclusion=conclusion(training),

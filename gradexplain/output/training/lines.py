@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from gradexplain.output.training.json import fast
+from gradexplain.output.json import line
 from gradexplain.records import plain
 from gradexplain.training_records import TrainingStep
 
 
 def _object(step: TrainingStep) -> str:
-    found = plain(step)
-    return fast(found) or json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n"
+    return line(plain(step))
 
 
 def _heading(parameters: Sequence[str]) -> Iterable[str]:

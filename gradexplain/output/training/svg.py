@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import PLAIN, Look
 from gradexplain.output.graph.picture import in_order, shortened
 from gradexplain.output.page.pages import as_ascii
 from gradexplain.output.training.axes import COLORS, quiet
@@ -28,7 +28,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def write(training: Training, look: Look, embedded: bool = False) -> str:
+def write(training: Training, look: Look = PLAIN, embedded: bool = False) -> str:
     """The picture as a document of its own, or `embedded` as a part of a page with the page's own background.
 
     It is in ASCII alone where the place has no other characters. What the axis of the loss is, `losses.scale` decides.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradexplain.errors import columns
 from gradexplain.output.cells import VERDICT_STYLES, text
 from gradexplain.output.derivation.table import print_parts, terminal_width
-from gradexplain.output.formats import Look
+from gradexplain.output.formats import PLAIN, Look
 from gradexplain.output.grid import filled, styled
 from gradexplain.output.numbers import UNLIMITED, show
 from gradexplain.output.training import curve
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 INDENT, BESIDE = 1, 52
 
 
-def write(training: Training, look: Look, plain_curve: bool = False) -> str:
+def write(training: Training, look: Look = PLAIN, plain_curve: bool = False) -> str:
     """The whole table as text, in the width and colours of the place where it goes.
 
     Without a width it is that of the terminal, or no limit in a pipe. Of many steps some are shown, unless `look.every`
