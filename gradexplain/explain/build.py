@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gradexplain.explain.forms import Form, write_forms
 from gradexplain.explain.notes import KnownSides, began, closed_form_source, general_notes, kink_notes, remark, short
-from gradexplain.explain.one_sided import settle
+from gradexplain.explain.one_sided import settle, settled
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
 from gradexplain.explain.sympy_witness import ask_sympy
@@ -198,9 +198,9 @@ class _Rows:
         form, total, own = self.prepared.forms[j], self.total(j), self.prepared.own.get(j)
         sides, digits = self.sides.get((j, 0)), self.prepared.digits[j]
         row = self.backward.get(j)
-        if sides is not None and sides.derivative is not None and total is not DEAD and not is_finite(total):
-            total, row = sides.derivative, None
-            digits = digits_of(total)
+        exact = settled(total, sides)
+        if exact is not total:
+            total, row, digits = exact, None, digits_of(exact)
         partial, value, autograd, error, verdict, began = (
             self._compared(j, number(total)) if row is None
             else (row.partial, row.value, row.autograd, row.error, row.verdict, row.began)
@@ -215,7 +215,7 @@ class _Rows:
         notes = []
         for j in self.problem.sources:
             if self.verdict(j) == "convention":
-                notes += kink_notes(self.problem, self.exact, self.judgement, self.sides, j)
+                notes += kink_notes(self.problem, self.exact, self.witness, self.judgement, self.sides, j)
             total, sympy_value = self.total(j), self.prepared.own.get(j)
             if sympy_value is not None and is_finite(total):
                 found = to_float(sympy_value)

@@ -14,6 +14,7 @@ from gradexplain.language.graph import Graph
 from gradexplain.readings.arithmetic import Number
 from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.exact import DEAD, Exact
+from gradexplain.readings.exact_walk import is_finite
 from gradexplain.readings.witness import Witness
 from gradexplain.records import Began, Remark, Value
 from gradexplain.rules.row import ZERO
@@ -101,21 +102,27 @@ def tensor_notes(build: Build) -> list[Remark]:
     return notes + ([remark("unconfirmed", names=long)] if long else [])
 
 
-def kink_notes(problem: Problem, exact: Exact, judgement: Judgement, sides: KnownSides, j: int) -> list[Remark]:
+def kink_notes(
+    problem: Problem, exact: Exact, witness: Witness, judgement: Judgement, sides: KnownSides, j: int
+) -> list[Remark]:
     """What the conventions at kinks mean for the gradient of source `j`, for the first elements that have one."""
     places = judgement.worst(j) or [0]
-    notes = [kink_note(problem, exact, judgement, sides.get((j, k)), j, k) for k in places[:MAX_ELEMENTS]]
+    found = numbers_of(witness.gradients.get(j), count_of(exact.values[j]))
+    notes = [kink_note(problem, exact, judgement, sides.get((j, k)), j, k, found[k]) for k in places[:MAX_ELEMENTS]]
     if len(places) > MAX_ELEMENTS:
         notes.append(remark("more_kinks", partial=problem.partial(j, places[0]), count=len(places) - MAX_ELEMENTS))
     return notes
 
 
-def kink_note(problem: Problem, exact: Exact, judgement: Judgement, sides: Sides | None, j: int, k: int) -> Remark:
-    """What the convention at a kink means for one element of the gradient of source `j`."""
+def kink_note(
+    problem: Problem, exact: Exact, judgement: Judgement, sides: Sides | None, j: int, k: int, autograd: float
+) -> Remark:
+    """What the convention at a kink means for one element of the gradient of source `j`, which PyTorch has."""
     origin = judgement.elements[j][k][1] if j in judgement.elements else judgement.began[j]
     node = origin.node
     values = {"partial": problem.partial(j, k), "what": problem.element(node, origin.place)}
-    chosen = short(at(exact.walk.totals.get(j, DEAD), k))
+    total = at(exact.walk.totals.get(j, DEAD), k)
+    chosen = short(total if is_finite(total) else autograd)
     if sides is None:
         return remark("kink_on_the_way", **values, at_kink=at_kink(problem.graph, node), count=1)
     if sides.derivative is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,11 +14,9 @@ from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, Exact, evaluate, same, work
 from gradexplain.readings.exact_arrays import Value, elements
 from gradexplain.readings.exact_walk import is_finite
+from gradexplain.readings.limits import DIGITS, limit
 from gradexplain.readings.witness import Witness
 
-DIGITS = 200
-# Steps of two sizes: a quotient that changes between them has no limit.
-STEPS = (40, 50)
 MAX_NODES = 400
 MAX_SOURCES = 12
 MAX_WORK = 10_000
@@ -74,61 +73,93 @@ def _weighted(value: Value, seed: Any) -> Number:
 
 def _side(objective: Callable[[Number], Number], start: Number, middle: Number, sign: int) -> Number:
     """The derivative on the side of `sign`; None where there is no finite one."""
-    quotients = []
-    for place in STEPS:
+
+    def quotient(place: int) -> Number:
         step = sign * mp.mpf(10) ** -place * max(1, abs(start))
-        quotients.append((objective(start + step) - middle) / step)
-    first, second = quotients
-    steady = finite(first) and finite(second) and abs(first - second) <= mp.mpf(10) ** -15 * (1 + abs(second))
-    return _tidy(second) if steady else None
+        return (objective(start + step) - middle) / step
 
-
-def _tidy(quotient: Number) -> Number:
-    """The quotient without the trace of its step."""
-    rounded = mp.mpf(mp.nstr(quotient, 25))
-    return rounded if abs(rounded) > mp.mpf(10) ** -25 else mp.zero
+    return limit(quotient)
 
 
 def settle(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement) -> dict[tuple[int, int], Sides]:
     """Both sides of every element of a source with a questionable verdict, by source and place.
 
-    The verdict is corrected where a derivative exists.
+    The verdict is corrected where a derivative exists, and where it does not.
     """
     found: dict[tuple[int, int], Sides] = {}
-    if problem.size > MAX_NODES or problem.missing:
+    if problem.missing or _has_no_value(problem, exact, witness, judgement) or problem.size > MAX_NODES:
         return found
     # A look at one element takes some ten passes over the whole formula.
     affordable = MAX_WORK // work(problem.graph, problem.size) if exact.has_axes else MAX_SOURCES
     for j in problem.sources[:MAX_SOURCES]:
-        is_vector = hasattr(exact.values[j], "shape")
+        count = count_of(exact.values[j])
+        autograd = numbers_of(witness.gradients.get(j), count)
         for k in _questionable(problem, exact, judgement, j)[: min(MAX_SOURCES, affordable)]:
             sides = one_sided(problem, exact, j, k)
             if sides is None:
                 continue
             found[j, k] = sides
-            if not witness.values:
-                continue
-            count = count_of(exact.values[j])
-            autograd = numbers_of(witness.gradients.get(j), count)[k]
-            total = at(exact.walk.totals.get(j, DEAD), k)
-            if is_vector:
-                own = judgement.elements.setdefault(j, {})
-                before: Found = own.get(k, ("agrees", None))
-            else:
-                before = judgement.verdicts.get(j, "agrees"), judgement.began.get(j)
-            verdict, origin = _corrected(problem, exact, sides, total, autograd, before, k)
-            if is_vector:
-                own.pop(k, None)
-                if origin is not None:
-                    own[k] = verdict, origin
-            else:
-                judgement.verdicts[j] = verdict
-                judgement.began.pop(j, None)
-                if origin is not None:
-                    judgement.began[j] = origin
-        if is_vector and judgement.verdicts.get(j) != "unverified":
+            if witness.values:
+                total = at(exact.walk.totals.get(j, DEAD), k)
+                before = _known(exact, judgement, j, k)
+                _set(exact, judgement, j, k, _corrected(problem, exact, sides, total, autograd[k], before, k))
+        if hasattr(exact.values[j], "shape") and judgement.verdicts.get(j) != "unverified":
             judgement.decide(j)
     return found
+
+
+def settled(total: Number, sides: Sides | None) -> Number:
+    """The gradient of an element once both sides are known: what the chain rule cannot say, they do.
+
+    >>> settled(mp.inf, Sides(mp.one, mp.one)), settled(mp.mpf(2), None)
+    (mpf('1.0'), mpf('2.0'))
+    """
+    if sides is not None and sides.derivative is not None and not is_finite(total):
+        return sides.derivative
+    return total
+
+
+def _has_no_value(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement) -> bool:
+    """Whether the objective is a number without a value, exactly and for PyTorch: then it has no gradient that agrees.
+
+    A gradient by the chain rule alone may be finite all the same, as that of log(x) + y by y at x = 0.
+    """
+    top = problem.graph.objective
+    value = exact.values[top]
+    if value is None or hasattr(value, "shape") or is_finite(value) or not witness.values:
+        return False
+    origin = next(iter(judgement.forward.get(top, {}).values()), None)
+    if origin is None or math.isfinite(numbers_of(witness.values[top], 1)[0]):
+        return False
+    for j in problem.sources:
+        for k in range(count_of(exact.values[j])):
+            verdict, own = _known(exact, judgement, j, k)
+            if verdict in ("agrees", *QUESTIONABLE):
+                _set(exact, judgement, j, k, ("undefined", origin if own is None or own.kind == "kink" else own))
+        if hasattr(exact.values[j], "shape"):
+            judgement.decide(j)
+    return True
+
+
+def _known(exact: Exact, judgement: Judgement, j: int, k: int) -> Found:
+    """The verdict on an element so far, and where it began."""
+    if hasattr(exact.values[j], "shape"):
+        return judgement.elements.get(j, {}).get(k, ("agrees", None))
+    return judgement.verdicts.get(j, "agrees"), judgement.began.get(j)
+
+
+def _set(exact: Exact, judgement: Judgement, j: int, k: int, found: Found) -> None:
+    verdict, origin = found
+    if hasattr(exact.values[j], "shape"):
+        own = judgement.elements.setdefault(j, {})
+        own.pop(k, None)
+        if origin is not None:
+            own[k] = verdict, origin
+        return
+    judgement.verdicts[j] = verdict
+    judgement.began.pop(j, None)
+    if origin is not None:
+        judgement.began[j] = origin
 
 
 def _questionable(problem: Problem, exact: Exact, judgement: Judgement, j: int) -> list[int]:
@@ -155,10 +186,16 @@ def _corrected(
     derivative = sides.derivative
     kink = min(exact.kinks, default=0)
     crossed = Origin(kink, "kink", k if k in exact.kinks.get(kink, ()) else next(iter(exact.kinks.get(kink, (0,)))))
-    if derivative is None:
-        return ("convention", crossed) if verdict == "agrees" else (verdict, origin)
-    if close(derivative, autograd, DTYPES[problem.dtype].tolerance):
+    if derivative is not None and close(derivative, autograd, DTYPES[problem.dtype].tolerance):
         return "agrees", None
-    if total is not DEAD and not is_finite(total):
-        return "nonfinite", origin
-    return ("convention", crossed) if verdict == "agrees" else (verdict, origin)
+    if verdict == "agrees":
+        return "convention", crossed
+    if not math.isfinite(autograd):
+        # Nothing is no wrong answer where there is no derivative.
+        return ("undefined" if derivative is None else "nonfinite"), origin
+    if is_finite(total):
+        return verdict, origin
+    # PyTorch has a number where the chain rule has none: its choice at a kink, or what rounding left of a 0.
+    if exact.kinks:
+        return "convention", crossed
+    return ("precision" if origin is not None and origin.kind in ("forward", "rounding") else "disagrees"), origin

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from gradexplain.explain import notes
 from gradexplain.explain.notes import KnownSides
-from gradexplain.explain.one_sided import settle
+from gradexplain.explain.one_sided import settle, settled
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
 from gradexplain.explain.tensor_problem import TensorProblem
@@ -134,18 +134,23 @@ class Judged(NamedTuple):
         """The notes on the kinks of gradients."""
         judgement = self.judgement
         kinks = [j for j in self.problem.sources if judgement.verdicts.get(j) == "convention"]
-        return [note for j in kinks for note in notes.kink_notes(self.problem, self.exact, judgement, self.sides, j)]
+        return [
+            note for j in kinks
+            for note in notes.kink_notes(self.problem, self.exact, self.witness, judgement, self.sides, j)
+        ]  # fmt: skip
 
     def total(self, j: int) -> Numbers:
         """The gradient by a source; a derivative that exists where the chain rule meets 0 times infinity is put in."""
         total = self.exact.walk.totals[j]
         for (source, k), sides in self.sides.items():
-            own = at(total, k)
-            if source == j and sides.derivative is not None and own is not DEAD and not is_finite(own):
-                if not hasattr(total, "shape"):
-                    return sides.derivative
+            if source != j:
+                continue
+            if not hasattr(total, "shape"):
+                return settled(total, sides)
+            own = settled(at(total, k), sides)
+            if own is not at(total, k):
                 total = total.copy()
-                total.flat[k] = sides.derivative
+                total.flat[k] = own
         return total
 
 

@@ -52,12 +52,14 @@ class Origin(NamedTuple):
 class Judgement:
     """The verdicts by node, and for what is not fine where it began.
 
-    The verdict on a vector is the worst of its elements: `elements` has, by node, those that do not agree.
+    The verdict on a vector is the worst of its elements: `elements` has, by node, those that do not agree. `forward`
+    has, by node and element, where a value went wrong that PyTorch computed, or that does not exist.
     """
 
     verdicts: dict[int, str] = field(default_factory=dict)
     began: dict[int, Origin] = field(default_factory=dict)
     elements: dict[int, dict[int, tuple[str, Origin]]] = field(default_factory=dict)
+    forward: dict[int, dict[int, Origin]] = field(default_factory=dict)
 
     def decide(self, j: int) -> None:
         """Make the verdict on a vector that of its worst element, the first of these."""
@@ -153,7 +155,7 @@ class _Judge:
         self.slack: dict[tuple[int, int], Number] = {}
         self.began: dict[int, dict[int, Origin]] = {}
         self.terms = uncancelled(exact.walk, size_of) if self.mixes else {}
-        self.forward = self._forward(witness)
+        self.forward = self.judgement.forward = self._forward(witness)
         totals, floats, tolerance, smooth = exact.walk.totals, exact.gradients, self.dtype.tolerance, not exact.kinks
         for j in exact.walk.order:
             total, own = totals[j], floats[j]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from gradexplain.calculus.pullbacks import Defined
 from gradexplain.readings.arithmetic import DEAD, NAN, Number, constant, exactly, mp, solid
-from gradexplain.readings.compiled import function
+from gradexplain.readings.compiled import alive, function
 from gradexplain.readings.exact_arrays import (
     Matrix,
     Value,
@@ -46,7 +45,7 @@ class Builder:
 
         self.np, self.sizes = numpy, sizes
         self.zero = DEAD if live else mp.zero
-        self.function = _alive if live else function
+        self.function = alive if live else function
         self.alive: Builder = self if live else Builder(sizes, live=True)
 
     def number(self, value: Any) -> Number:
@@ -75,23 +74,6 @@ class Builder:
         # In a definition as well, what is filled with 0 is not multiplied.
         found = Defined(self.alive, rule, inputs, settings).result()
         return found if self.zero is DEAD else each(solid, found)
-
-
-@cache
-def _alive(rule: str) -> Callable[..., Number]:
-    """An elementwise rule for numbers that may be DEAD: so is any product with them, and a sum does not notice them."""
-    call = function(rule)
-    if rule in ("identity", "where"):
-        return call
-    if rule in ("mul", "neg"):
-        return lambda *values: DEAD if any(value is DEAD for value in values) else call(*values)
-    if rule == "div":
-        return lambda a, b: DEAD if a is DEAD else call(a, solid(b))
-    if rule == "add":
-        return lambda a, b: b if a is DEAD else a if b is DEAD else call(a, b)
-    if rule == "sub":
-        return lambda a, b: a if b is DEAD else call(solid(a), b)
-    return lambda *values: call(*map(solid, values))
 
 
 def _largest(values: list[Number]) -> Number:

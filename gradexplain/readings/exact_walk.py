@@ -129,7 +129,8 @@ class ExactReading:
     def _partial(self, rule: str, slot: int) -> Callable[[Sequence[Number]], Number]:
         """The local derivative of a rule as a function of its inputs and the result."""
         partials = RULES[rule].partials
-        self.locals[rule, slot] = call = expression(partials[slot], len(partials))
+        # Only a 0 that a choice writes down is a branch that was not taken; 2*a is a number, where it is 0 as well.
+        self.locals[rule, slot] = call = expression(partials[slot], len(partials), rule in _WITH_KINK)
         return call
 
     def _spread(self, i: int, slot: int, upstream: Value) -> tuple[Value, Value]:
@@ -171,15 +172,13 @@ class ExactReading:
 
 def _special(rule: str, local: Number, at_kink: bool, inputs: Sequence[Number], out: Number) -> Number:
     """The local derivative where the rule has kinks, or the value may not be finite."""
-    if rule in _WITH_KINK:
-        if RULES[rule].kink and any(map(_is_nan, inputs)):
-            return NAN
-        if not at_kink and local is not None and local == 0:
-            return DEAD
-    elif local is not None and finite(local) and not is_finite(out):
+    if rule in _WITH_KINK and RULES[rule].kink and any(map(_is_nan, inputs)):
+        return NAN
+    outside = local is not None and is_finite(local) and out is not None and not is_finite(out)
+    if outside and all(value is not None and is_finite(value) for value in inputs):
         # At a pole of its own, or outside of its domain, a function has no derivative, whatever the formula says.
-        return NAN if all(value is not None and finite(value) for value in inputs) else local
-    return local
+        return NAN
+    return solid(local) if at_kink else local
 
 
 def _times(upstream: Number, local: Number) -> Number:

@@ -15,7 +15,7 @@ ROWS = (
          aliases=("min",)),
     Rule("clamp", "clamp",
          ("heaviside(a - b, 1)*heaviside(c - a, 1)", "heaviside(b - a, 0)*heaviside(c - b, 0)",
-          "1 - heaviside(c - a, 1)*heaviside(c - b, 1)"),
+          "where(max(a, b) > c, 1, 0)"),
          "min(max(a, b), c)", kink="(a - b)*(a - c)*(b - c)",
          at_kink=PASSED_ON, keywords=("min", "max"), aliases=("clip",),
          example="clamp(w*x, 0, x)"),
