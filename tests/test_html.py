@@ -158,7 +158,7 @@ def test_a_hessian_says_that_it_does_not_move() -> None:
     text = html.write(gradexplain.derive("x**2*w", "x=2,w=3", hessian=True))
     Reader(text)
     stored = text.split('<section class="stored">')
-    assert stored[1].startswith("\n<h2>Hessian</h2>\n<p class=\"only-moved\">These numbers are those of the point")
+    assert stored[1].startswith('\n<h2>Hessian</h2>\n<p class="only-moved">These numbers are those of the point')
     assert 'type="range"' in stored[0]
 
 

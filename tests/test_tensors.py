@@ -13,9 +13,10 @@ from gradexplain.errors import FormulaError
 from gradexplain.language.graph import Graph
 from gradexplain.language.parse import parse
 from gradexplain.language.text import write
-from gradexplain.readings.many_points import Elementwise, at_kink, chain_rule
+from gradexplain.readings.many_points import at_kink, chain_rule
 from gradexplain.readings.place import Place
 from gradexplain.readings.plan import Ready, compiled
+from gradexplain.readings.tables import TableBuilder
 from gradexplain.rules.row import Rule
 from gradexplain.rules.table import RULES
 
@@ -34,21 +35,21 @@ def formula(rule: Rule) -> str:
 
 
 def read(text: str, values: list[float], dtype: Any = torch.float64) -> tuple[Any, dict[int, Any], list[Any], Any]:
-    """The graph of a formula, its inputs as leaves with these values, the values of all nodes, and the rule table."""
+    """The graph of a formula, its inputs as leaves with these values, all values, and what makes tensors."""
     graph = parse(text)
     place = Place(torch, str(dtype).removeprefix("torch."))
     leaves = {i: place.leaf(values) for i in graph.inputs}
     steps = Ready(place, compiled(graph, held_constants(graph, text, str(dtype).removeprefix("torch."))))
-    return graph, leaves, steps.run(leaves), Elementwise(place)
+    return graph, leaves, steps.run(leaves), TableBuilder(place, {})
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("rule", DIFFERENTIABLE, ids=lambda rule: rule.name)
 def test_every_rule_on_tensors_is_what_autograd_has(rule: Rule, dtype: Any) -> None:
-    graph, leaves, values, table = read(formula(rule), GRID, dtype)
+    graph, leaves, values, builder = read(formula(rule), GRID, dtype)
     objective = values[graph.objective]
     found = torch.autograd.grad(objective.sum(), list(leaves.values()), allow_unused=True)
-    totals = chain_rule(table, graph, graph.inputs, [v.detach() if hasattr(v, "detach") else v for v in values])
+    totals = chain_rule(builder, graph, graph.inputs, [v.detach() if hasattr(v, "detach") else v for v in values])
     for i, autograd in zip(leaves, found, strict=True):
         expected = torch.zeros(len(GRID), dtype=dtype) if autograd is None else autograd
         total = totals.get(i)
@@ -81,17 +82,17 @@ def test_the_objective_alone_is_the_same_as_with_all_values() -> None:
     ],
 )
 def test_kinks_are_found_elementwise(text: str, values: list[float], expected: list[bool]) -> None:
-    graph, _, found, table = read(text, values)
-    assert torch.as_tensor(at_kink(table, graph, graph.inputs, found)).expand(len(values)).tolist() == expected
+    graph, _, found, builder = read(text, values)
+    assert torch.as_tensor(at_kink(builder, graph, graph.inputs, found)).expand(len(values)).tolist() == expected
 
 
 def test_sizes_see_what_cancels() -> None:
     """At the minimum of a sum of two terms the gradient is 0, and its size is that of the terms."""
-    graph, _, values, table = read("(w - 1)**2 + (w - 3)**2", [2.0])
+    graph, _, values, builder = read("(w - 1)**2 + (w - 3)**2", [2.0])
     values = [value.detach() if hasattr(value, "detach") else value for value in values]
-    total = chain_rule(table, graph, graph.inputs, values)[graph.inputs[0]]
+    total = chain_rule(builder, graph, graph.inputs, values)[graph.inputs[0]]
     assert (float(total.value), float(total.size)) == (0.0, 4.0)
-    bare = chain_rule(table, graph, graph.inputs, values, sized=False)[graph.inputs[0]]
+    bare = chain_rule(builder, graph, graph.inputs, values, sized=False)[graph.inputs[0]]
     assert float(bare.size) == 0.0
 
 

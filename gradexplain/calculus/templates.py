@@ -5,9 +5,10 @@ In their graphs a setting that is a word stands for the setting of that name, an
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from gradexplain.language import calls
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
@@ -16,6 +17,7 @@ from gradexplain.language.reader import Call, Value, Word
 from gradexplain.language.tokens import Token
 from gradexplain.rules.table import ELEMENTWISE, RULES
 
+T = TypeVar("T")
 # How many tensors go into what only these expressions may say; what follows them are settings.
 PHRASES = {
     "restored": 1, "averaged": 1, "reduced": 1, "target": 1, "target_sum": 1, "target_gradient": 2, "part_of_cat": 1,
@@ -52,6 +54,24 @@ def template(text: str) -> Template:
         else:
             made[i] = graph.apply(rule, *[made[j] for j in inputs], settings=settings)
     return Template(graph, made[root], {str(graph.nodes[i].value): i for i in graph.inputs})
+
+
+def evaluated(
+    text: str, named: Mapping[str, T], constant: Callable[[Any], T], apply: Callable[[str, Sequence[T]], T]
+) -> T:
+    """An expression with elementwise rules only, made by what makes a constant and applies a rule.
+
+    >>> evaluated("2*a - out", {"a": "x", "out": "y"}, str, lambda rule, parts: f"{rule}({', '.join(parts)})")
+    'sub(mul(2, x), y)'
+    """
+    graph, root, _ = template(text)
+    made: list[T] = []
+    for rule, inputs, value, _ in graph.nodes[: root + 1]:
+        if rule == INPUT:
+            made.append(named[str(value)])
+        else:
+            made.append(constant(value) if rule == CONSTANT else apply(rule, [made[j] for j in inputs]))
+    return made[root]
 
 
 @cache

@@ -99,6 +99,22 @@ class TableReading:
         return first + second
 
 
+def kink_distance(builder: TableBuilder, graph: Graph, i: int, values: Sequence[Any]) -> Any:
+    """What is 0 where the derivative of node `i` may not exist, elementwise; None where it always exists.
+
+    `values` are those of all nodes. A choice has its kink where its condition changes; one without a variable never
+    does.
+    """
+    node = graph.nodes[i]
+    if node.rule == "where" and graph.is_constant[node.inputs[0]]:
+        return None
+    judged = graph.nodes[node.inputs[0]] if node.rule == "where" else node
+    rule = RULES.get(judged.rule)
+    if rule is None or not rule.kink or (rule.boolean and judged is node):
+        return None
+    return Pullback(builder, graph, judged, 0, [values[j] for j in judged.inputs], values[i], values[i]).kink()
+
+
 class Tables:
     """The tables on the tensors of one formula, in float64 on the CPU. `dtype` is what autograd computes in."""
 
@@ -124,24 +140,11 @@ class Tables:
         found: dict[int, int] = {}
         through = {step.through for steps in walk.steps.values() for step in steps}
         for i in sorted(through):
-            upstream = walk.totals.get(i)
-            count = self._at_kink(i, values)
+            upstream, distance = walk.totals.get(i), kink_distance(self.builder, self.graph, i, values)
+            count = 0 if distance is None else int((self.place.tensor(distance) == 0).sum())
             if count > 0 and upstream is not None and bool((self.place.tensor(upstream) != 0).any()):
                 found[i] = count
         return found
-
-    def _at_kink(self, i: int, values: Sequence[Any]) -> int:
-        node, tensor = self.graph.nodes[i], self.place.tensor
-        # A choice has its kink where its condition changes; one without a variable never does.
-        if node.rule == "where" and self.graph.is_constant[node.inputs[0]]:
-            return 0
-        judged = self.graph.nodes[node.inputs[0]] if node.rule == "where" else node
-        rule = RULES.get(judged.rule)
-        if rule is None or not rule.kink:
-            return 0
-        inputs = [tensor(values[j]) for j in judged.inputs]
-        distance = Pullback(self.builder, self.graph, judged, 0, inputs, values[i], values[i]).kink()
-        return int((tensor(distance) == 0).sum())
 
     def form(self, text: str, values: Sequence[Any]) -> Any:
         """The value of a formula over the inputs and the person's named nodes, as whoever reads its text has it."""

@@ -11,9 +11,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from gradexplain.readings.many_points import Elementwise, at_kink, chain_rule
+from gradexplain.readings.many_points import at_kink, chain_rule
 from gradexplain.readings.place import Place
 from gradexplain.readings.plan import compiled
+from gradexplain.readings.tables import TableBuilder
 from gradexplain.readings.witness import Question
 from gradexplain.readings.witness import run as run_witness
 from gradexplain.training.inputs import Inputs
@@ -56,7 +57,7 @@ class ManySteps(Judge):
     def __init__(self, inputs: Inputs, teller: Teller) -> None:
         super().__init__(inputs, teller)
         self.graph = inputs.graph
-        self.table, self.double = Elementwise(inputs.place), Place(self.torch)
+        self.builder, self.double = TableBuilder(inputs.place, {}), Place(self.torch)
         self.looks_left = LOOKS
         self.looked_at: tuple[Any, ...] = ()
         self.waiting: list[Waiting] = []
@@ -152,7 +153,7 @@ class ManySteps(Judge):
     def _totals(self, values: Sequence[Any], shape: tuple[int, ...], sized: bool = True) -> list[tuple[Any, Any]]:
         """By parameter the gradient by the chain rule and its size, elementwise, in float64."""
         plain = [value.detach() if hasattr(value, "detach") else value for value in values]
-        found = chain_rule(self.table, self.graph, self.inputs.nodes, plain, sized)
+        found = chain_rule(self.builder, self.graph, self.inputs.nodes, plain, sized)
         return [
             tuple(self.double.bring(part).expand(shape) for part in found.get(node, (0.0, 0.0)))
             for node in self.inputs.nodes
@@ -160,7 +161,7 @@ class ManySteps(Judge):
 
     def _kinks(self, values: Sequence[Any]) -> Any:
         """Where there is a kink on the way to a parameter, elementwise or for all."""
-        return self.double.bring(at_kink(self.table, self.graph, self.inputs.nodes, values)) != 0
+        return self.double.bring(at_kink(self.builder, self.graph, self.inputs.nodes, values)) != 0
 
     def close(self, values: list[float], entry: Waiting, backward: list[float | None]) -> Close:
         """A closer look at one step with the parameters `values`."""

@@ -15,8 +15,8 @@ from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
 
-from gradexplain.calculus.templates import template
-from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.calculus.templates import evaluated, template
+from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.text import TIMES, write
 
 
@@ -119,30 +119,10 @@ def evaluate(formula: str, values: Mapping[str, float]) -> float:
     >>> evaluate("p - lr*g", {"p": 1.0, "lr": 0.1, "g": -8.0})
     1.8
     """
-    registers: list[float] = []
     try:
-        for call, name, constant, inputs in _compiled(formula):
-            if call is None:
-                registers.append(values[name] if name else constant)
-            else:
-                registers.append(call(*[registers[j] for j in inputs]))
+        return evaluated(formula, values, float, lambda rule, inputs: _FLOATS[rule](*inputs))
     except (ValueError, ZeroDivisionError, OverflowError):
         return math.nan
-    return registers[-1]
-
-
-@cache
-def _compiled(formula: str) -> list[tuple[Callable[..., float] | None, str, float, tuple[int, ...]]]:
-    graph = template(formula).graph
-    steps: list[tuple[Callable[..., float] | None, str, float, tuple[int, ...]]] = []
-    for node in graph.nodes:
-        if node.rule == INPUT:
-            steps.append((None, str(node.value), 0.0, ()))
-        elif node.rule == CONSTANT:
-            steps.append((None, "", float(Fraction(node.value or 0)), ()))
-        else:
-            steps.append((_FLOATS[node.rule], "", 0.0, node.inputs))
-    return steps
 
 
 def written(formula: str, texts: Mapping[str, str], settings: Settings, number: Callable[[float], str]) -> str:
@@ -180,13 +160,8 @@ def _settled(graph: Graph, settings: Mapping[str, float]) -> dict[int, float]:
     for i, node in enumerate(graph.nodes):
         if node.rule == INPUT and str(node.value) in settings:
             values[i] = settings[str(node.value)]
-        elif node.rule not in (INPUT, CONSTANT) and node.inputs:
-            inputs = [_constant(graph, j, values) for j in node.inputs]
-            if None not in inputs and any(j in values for j in node.inputs):
-                values[i] = _FLOATS[node.rule](*inputs)
+        elif any(j in values for j in node.inputs):
+            constants = {j: float(value) for j in node.inputs if isinstance(value := graph.nodes[j].value, Fraction)}
+            if all(j in values or j in constants for j in node.inputs):
+                values[i] = _FLOATS[node.rule](*[(values | constants)[j] for j in node.inputs])
     return values
-
-
-def _constant(graph: Graph, i: int, values: Mapping[int, float]) -> float | None:
-    node = graph.nodes[i]
-    return float(Fraction(node.value or 0)) if node.rule == CONSTANT else values.get(i)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from fractions import Fraction
 from typing import Any
 
 from gradexplain.calculus.backward import NoNumbers, reverse
-from gradexplain.calculus.templates import Template, partial, template
+from gradexplain.calculus.templates import evaluated
 from gradexplain.data.point import held_constants
 from gradexplain.explain.names import Names
-from gradexplain.language.graph import INPUT, Graph
+from gradexplain.language.graph import INPUT
 from gradexplain.language.parse import parse
 from gradexplain.output.derivation.lines import given_shapes
+from gradexplain.readings.plan import number
 from gradexplain.records import Derivation, Value, plain
 from gradexplain.rules.table import RULES
 
@@ -61,8 +60,8 @@ class Live:
             "objective": place[graph.objective],
             "upstream": self.derivation.upstream,
             "backward": backward,
-            "locals": [tree(partial(*key)) for key in self._locals],
-            "kinks": {rule: tree(template(RULES[rule].kink)) for rule in sorted(rules) if _has_kink(rule)},
+            "locals": [tree(RULES[rule].partials[slot]) for rule, slot in self._locals],
+            "kinks": {rule: tree(RULES[rule].kink) for rule in sorted(rules) if _has_kink(rule)},
             "check": {"values": list(self._values(place)), "gradients": list(self._gradients(place))},
             "differs": "The arithmetic of this page has other numbers than the derivation for",
         }
@@ -109,19 +108,11 @@ def _has_kink(rule: str) -> bool:
     return rule in RULES and bool(RULES[rule].kink)
 
 
-def tree(template: Template) -> Any:
+def tree(text: str) -> Any:
     """An expression of the rule table as a tree: a number, the name of an input, or a rule and its inputs in a list.
 
-    >>> tree(partial("tanh", 0))
+    >>> tree("1 - out**2")
     ['sub', 1.0, ['pow', 'out', 2.0]]
     """
-    graph: Graph = template.graph
-    made: list[Any] = []
-    for rule, inputs, value, _ in graph.nodes:
-        if rule == INPUT:
-            made.append(value)
-        elif value is None:
-            made.append([rule, *[made[j] for j in inputs]])
-        else:
-            made.append(float(value) if isinstance(value, Fraction) else {"pi": math.pi, "e": math.e}[value])
-    return made[template.root]
+    names = {name: name for name in (*"abcdefgh", "out")}
+    return evaluated(text, names, lambda value: number(value, {}), lambda rule, parts: [rule, *parts])
