@@ -33,6 +33,7 @@ OPEN = ("records", "training_records", "errors", "tensor", "wording", "words")
 HOMES = {
     "torch": {
         "readings/devices.py",
+        "readings/lean.py",
         "readings/torch_files.py",
         "readings/worker.py",
         "readings/witness.py",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gradexplain.readings.lean import complete
 from gradexplain.readings.place import CPU, Place
 from gradexplain.readings.plan import Plan, Ready, Refused
 
@@ -78,10 +79,10 @@ def run(question: Question, answer: Callable[[Place, Question], Witness] | None 
         place = Place(torch, question.dtype, question.device)
         try:
             return (answer or _answer)(place, question)
-        except Refused as refused:
-            return Witness([], {}, str(refused), refused.node)
         except REFUSALS as error:
-            return Witness([], {}, str(error).splitlines()[0])
+            if complete():
+                return run(question, answer)
+            return Witness([], {}, str(error).splitlines()[0], error.node if isinstance(error, Refused) else -1)
 
 
 def _answer(place: Place, question: Question) -> Witness:

@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import IO, Any, NamedTuple
 
+from gradexplain.readings.lean import import_torch
 from gradexplain.readings.witness import Question, Witness
 
-_START = "import sys; sys.path[:] = {path!r}; from gradexplain.readings.worker import serve; serve()"
+_START = "import sys; sys.path[:] = {path!r}; from gradexplain.readings.worker import serve; serve({lean})"
 
 
 def send(stream: IO[bytes], message: Any) -> None:
@@ -47,8 +48,17 @@ def run_task(task: str, payload: Any) -> Iterator[Any]:
     yield from getattr(import_module(module), function)(payload)
 
 
-def serve() -> None:
-    """What the second process does: read tasks from standard input, write their answers to standard output."""
+def _command(lean: bool) -> list[str]:
+    """What starts the second process."""
+    path = [entry for entry in sys.path if entry]
+    return [sys.executable, "-I", "-S", "-c", _START.format(path=path, lean=lean)]
+
+
+def serve(lean: bool) -> None:
+    """What the second process does: read tasks from standard input, write their answers to standard output.
+
+    If PyTorch cannot be imported in the `lean` way, the process becomes one that imports it plainly.
+    """
     import gc
     import os
     import signal
@@ -56,12 +66,22 @@ def serve() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Whatever a library prints must not get between the answers.
-    answers = os.fdopen(os.dup(1), "wb")
+    output = os.dup(1)
     os.dup2(2, 1)
     gc.disable()
     warnings.simplefilter("ignore")
+    if lean:
+        try:
+            import_torch()
+        except Exception:
+            if os.name == "nt":
+                # No process becomes another one there: it ends, and the first process imports PyTorch itself.
+                raise
+            os.dup2(output, 1)
+            os.execv(sys.executable, _command(lean=False))
     import torch
 
+    answers = os.fdopen(output, "wb")
     threads = torch.get_num_threads()
     gc.freeze()
     try:
@@ -82,11 +102,9 @@ class Worker:
     """The second process, from this side. `ask` hands it a task, `answers` waits for what that task says."""
 
     def __init__(self) -> None:
-        start = _START.format(path=[entry for entry in sys.path if entry])
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", start],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            _command(lean=True), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         self.ticket = 0
         self.lock = threading.Lock()
         # What was read while the answer to another task was looked for.

@@ -10,6 +10,7 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
+from gradexplain.readings.lean import complete
 from gradexplain.training.batches import groups
 from gradexplain.training.inputs import REFUSALS, Inputs
 from gradexplain.training.job import Chunk, Found, Job
@@ -35,10 +36,16 @@ def run(payload: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
     if torch.is_inference_mode_enabled() or not torch.is_grad_enabled():
         yield "refused", "gradients are switched off here, by no_grad() or inference_mode()"
         return
+    silent = True
     try:
-        yield from _Run(torch, job).messages()
+        for message in _Run(torch, job).messages():
+            silent = False
+            yield message
     except REFUSALS as error:
-        yield "refused", str(error).splitlines()[0] if str(error) else type(error).__name__
+        if silent and complete():
+            yield from run(payload)
+        else:
+            yield "refused", str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _judge(inputs: Inputs, teller: Teller) -> Judge:
