@@ -4,36 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from fractions import Fraction
+from typing import Any
 
-from gradexplain.calculus.backward import active
 from gradexplain.data.point import (
     Given,
     Point,
     held_constants,
     held_numbers,
-    held_value,
     read_point,
     read_upstream,
 )
 from gradexplain.data.shapes import bind_sizes, read_shapes
 from gradexplain.errors import OptionError, PointError, nearest
 from gradexplain.explain.names import Names
+from gradexplain.explain.problem import Problem
 from gradexplain.language.graph import INPUT, Graph
 from gradexplain.language.parse import parse
 from gradexplain.readings.devices import check_name, check_presence
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.place import CPU
-from gradexplain.readings.plan import compiled
-from gradexplain.readings.witness import Question
 from gradexplain.readings.worker import WITNESSES
 from gradexplain.records import Derivation, Remark
 from gradexplain.rules.shapes import Shape, times, write_shape
 from gradexplain.tensor import Tensor
-
-if TYPE_CHECKING:
-    from gradexplain.explain.tensor_problem import TensorProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,102 +124,61 @@ def _begin(request: DerivationRequest) -> Callable[[], Derivation]:
     else:
         shapes, sizes = {}, {}
     graph = parse(request.expression, [*point, *shapes], shapes)
-    if request.want or graph.needs_tensors():
-        graph.sizes.update(sizes)
-        from gradexplain.explain.tensor_problem import begin_tensors
+    graph.sizes.update(sizes)
+    problem = _problem(request, graph, point)
+    if WITNESSES.installed() and not (problem.is_plain and problem.missing):
+        # Everything that can be wrong has been looked at: from here on PyTorch is worth its time.
+        WITNESSES.start()
+    from gradexplain.explain.build import begin as begin_rows
 
-        return begin_tensors(_tensor_problem(request, graph, point, shapes), request.device)
-    return _begin_numbers(request, graph, point)
+    return begin_rows(problem, request.device)
 
 
-def _begin_numbers(request: DerivationRequest, graph: Graph, point: dict[str, Given]) -> Callable[[], Derivation]:
-    expression, dtype = request.expression, request.dtype
+def _problem(request: DerivationRequest, graph: Graph, point: dict[str, Given]) -> Problem:
+    """What is asked for as a problem, once everything that can be wrong has been looked at."""
+    expression, dtype, want = request.expression, request.dtype, request.want
     names = Names(graph)
     notes = check_point(graph, point)
     inputs = {i: names.of[i] for i in graph.inputs}
-    missing = [name for name in inputs.values() if name not in point]
     sources = _sources(graph, names, request.wrt)
-    with_torch = not missing and WITNESSES.installed()
-    seed, held_seed = read_upstream(request.upstream, dtype)
-    if seed is None or isinstance(held_seed, Tensor):
-        raise _other_shape(held_seed, names.of[graph.objective], ())
-    given: dict[int, float | None] = {
-        i: held_value(name, point[name], dtype) if name in point else None for i, name in inputs.items()
+    given: dict[int, Any] = {
+        i: held_numbers(name, point[name], dtype) if name in point else None for i, name in inputs.items()
     }
-    constants = held_constants(graph, expression, dtype)
-    asked = None
-    if with_torch:
-        # Everything that can be wrong has been looked at: from here on PyTorch is worth its time.
-        WITNESSES.start()
-        needed = graph.needed()
-        used = {i: value for i, value in given.items() if value is not None and needed[i]}
-        between, plan = active(graph, sources), compiled(graph, constants)
-        asked = WITNESSES.ask_witness(Question(plan, used, list(used), between, held_seed, dtype, request.device))
-    given |= constants
-    from gradexplain.explain.build import finish, prepare
-    from gradexplain.explain.problem import Problem
+    seed, held_seed = _seed(request, graph, names)
+    if graph.needs_tensors():
+        from gradexplain.explain.checks import check_classes, check_size
 
+        check_size(graph)
+        classes = check_classes(graph, names, given)
+        if request.wrt is None:
+            sources = [j for j in sources if names.of[j] not in classes] or sources
+            notes += [Remark("classes", {"name": name}) for name in classes]
+        elif unable := [names.of[j] for j in sources if names.of[j] in classes]:
+            raise OptionError(f"{unable[0]} has classes, whole numbers that cannot require gradients",
+                              hint="leave it out of wrt")  # fmt: skip
+    given |= held_constants(graph, expression, dtype)
     problem = Problem(
-        expression, graph, names, point, given, sources, seed, held_seed, dtype, missing, notes, len(graph.nodes)
-    )
-    prepared = prepare(problem)
-
-    def rest() -> Derivation:
-        witness = WITNESSES.witness(asked) if asked else None
-        with digits():
-            return finish(prepared, witness)
-
-    return rest
-
-
-def _tensor_problem(
-    request: DerivationRequest, graph: Graph, point: dict[str, Given], shapes: dict[str, Shape]
-) -> TensorProblem:
-    from gradexplain.explain.tensor_problem import TensorProblem, check_classes, not_a_scalar
-
-    wrt, upstream, dtype, want = request.wrt, request.upstream, request.dtype, request.want
-    names = Names(graph)
-    notes = check_point(graph, point)
-    inputs = [names.of[i] for i in graph.inputs]
-    values: dict[str, Tensor | float] = {
-        name: held_numbers(name, point[name], dtype) for name in inputs if name in point
-    }
-    top = graph.shapes[graph.objective]
-    seed: Tensor | float | None = None
-    if not (isinstance(upstream, (int, float, str)) and upstream in (1, "1")):
-        _, seed = read_upstream(upstream, dtype)
-        if (seed.shape if isinstance(seed, Tensor) else ()) != graph.lengths(graph.objective):
-            raise _other_shape(seed, names.of[graph.objective], top)
-    sources = _sources(graph, names, wrt)
-    classes = check_classes(graph, names, {name: value for name, value in values.items() if isinstance(value, Tensor)})
-    if wrt is None:
-        sources = [j for j in sources if names.of[j] not in classes] or sources
-        notes += [Remark("classes", {"name": name}) for name in classes]
-    elif unable := [names.of[j] for j in sources if names.of[j] in classes]:
-        raise OptionError(f"{unable[0]} has classes, whole numbers that cannot require gradients",
-                          hint="leave it out of wrt")  # fmt: skip
-    problem = TensorProblem(
-        request.expression, graph, names, point, values, {name: shapes.get(name, ()) for name in inputs},
-        sources, seed, dtype, [name for name in inputs if name not in point], notes, len(graph.nodes), want,
+        expression, graph, names, point, given, sources, seed, held_seed, dtype,
+        [name for name in inputs.values() if name not in point], notes, len(graph.nodes), want,
     )  # fmt: skip
-    if times(top) != 1 and seed is None and want != "jacobian":
-        raise not_a_scalar(problem)
-    _check_matrices(problem)
+    if want or graph.shapes[graph.objective]:
+        from gradexplain.explain.checks import check_matrices, not_a_scalar
+
+        if times(graph.shapes[graph.objective]) != 1 and seed == 1 and want != "jacobian":
+            raise not_a_scalar(problem)
+        check_matrices(problem)
     return problem
 
 
-def _check_matrices(problem: TensorProblem) -> None:
-    """Raises OptionError where a Jacobian or a Hessian is asked for that there is none of."""
-    graph, names, want = problem.graph, problem.names, problem.want
-    if graph.shapes[graph.objective] and want == "hessian":
-        raise OptionError(
-            "a Hessian is that of a single number", hint="name sum(…) or mean(…) of it, or ask for --jacobian"
-        )
-    if want == "hessian" and any(node.rule == "cholesky" for node in graph.nodes):
-        raise OptionError("the Hessian of cholesky is not explained",
-                          hint="PyTorch differentiates a symmetric matrix in a way of its own twice")  # fmt: skip
-    if want and (computed := [names.of[j] for j in problem.sources if graph.nodes[j].rule != INPUT]):
-        raise OptionError(f"the {want.title()} is taken by inputs, and {computed[0]} is computed")
+def _seed(request: DerivationRequest, graph: Graph, names: Names) -> tuple[Any, Any]:
+    """The upstream gradient as it was given, and as the dtype holds it; 1 stands for ones. Raises OptionError."""
+    upstream, shape = request.upstream, graph.lengths(graph.objective)
+    if isinstance(upstream, (int, float, str)) and upstream in (1, "1"):
+        return Fraction(1), Tensor.filled(shape, 1.0) if shape else 1.0
+    seed, held = read_upstream(upstream, request.dtype)
+    if (held.shape if isinstance(held, Tensor) else ()) != shape:
+        raise _other_shape(held, names.of[graph.objective], graph.shapes[graph.objective])
+    return (seed, held) if seed is not None else (held, held)
 
 
 def _other_shape(seed: Tensor | float, objective: str, shape: Shape) -> OptionError:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
-from gradexplain.explain.forms import Form, write_forms
-from gradexplain.explain.notes import KnownSides, began, closed_form_source, general_notes, kink_notes, remark, short
-from gradexplain.explain.one_sided import settle, settled
+from gradexplain.calculus.backward import active
+from gradexplain.explain import floating
+from gradexplain.explain.forms import Closed, Form, candidates, closed, write_forms
+from gradexplain.explain.judged import Judged, Numbers, error, exact_numbers, judged_exactly, value_of
+from gradexplain.explain.notes import closed_form_source, general_notes, remark, short
 from gradexplain.explain.problem import Problem
-from gradexplain.explain.rounding import CloserLook
+from gradexplain.explain.second_derivatives import SecondForms, hessian, jacobians, second_forms
 from gradexplain.explain.sympy_witness import ask_sympy
-from gradexplain.explain.verdicts import Judgement, judge
 from gradexplain.language.graph import INPUT
-from gradexplain.readings import exact as exact_reading
-from gradexplain.readings.arithmetic import Number, to_float
+from gradexplain.readings.arithmetic import Number, exactly, to_float
 from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.digits import digits
-from gradexplain.readings.exact import DEAD, Exact
+from gradexplain.readings.dtypes import round_to
+from gradexplain.readings.exact import DEAD, MAX_WORK, Exact, run, work
+from gradexplain.readings.exact_arrays import array_of
 from gradexplain.readings.exact_walk import is_finite
-from gradexplain.readings.witness import Witness
+from gradexplain.readings.plan import compiled, packed_graph
+from gradexplain.readings.second_order import Checks
+from gradexplain.readings.witness import Question, Witness
+from gradexplain.readings.worker import WITNESSES
 from gradexplain.records import (
     FAILURES,
     VERDICTS,
@@ -30,11 +36,13 @@ from gradexplain.records import (
     ForwardRow,
     Gradient,
     Input,
+    MatrixDerivation,
     Remark,
     Value,
     maker,
 )
 from gradexplain.rules.table import title_for
+from gradexplain.tensor import Tensor, shape_and_bytes, unpacked
 
 NO_WITNESS = Witness([], {})
 MAX_NOTES = 12
@@ -42,188 +50,244 @@ _contribution, _forward_row = maker(Contribution), maker(ForwardRow)
 _backward_row, _gradient, _input = maker(BackwardRow), maker(Gradient), maker(Input)
 
 
-def prepare(problem: Problem) -> Prepared:
-    """All that can be done without PyTorch's numbers, while it loads."""
-    exact = exact_reading.run(problem.graph, problem.sources, problem.given, problem.held_seed)
-    with digits(bits=exact.bits):
-        second = ask_sympy(problem, exact)
-        return Prepared(problem, exact, write_forms(problem, exact), second)
+def begin(problem: Problem, device: str) -> Callable[[], Derivation]:
+    """Everything but PyTorch's numbers, while it loads.
 
-
-def finish(prepared: Prepared, witness: Witness | None) -> Derivation:
-    """The record, with PyTorch's numbers; None where PyTorch does not take part."""
-    with digits(bits=prepared.exact.bits):
-        return _finished(prepared, witness)
-
-
-def _finished(prepared: Prepared, witness: Witness | None) -> Derivation:
-    problem, exact = prepared.problem, prepared.exact
-    graph, names = problem.graph, problem.names
-    prepared.own = prepared.second()
-    found = witness or NO_WITNESS
-    judgement = judge(graph, exact, found, problem.dtype, CloserLook(problem, exact))
-    sides = settle(problem, exact, found, judgement)
-    rows = _Rows(prepared, found, judgement, sides)
-    gradient = {names.of[j]: rows.gradient(j) for j in problem.sources}
-    backward = tuple(rows.backward.values())
-    values = found.values
-    remarks = (*problem.notes, *general_notes(problem, exact, found, witness is not None), *rows.notes())
-    # A kink on the way matters where it reaches a gradient that was asked for; a failure matters anywhere.
-    verdicts = {entry.verdict for entry in gradient.values()}
-    verdicts |= {row.verdict for row in backward if row.verdict in FAILURES}
-    return Derivation(
-        source=problem.source,
-        statements=prepared.statements,
-        objective=names.of[graph.objective],
-        dtype=problem.dtype,
-        upstream=problem.held_seed,
-        verdict=max(verdicts, key=VERDICTS.index),
-        notes=tuple([entry.text for entry in remarks]),
-        inputs={names.of[i]: _input(problem.given[i], ()) for i in graph.inputs},
-        missing=tuple(problem.missing),
-        point={names.of[i]: problem.point[names.of[i]].text for i in graph.inputs if names.of[i] in problem.point},
-        nodes=tuple([_forward_row(*row, values[i] if values else None) for i, row in prepared.forward.items()]),
-        backward=backward,
-        gradient=gradient,
-        remarks=remarks,
-    )
-
-
-def number(value: Number) -> Value:
-    """An exact number as it goes into a record."""
-    if value is None or type(value) is bool:
-        return value
-    return _shown(value, to_float(value))
-
-
-def _shown(value: Number, found: Value) -> Value:
-    """A number as it goes into a record, where the nearest float is `found`."""
-    return digits_of(value, 20) if type(found) is float and math.isinf(found) and is_finite(value) else found
-
-
-def error(value: Value, autograd: float | None) -> Value:
-    """|autograd - value| / max(1, |value|); None where one is missing, nan where one is not finite.
-
-    >>> error(4.0, 4.5)
-    0.125
+    Returns a function that waits for these and gives the record.
     """
-    if value is None or autograd is None:
-        return None
-    if isinstance(value, str) or not math.isfinite(value) or not math.isfinite(autograd):
-        return math.nan
-    return abs(autograd - value) / max(1.0, abs(value))
+    is_exact = has_exact(problem)
+    with_torch = WITNESSES.installed() and not (is_exact and problem.missing)
+    question = _question(problem, device) if with_torch else None
+    if not is_exact:
+        return _begin_floating(problem, question)
+    asked = WITNESSES.ask_witness(question) if question and not problem.want else None
+    held = _exactly(problem)
+    exact = run(held.graph, held.sources, held.given, held.held_seed, held.size)
+    with digits(bits=exact.bits):
+        own = ask_sympy(held, exact)
+        found, chosen = closed(held, exact)
+        formulas = second_forms(held, chosen)
+        if question and problem.want:
+            asked = WITNESSES.ask_witness(question._replace(tables=_checks(problem, found, formulas)))
+        forms = write_forms(held, found, chosen, exact.walk, exact.values)
+        prepared = Prepared(held, exact_numbers(exact), forms, formulas, exact)
+
+    def rest() -> Derivation:
+        witness = WITNESSES.witness(asked) if asked else None
+        with digits(bits=exact.bits):
+            judged = judged_exactly(held, exact, witness or NO_WITNESS)
+            return _Rows(prepared, witness, judged, own()).derivation()
+
+    return rest
+
+
+def _begin_floating(problem: Problem, question: Question | None) -> Callable[[], Derivation]:
+    """The same where nothing is exact: PyTorch runs the tables as well, and says which closed forms hold."""
+    found = candidates(problem)
+    formulas = second_forms(problem, found.first())
+    asked = WITNESSES.ask_witness(question._replace(tables=_checks(problem, found, formulas))) if question else None
+
+    def rest() -> Derivation:
+        witness = WITNESSES.witness(asked) if asked else None
+        tables = witness or NO_WITNESS
+        numbers = floating.numbers(problem, tables)
+        which = tables.tables.get("holds", {})
+        chosen = {j: roots[which.get(j, 0)] if roots and which.get(j, 0) >= 0 else None
+                  for j, roots in found.roots.items()}  # fmt: skip
+        forms = write_forms(problem, found, chosen, numbers.walk)
+        prepared = Prepared(problem, numbers, forms, formulas, None)
+        return _Rows(prepared, witness, floating.judged(problem, numbers.walk, tables), {}).derivation()
+
+    return rest
+
+
+def has_exact(problem: Problem) -> bool:
+    """Whether a problem has exact numbers: that of single numbers always has, others where they are few."""
+    graph = problem.graph
+    if problem.is_plain:
+        return True
+    # A mean over nothing has no exact value.
+    empty = any(0 in graph.lengths(i) for i in range(problem.size))
+    return not (problem.missing or empty or work(graph, problem.size) > MAX_WORK)
+
+
+def _exactly(problem: Problem) -> Problem:
+    """The same with an array of exact numbers for every vector and matrix."""
+
+    def array(value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        return array_of([exactly(round_to(number, problem.dtype)) for number in value.numbers or ()], value.shape)
+
+    given = {i: array(value) for i, value in problem.given.items()}
+    return replace(problem, given=given, held_seed=array(problem.held_seed))
+
+
+def _question(problem: Problem, device: str) -> Question:
+    """What PyTorch is to run: the formula and autograd."""
+    graph = problem.graph
+    # What has a name is needed: closed forms are written over it.
+    constants = {i: value for i, value in problem.given.items() if graph.nodes[i].rule != INPUT}
+    plan = compiled(graph, constants, [i for i in graph.names if i < graph.objective])
+    given = {i: _packed(problem.given[i]) for i in graph.inputs}
+    seed = None if problem.seed == 1 else _packed(problem.held_seed)
+    return Question(plan, given, list(given), active(graph, problem.sources), seed, problem.dtype, device)
+
+
+def _packed(value: Any) -> Any:
+    return shape_and_bytes(value) if isinstance(value, Tensor) else value
+
+
+def _checks(problem: Problem, found: Closed, formulas: SecondForms) -> Checks:
+    """What is asked of the tables."""
+    texts = {j: entries for j, entries in found.texts(problem.named).items() if entries}
+    statements = "\n".join(closed_form_source(problem))
+    graph = packed_graph(problem.graph, problem.size)
+    return Checks(graph, problem.sources, texts, problem.want, statements, formulas.matrices)
 
 
 class Prepared:
-    """A problem with everything but the witnesses' part: the exact walk, the closed forms, and the rows so far.
-
-    `second` waits for SymPy's own derivatives by source.
-    """
+    """A problem with everything but the witnesses' part: the numbers, the closed forms, and the rows so far."""
 
     def __init__(
-        self, problem: Problem, exact: Exact, forms: dict[int, Form], second: Callable[[], dict[int, Number]]
+        self, problem: Problem, numbers: Numbers, forms: dict[int, Form], formulas: SecondForms, exact: Exact | None
     ) -> None:
-        self.problem, self.exact, self.forms, self.second = problem, exact, forms, second
-        self.own: dict[int, Number] = {}
-        self.values = list(map(_shown, exact.values, exact.floats))
-        totals = exact.walk.totals
-        self.totals = dict(zip(totals, map(_shown, totals.values(), exact.gradients.values()), strict=True))
+        self.problem, self.numbers, self.forms, self.formulas, self.exact = problem, numbers, forms, formulas, exact
+        self.values = list(map(numbers.show, numbers.values))
         self.statements = closed_form_source(problem)
         nodes = problem.graph.nodes
         shown = [i for i in range(problem.size) if i in problem.names.of and nodes[i].rule != INPUT]
         self.forward = {i: self._forward(i) for i in shown}
-        self.contributions = self._contributions()
-        wanted = {j: totals.get(j, DEAD) for j in problem.sources}
-        self.digits = {j: None if total is None else digits_of(total) for j, total in wanted.items()}
+        self.contributions = {j: self._contributions(j) for j in numbers.walk.order}
 
-    def _forward(self, i: int) -> tuple[str, str, str, tuple[str, ...], tuple[int, ...], Value]:
+    def _forward(self, i: int) -> tuple[str, str, str, tuple[str, ...], tuple[int, ...], Any]:
         """The row of node `i` in the forward pass, but for PyTorch's value."""
-        names, rule = self.problem.names, self.problem.graph.nodes[i].rule
-        return names.of[i], names.expression(i), rule, names.inputs(i), (), self.values[i]
+        names, graph = self.problem.names, self.problem.graph
+        shape = graph.lengths(i) if graph.shapes[i] else ()
+        return names.of[i], names.expression(i), graph.nodes[i].rule, names.inputs(i), shape, self.values[i]
 
-    def _contributions(self) -> dict[int, tuple[Contribution, ...]]:
-        """All contributions, by the node that they lead to."""
-        names, nodes, totals, known = self.problem.names, self.problem.graph.nodes, self.exact.walk.totals, self.totals
-        # Most local derivatives are the value of some node: the very same number, written once.
-        written = dict(zip(map(id, self.exact.values), self.values, strict=True))
-        found = {}
-        for j in self.exact.walk.order:
-            rows = []
-            for through, slot, upstream, local, value in self.exact.walk.steps[j]:
-                rule, of_local = nodes[through].rule, written.get(id(local))
-                rows.append(
-                    _contribution(
-                        names.of[through],
-                        rule,
-                        title_for(rule, slot),
-                        known[through] if upstream is totals[through] else number(upstream),
-                        names.local(through, slot),
-                        number(local) if of_local is None else of_local,
-                        known[j] if value is totals[j] else number(value),
-                    )
+    def _contributions(self, j: int) -> tuple[Contribution, ...]:
+        """All contributions to the gradient of node `j`."""
+        names, nodes, show = self.problem.names, self.problem.graph.nodes, self.numbers.show
+        rows = []
+        for through, slot, upstream, local, value in self.numbers.walk.steps[j]:
+            rule = nodes[through].rule
+            rows.append(
+                _contribution(
+                    names.of[through], rule, title_for(rule, slot), show(upstream), names.local(through, slot),
+                    show(local), show(value),
                 )
-            found[j] = tuple(rows)
-        return found
+            )  # fmt: skip
+        return tuple(rows)
 
 
 class _Rows:
-    """Puts PyTorch's numbers and the verdicts beside the prepared rows."""
+    """Puts PyTorch's numbers and the verdicts beside the prepared rows. `own` are SymPy's derivatives by source."""
 
-    def __init__(self, prepared: Prepared, witness: Witness, judgement: Judgement, sides: KnownSides) -> None:
-        self.prepared, self.witness, self.judgement, self.sides = prepared, witness, judgement, sides
-        self.problem, self.exact = prepared.problem, prepared.exact
-        self.backward = {j: self._backward(j) for j in self.exact.walk.order}
+    def __init__(self, prepared: Prepared, witness: Witness | None, judged: Judged, own: Mapping[int, Number]) -> None:
+        self.prepared, self.witness, self.judged, self.own = prepared, witness or NO_WITNESS, judged, own
+        self.with_torch = witness is not None
+        self.problem, self.walk, self.show = prepared.problem, prepared.numbers.walk, prepared.numbers.show
+        self.backward = {j: self._backward(j) for j in self.walk.order}
 
-    def total(self, j: int) -> Number:
-        """The gradient of a node: the sum of its contributions, 0 where there is none."""
-        return self.exact.walk.totals.get(j, DEAD)
+    def derivation(self) -> Derivation:
+        """The record."""
+        problem, prepared, values = self.problem, self.prepared, self.witness.values
+        graph, names = problem.graph, problem.names
+        gradient = {names.of[j]: self.gradient(j) for j in problem.sources}
+        backward = tuple(self.backward.values())
+        matrices = self._matrices(gradient)
+        remarks = (*problem.notes, *self.notes())
+        # A kink on the way matters where it reaches a gradient that was asked for; a failure matters anywhere.
+        verdicts = {entry.verdict for entry in gradient.values()}
+        verdicts |= {row.verdict for row in backward if row.verdict in FAILURES}
+        verdicts |= {entry.verdict for entry in matrices.get("jacobian", {}).values()}
+        verdicts |= {matrices["hessian"].verdict} if "hessian" in matrices else set()
+        kind: Any = MatrixDerivation if matrices else Derivation
+        made: Derivation = kind(
+            **matrices,
+            source=problem.source,
+            statements=prepared.statements,
+            objective=names.of[graph.objective],
+            dtype=problem.dtype,
+            upstream=value_of(problem.held_seed),
+            verdict=max(verdicts, key=VERDICTS.index),
+            notes=tuple([entry.text for entry in remarks]),
+            inputs={names.of[i]: _input(prepared.values[i], graph.lengths(i)) for i in graph.inputs},
+            missing=tuple(problem.missing),
+            point={names.of[i]: problem.point[names.of[i]].text for i in graph.inputs if names.of[i] in problem.point},
+            nodes=tuple([_forward_row(*row, unpacked(values[i]) if values else None)
+                         for i, row in prepared.forward.items()]),
+            backward=backward,
+            gradient=gradient,
+            remarks=remarks,
+            # Parts without a name as well: by them a formula may be on tensors although no input is one.
+            _shapes={} if problem.is_plain
+            else {names.of.get(i, f"#{i}"): graph.shapes[i] for i in range(problem.size)},
+        )  # fmt: skip
+        return made
 
-    def verdict(self, j: int) -> str:
-        return self.judgement.verdicts.get(j, "agrees" if self.witness.values else "unverified")
+    def _matrices(self, gradient: Mapping[str, Gradient]) -> dict[str, Any]:
+        """The Jacobians or the Hessian that were asked for, as fields of a record; empty where none was."""
+        problem, formulas, tables = self.problem, self.prepared.formulas, self.witness.tables
+        if problem.want == "jacobian":
+            return {"jacobian": jacobians(problem, formulas, tables)}
+        return {"hessian": hessian(problem, formulas, tables, gradient.values())} if problem.want else {}
 
-    def _compared(self, j: int, value: Value) -> tuple[str, Value, Value, Value, str, Began | None]:
-        """The partial of node `j`, the exact gradient, autograd's, the error, the verdict, and where that began."""
+    def _zero(self, j: int) -> Value | Tensor:
+        """The gradient of a node that nothing flows to."""
+        shape = self.problem.graph.lengths(j)
+        return Tensor.filled(shape, 0.0) if shape else 0.0
+
+    def _compared(self, j: int, value: Value | Tensor) -> tuple[str, Any, Any, Value, str, Began | None]:
+        """The partial of node `j`, the gradient, autograd's, the error, the verdict, and where that began."""
+        found, judged = self.witness.gradients.get(j), self.judged
         # Autograd's gradient is 0 where PyTorch left it None.
-        autograd = (self.witness.gradients.get(j) or 0.0) if self.witness.values else None
-        origin = began(self.problem, self.exact, self.witness, self.judgement, j) if j in self.judgement.began else None
-        return self.problem.partial(j), value, autograd, error(value, autograd), self.verdict(j), origin
+        autograd = None if not self.witness.values else self._zero(j) if found is None else unpacked(found) or 0.0
+        off = judged.errors[j] if j in judged.errors else error(value, autograd)
+        return self.problem.partial(j), value, autograd, off, judged.verdicts.get(j, judged.other), judged.began.get(j)
 
     def _backward(self, j: int) -> BackwardRow:
         """The row of node `j` in the backward pass, with every contribution."""
-        partial, *compared = self._compared(j, self.prepared.totals[j])
+        partial, *compared = self._compared(j, self.show(self.walk.totals[j]))
         return _backward_row(self.problem.name(j), partial, self.prepared.contributions[j], *compared)
 
     def gradient(self, j: int) -> Gradient:
         """The entry of source `j`."""
-        form, total, own = self.prepared.forms[j], self.total(j), self.prepared.own.get(j)
-        sides, digits = self.sides.get((j, 0)), self.prepared.digits[j]
-        row = self.backward.get(j)
-        exact = settled(total, sides)
-        if exact is not total:
-            total, row, digits = exact, None, digits_of(exact)
-        partial, value, autograd, error, verdict, began = (
-            self._compared(j, number(total)) if row is None
+        form, total, own, row = self.prepared.forms[j], self.walk.totals.get(j), self.own.get(j), self.backward.get(j)
+        if j in self.judged.totals:
+            total, row = self.judged.totals[j], None
+        partial, value, autograd, off, verdict, began = (
+            self._compared(j, self.show(total) if j in self.walk.totals else self._zero(j)) if row is None
             else (row.partial, row.value, row.autograd, row.error, row.verdict, row.began)
         )  # fmt: skip
         return _gradient(
-            partial, form.chain, form.factors, form.symbolic, form.filled, digits, value, autograd, error, verdict,
-            None if own is None else to_float(own), began, form.typeset,
+            partial, form.chain, form.factors, form.symbolic, form.filled, self._digits(j, total), value, autograd, off,
+            verdict, None if own is None else to_float(own), began, form.typeset,
         )  # fmt: skip
 
+    def _digits(self, j: int, total: Any) -> str | None:
+        """A number with 50 digits."""
+        if self.prepared.exact is None or self.problem.graph.shapes[j]:
+            return None
+        if j not in self.walk.totals:
+            return digits_of(DEAD)
+        return None if total is None else digits_of(total)
+
     def notes(self) -> list[Remark]:
-        """Remarks on single gradients."""
-        notes = []
-        for j in self.problem.sources:
-            if self.verdict(j) == "convention":
-                notes += kink_notes(self.problem, self.exact, self.witness, self.judgement, self.sides, j)
-            total, sympy_value = self.total(j), self.prepared.own.get(j)
-            if sympy_value is not None and is_finite(total):
-                found = to_float(sympy_value)
-                if abs(to_float(total) - found) > max(1e-9 * abs(found), 1e-30):
-                    notes.append(remark("sympy_differs", partial=self.problem.partial(j), found=short(found)))
-        long = [self.problem.partial(j) for j in self.problem.sources if self.prepared.forms[j].symbolic is None]
-        if long:
-            notes.append(remark("too_long", names=long))
-        if len(notes) <= MAX_NOTES:
-            return notes
-        return [*notes[:MAX_NOTES], remark("more_notes", count=len(notes) - MAX_NOTES)]
+        """Remarks on the derivation as a whole and on single gradients."""
+        problem, judged = self.problem, self.judged
+        is_exact = self.prepared.exact is not None
+        general = general_notes(problem, self.walk, self.witness if self.with_torch else None, is_exact, judged.other)
+        notes = [*judged.notes]
+        for j, found in self.own.items():
+            total, value = self.walk.totals.get(j, DEAD), to_float(found)
+            if is_finite(total) and abs(to_float(total) - value) > max(1e-9 * abs(value), 1e-30):
+                notes.append(remark("sympy_differs", partial=problem.partial(j), found=short(value)))
+        without = {j: form.is_long for j, form in self.prepared.forms.items() if form.symbolic is None}
+        for id, is_long in (("too_long", True), ("unconfirmed", False)):
+            names = [problem.partial(j) for j, long in without.items() if long == is_long]
+            notes += [remark(id, names=names)] if names else []
+        if len(notes) > MAX_NOTES:
+            notes = [*notes[:MAX_NOTES], remark("more_notes", count=len(notes) - MAX_NOTES)]
+        return general + notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gradexplain.calculus.backward import Walk
 from gradexplain.explain.one_sided import Sides
@@ -20,10 +20,6 @@ from gradexplain.records import Began, Remark, Value
 from gradexplain.rules.row import ZERO
 from gradexplain.rules.table import RULES
 from gradexplain.wording import say
-
-if TYPE_CHECKING:
-    from gradexplain.explain.tensor_build import Build
-    from gradexplain.explain.tensor_problem import TensorProblem
 
 NO_NUMBERS = ("nan", "inf", "-inf")
 # So many elements of a gradient have a note of their own.
@@ -54,7 +50,7 @@ def remark(id: str, **values: Any) -> Remark:
     return Remark(id, values)
 
 
-def flow_notes(problem: Problem | TensorProblem, walk: Walk[Any]) -> list[Remark]:
+def flow_notes(problem: Problem, walk: Walk[Any]) -> list[Remark]:
     """Remarks on where no gradient flows."""
     notes, graph, names = [], problem.graph, problem.names.of
     unreached = [names[j] for j in problem.sources if j not in walk.totals]
@@ -65,41 +61,23 @@ def flow_notes(problem: Problem | TensorProblem, walk: Walk[Any]) -> list[Remark
     return notes + [remark("staircase", rule=rule) for rule in flat]
 
 
-def general_notes(problem: Problem, exact: Exact, witness: Witness, with_torch: bool) -> list[Remark]:
-    """Remarks on the derivation as a whole."""
-    notes = []
-    if problem.missing:
-        notes.append(missing_note(problem))
-    elif not with_torch:
-        notes.append(remark("no_torch"))
+def general_notes(
+    problem: Problem, walk: Walk[Any], witness: Witness | None, is_exact: bool, verdict: str
+) -> list[Remark]:
+    """Remarks on the derivation as a whole. `verdict` is that on what nothing flows to."""
+    notes, graph, names = [], problem.graph, problem.names
+    if witness is None:
+        notes.append(missing_note(problem) if problem.missing and is_exact else remark("no_torch"))
+    elif witness.error and verdict == "undefined" and witness.node in names.of:
+        notes.append(remark("refused_at", expression=names.expression(witness.node), message=witness.error))
     elif witness.error:
         notes.append(remark("refused", message=witness.error))
-    return notes + flow_notes(problem, exact.walk)
-
-
-def tensor_notes(build: Build) -> list[Remark]:
-    """Remarks on a derivation on tensors as a whole."""
-    problem, notes = build.problem, []
-    if build.refused and build.refused_at in build.names.of:
-        notes.append(remark("refused_at", expression=build.names.expression(build.refused_at), message=build.refused))
-    elif build.refused:
-        notes.append(remark("refused", message=build.refused))
-    elif not build.found:
-        notes.append(remark("no_torch"))
     elif problem.missing:
         notes.append(remark("random_numbers", names=problem.missing))
-    if build.graph.sizes:
-        sizes = ", ".join(f"{name} = {number}" for name, number in build.graph.sizes.items())
+    if graph.sizes:
+        sizes = ", ".join(f"{name} = {number}" for name, number in graph.sizes.items())
         notes.append(remark("sizes", sizes=sizes))
-    notes += flow_notes(problem, build.walk)
-    if build.judged is not None:
-        notes += build.judged.notes()
-    for j in problem.sources if build.judged is None else ():
-        began = build.began.get(j)
-        if build.verdicts.get(j) == "convention" and began is not None:
-            notes.append(remark(f"{began.id}_on_the_way", partial=problem.partial(j), **began.values))
-    long = [problem.partial(j) for j in problem.sources if build.form(j)[1] is None]
-    return notes + ([remark("unconfirmed", names=long)] if long else [])
+    return notes + flow_notes(problem, walk)
 
 
 def kink_notes(
@@ -192,7 +170,7 @@ def _not_finite(problem: Problem, exact: Exact, node: int, place: int) -> tuple[
     return "", "nan"
 
 
-def closed_form_source(problem: Problem | TensorProblem) -> tuple[str, ...]:
+def closed_form_source(problem: Problem) -> tuple[str, ...]:
     """The formula as gradexplain reads it, a statement each: the named nodes, in order."""
     graph, names = problem.graph, problem.names
     named = dict(graph.names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from fractions import Fraction
 
-from gradexplain.explain.forms import Form, write_forms
+from gradexplain.explain.forms import Form, closed, write_forms
 from gradexplain.explain.names import Names
 from gradexplain.explain.problem import Problem
 from gradexplain.language.parse import parse
@@ -29,5 +29,6 @@ def partials(source: str, given: Collection[str], wanted: Sequence[str]) -> dict
     problem = Problem(
         source, graph, names, {}, missing, sources, one, 1.0, "float64", list(by_name), [], len(graph.nodes)
     )
-    forms = write_forms(problem, exact.run(graph, sources, missing, 1.0))
+    found = exact.run(graph, sources, missing, 1.0)
+    forms = write_forms(problem, *closed(problem, found), found.walk, found.values)
     return {name: forms[by_name[name]] for name in wanted}

@@ -42,7 +42,7 @@ def ask_sympy(problem: Problem, exact: Exact) -> Callable[[], dict[int, Number]]
     """
     sources = [j for j in problem.sources if problem.graph.nodes[j].rule == INPUT]
     large = problem.size > SMALL_GRAPH or len(sources) > MAX_SOURCES
-    if problem.missing or large or exact.kinks or not _tame(problem, exact):
+    if problem.missing or large or exact.has_axes or exact.kinks or not _tame(problem, exact):
         return dict
     inputs = {i: float(problem.given[i] or 0.0) for i in problem.graph.inputs}
     constants = {i: float(value or 0.0) for i, value in problem.given.items() if problem.graph.is_constant[i]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from gradexplain.language.graph import Graph
@@ -27,7 +26,6 @@ NOISE = 16
 WRONG = 1e-3
 # From here on a float is as good as the exact number for a comparison.
 SAFE = 1e-290
-NOTHING: Mapping[int, str] = MappingProxyType({})
 # What moves, copies or joins elements and computes nothing.
 _COPIES = frozenset((
     "sum", "mean", "expand_as", "reshape", "reshape_as", "flatten", "transpose", "permute", "unsqueeze", "squeeze",
@@ -108,16 +106,13 @@ class Closer(Protocol):
         """By node, how much its gradient changes where each value that was rounded moves by the spacing."""
 
 
-def judge(
-    graph: Graph, exact: Exact, witness: Witness, dtype: str, closer: Closer, floating: Mapping[int, str] = NOTHING
-) -> Judgement:
+def judge(graph: Graph, exact: Exact, witness: Witness, dtype: str, closer: Closer) -> Judgement:
     """The verdict for every node that has a gradient. `exact` and `witness` must be of the same graph and point.
 
     Where all that is left of a gradient is what rounding the inputs leaves, as at a minimum of a loss, autograd agrees
-    if it has such a remainder, too, or 0. `floating` are verdicts on the same chain rule in floating point: where that
-    agrees with autograd, what is left is a loss of digits.
+    if it has such a remainder, too, or 0.
     """
-    return _Judge(graph, exact, witness, dtype, closer, floating).judgement
+    return _Judge(graph, exact, witness, dtype, closer).judgement
 
 
 def numbers_of(found: Any, count: int) -> list[Any]:
@@ -144,11 +139,9 @@ def _matching(value: Value, count: int, place: int) -> list[Number]:
 
 
 class _Judge:
-    def __init__(
-        self, graph: Graph, exact: Exact, witness: Witness, dtype: str, closer: Closer, floating: Mapping[int, str]
-    ) -> None:
+    def __init__(self, graph: Graph, exact: Exact, witness: Witness, dtype: str, closer: Closer) -> None:
         self.graph, self.exact, self.dtype, self.closer = graph, exact, DTYPES[dtype], closer
-        self.floating, self.mixes = floating, mixes(graph)
+        self.mixes = mixes(graph)
         self.judgement = Judgement()
         # The elements below a kink, and how far autograd may be off where only rounding is left of a gradient.
         self.unsettled: dict[int, set[int]] = {}
@@ -291,8 +284,7 @@ class _Judge:
         count = count_of(self.exact.values[j])
         upstream = sum((max(map(abs, _matching(step.upstream, count, k))) for step in steps), mp.zero)
         right_digits = off <= abs(total) * WRONG or off <= upstream * self.dtype.tolerance
-        lost = right_digits or (math.isfinite(autograd) and self.floating.get(j) in ("agrees", "precision"))
-        return "rounding" if lost else "unknown"
+        return "rounding" if right_digits else "unknown"
 
     def _forward(self, witness: Witness) -> dict[int, dict[int, Origin]]:
         """For every element whose value is not finite or not what PyTorch has, where that began."""

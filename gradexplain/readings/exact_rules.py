@@ -41,12 +41,17 @@ class Builder:
     """
 
     def __init__(self, sizes: Mapping[str, int], live: bool = False) -> None:
-        import numpy
-
-        self.np, self.sizes = numpy, sizes
+        self.sizes = sizes
         self.zero = DEAD if live else mp.zero
         self.function = alive if live else function
         self.alive: Builder = self if live else Builder(sizes, live=True)
+
+    @property
+    def np(self) -> Any:
+        """NumPy, which single numbers do not need."""
+        import numpy
+
+        return numpy
 
     def number(self, value: Any) -> Number:
         """A number, exact where it is a fraction."""

@@ -164,7 +164,7 @@ def _shapes(formula: Formula, parameters: Sequence[str], sources: Sequence[int])
     if formula.row_size:
         graph.sizes[formula.row_size] = formula.columns.rows if formula.columns else 0
     if formula.tensors:
-        from gradexplain.explain.tensor_problem import check_size
+        from gradexplain.explain.checks import check_size
 
         check_size(graph)
     return shapes
