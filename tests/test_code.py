@@ -288,7 +288,7 @@ dx += da * x        # product rule, -0.952976, -1.90595 in all
         assert line.removesuffix(", 1") in lines, without
 
 
-@pytest.mark.parametrize("write", [pytorch.render, numpy_function.render], ids=["pytorch", "numpy"])
+@pytest.mark.parametrize("write", [pytorch.write, numpy_function.write], ids=["pytorch", "numpy"])
 def test_the_module_runs_as_it_stands(write, tmp_path):
     path = tmp_path / "explained.py"
     command = [sys.executable, "-W", "error", str(path)]
@@ -298,7 +298,7 @@ def test_the_module_runs_as_it_stands(write, tmp_path):
     names = ["L", "dL/dλ", "dL/dl"]
     assert [name for name, _ in lines] == names
     assert [float(number) for _, number in lines] == pytest.approx([0.5 / math.e, 0, -0.25 / math.e])
-    assert ("gradcheck: True" in result.stdout) == (write is pytorch.render)
+    assert ("gradcheck: True" in result.stdout) == (write is pytorch.write)
     path.write_text(write(gradexplain.derive("λ*exp(-λ*l)", "λ=0.5")), encoding="utf-8")
     result = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False, env=UTF8)
     assert result.returncode == 1
@@ -315,7 +315,7 @@ def test_linters_have_nothing_to_say(tmp_path):
     ]
     for k, formula in enumerate(formulas):
         found = gradexplain.derive(formula)
-        for name, write in (("pytorch", pytorch.render), ("numpy", numpy_function.render)):
+        for name, write in (("pytorch", pytorch.write), ("numpy", numpy_function.write)):
             (tmp_path / f"{name}_{k}.py").write_text(write(found), encoding="utf-8")
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or pytest.skip("ruff is not installed")
     result = subprocess.run(

@@ -32,6 +32,7 @@ from gradexplain.output.graph.layout import Layout, arrange
 from gradexplain.output.graph.levels import Link, Size, Spacing
 from gradexplain.output.graph.picture import CONSTANT, INPUT, OBJECTIVE, OPERATION, picture, product
 from gradexplain.output.numbers import show
+from gradexplain.output.page import pages
 from gradexplain.records import Derivation
 
 SPACING = Spacing(across=20, down=10, bend=3, slope=0.2, widest=80)
@@ -328,7 +329,10 @@ def test_contrast(dark: bool) -> None:
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    rows = [(selector, what, row[dark]) for selector, what, *row in lettering._COLORS]
+    light_sheet, dark_sheet = pages.asset("graph.css").split("@media")
+    rule = r"\.gradexplain-graph ([^{,]+)\{(\w+):(#\w+)\}"
+    rows = re.findall(rule, dark_sheet if dark else light_sheet)
+    assert len(rows) == 11
     grounds = [
         color for selector, what, color in rows if what == "fill" and ("shape" in selector or "ground" in selector)
     ]

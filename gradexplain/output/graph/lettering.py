@@ -1,44 +1,10 @@
-"""Letters and colours of pictures in SVG: how wide a text gets at most, and the style sheet for light and dark."""
+"""Letters of pictures in SVG: how wide a text gets at most."""
 
 from __future__ import annotations
 
 import unicodedata
 
-FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
 _SMALL = frozenset(("caption", "verdict"))
-# Selector, property, and its value on a light and on a dark page.
-_COLORS = (
-    (".ground", "fill", "#ffffff", "#0d1117"),
-    ("text", "fill", "#1b1f24", "#e6edf3"),
-    (".shape", "fill", "#f6f8fa", "#161b22"),
-    (".shape", "stroke", "#57606a", "#9da7b3"),
-    (".input .shape", "fill", "#e7f3e9", "#12261a"),
-    (".objective .shape", "fill", "#fff5d6", "#2b2411"),
-    (".way", "stroke", "#6e7781", "#8b949e"),
-    (".head", "fill", "#6e7781", "#8b949e"),
-    (".caption", "fill", "#57606a", "#9da7b3"),
-    (".backward", "fill", "#0a4fa3", "#79c0ff"),
-    (".verdict", "fill", "#a40e26", "#ffa198"),
-)
-_PLAIN = (
-    f"text{{font-family:{FONT};font-size:13px}}"
-    "text.caption,text.verdict{font-size:11px}"
-    "text.name,text.verdict{font-weight:600}"
-    ".shape{stroke-width:1.3}"
-    ".way{fill:none;stroke-width:1.4}"
-    ".hidden .way{stroke-dasharray:5 4}"
-    ".node:focus{outline:none}"
-    ".node:focus .shape{stroke-width:3}"
-)
-
-
-def style() -> str:
-    """The style sheet; every rule is meant for the picture alone, so that it leaves a page around it as it is."""
-    rules = [rule for rule in _PLAIN.split("}") if rule]
-    scoped = [f".gradexplain-graph {rule.replace(',text.', ',.gradexplain-graph text.')}}}" for rule in rules]
-    light = [f".gradexplain-graph {selector}{{{what}:{value}}}" for selector, what, value, _ in _COLORS]
-    dark = [f".gradexplain-graph {selector}{{{what}:{value}}}" for selector, what, _, value in _COLORS]
-    return "".join(scoped + light) + f"@media screen and (prefers-color-scheme:dark){{{''.join(dark)}}}"
 
 
 def small(kind: str) -> float:
@@ -99,3 +65,12 @@ def fitted(text: str, size: float, width: float) -> str:
             break
         kept += 1
     return text[:kept].rstrip() + "…"
+
+
+def tenths(number: float) -> str:
+    """A length as it stands in a picture.
+
+    >>> tenths(3.0), tenths(1 / 3)
+    ('3', '0.3')
+    """
+    return f"{number:.1f}".removesuffix(".0")

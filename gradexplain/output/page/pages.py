@@ -17,7 +17,8 @@ from gradexplain.language.graph import Graph
 from gradexplain.language.mathml import MATHML
 from gradexplain.language.text import write as write_formula
 from gradexplain.output.cells import KEPT_ROWS, elided, more
-from gradexplain.output.graph.picture import in_order, shortened
+from gradexplain.output.graph.lettering import tenths
+from gradexplain.output.graph.picture import in_order, shortened, spoken
 from gradexplain.output.numbers import bare, block, block_pair, show, sizes
 from gradexplain.tensor import Tensor
 
@@ -34,7 +35,8 @@ def environment() -> Environment:
     """The templates of this folder. All that they put in is escaped but for what they mark as safe themselves.
 
     What belongs to formulas and numbers is a filter: `show`, `block`, `bare`, `sizes` and `in_order` as their functions
-    are called; `ends` has items with their numbers and a gap in many, `blocks` the two numbers of a judged entry.
+    are called, as is `spoken`; `n` is a length in a picture; `ends` has items with their numbers and a gap in many,
+    `blocks` the two numbers of a judged entry.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -44,6 +46,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "show": show, "block": block, "bare": bare, "sizes": sizes, "in_order": in_order, "ends": ends,
+        "n": tenths, "spoken": spoken,
         "blocks": lambda entry: block_pair(entry.value, entry.autograd, entry.verdict),
     }  # fmt: skip
     made.tests["tensor"] = lambda value: isinstance(value, Tensor)
