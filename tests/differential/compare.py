@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import re
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +19,7 @@ import torch
 import gradexplain
 from gradexplain.errors import GradexplainError
 from gradexplain.language.parse import parse
-from gradexplain.output.code import numpy as numpy_code
-from gradexplain.output.code import program, pytorch
+from gradexplain.output.formats import DERIVATION, Look, writer
 
 from .grow import Case
 from .measure import Problem, attempt, numbers, place_of, same, slopes
@@ -206,14 +206,15 @@ class Check:
 
     def modules(self, found: Any, right: np.ndarray) -> None:
         """Generated code, run: the value and the gradients must be those of the record."""
-        if found.verdict not in ("agrees", "convention") or not np.isfinite(right).all():
-            return
-        writers = (("pytorch", pytorch.render, self.by_pytorch), ("numpy", numpy_code.render, self.by_numpy),
-                   ("program", program.render, self.by_program))  # fmt: skip
-        for kind, render, call in writers:
-            text, problems = attempt(lambda render=render: render(found), f"{kind}: ")
+        runners = {"pytorch": self.by_pytorch, "numpy": self.by_numpy, "program": self.by_program}
+        runs = found.verdict in ("agrees", "convention") and bool(np.isfinite(right).all())
+        # Pages and pictures take longer.
+        rarely = zlib.crc32(self.text.encode()) % 16 == 0
+        for kind in DERIVATION if rarely else runners if runs else ():
+            text, problems = attempt(lambda kind=kind: writer(DERIVATION[kind])(found, Look()), f"{kind}: ")
             self.problems += problems
-            if not isinstance(text, str):
+            call = runners.get(kind)
+            if not runs or call is None or not isinstance(text, str):
                 continue
             try:
                 value, grads = call(text, found)
