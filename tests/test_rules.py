@@ -54,18 +54,22 @@ EXACT = {
     "gelu": lambda a: a * mp.ncdf(a), "silu": lambda a: a / (1 + mp.exp(-a)), "softsign": lambda a: a / (1 + abs(a)),
     "mish": lambda a: a * mp.tanh(mp.log1p(mp.exp(a))), "tanhshrink": lambda a: a - mp.tanh(a),
     "maximum": max, "minimum": min, "clamp_min": max, "clamp_max": min,
+    "clamp_from": max, "clamp_to": min, "clamp_between": lambda a, low, high: min(max(a, low), high),
     "clamp": lambda a, low, high: min(max(a, low), high), "where": lambda a, b, c: b if a else c,
 }  # fmt: skip
 # The same in PyTorch, where its name is not that of the rule, or it takes no plain numbers.
 TORCH = {
-    "identity": torch.clone, "xlogy": torch.special.xlogy, "where": lambda a, b, c: torch.where(torch.tensor(a), b, c),
+    "identity": torch.clone, "clamp_between": torch.clamp, "clamp_from": torch.clamp_min, "clamp_to": torch.clamp_max,
+    "xlogy": torch.special.xlogy, "where": lambda a, b, c: torch.where(torch.tensor(a), b, c),
     "heaviside": lambda a, b: torch.heaviside(a, a.new_tensor(b)),
 }  # fmt: skip
 
 # The settings that come after the first input; every other input runs over a grid.
 SETTINGS = {
     "softplus": [(1.0, 20.0), (2.5, 20.0), (0.5, 3.0)], "leaky_relu": [(0.01,), (0.25,), (1.5,)],
-    "elu": [(1.0,), (0.25,), (2.0,)], "hardtanh": [(-1.0, 1.0), (-0.5, 3.0)], "heaviside": [(0.0,), (0.5,), (1.0,)],
+    "elu": [(1.0,), (0.25,), (2.0,)], "hardtanh": [(-1.0, 1.0), (-0.5, 3.0)], "clamp_from": [(0.0,), (0.5,)],
+    "clamp_to": [(0.0,), (0.5,)], "clamp_between": [(-1.0, 1.0), (0.0, 0.0), (0.5, -0.5)],
+    "heaviside": [(0.0,), (0.5,), (1.0,)],
 }  # fmt: skip
 FIRST = {"polygamma": [(0, 1, 2, 3)], "where": [(True, False)]}
 # Away from every kink; 3 lets a power have a negative base.

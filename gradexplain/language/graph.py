@@ -13,6 +13,7 @@ from gradexplain.rules.table import ELEMENTWISE, RULES
 INPUT = "input"
 CONSTANT = "constant"
 SYMBOLIC_CONSTANTS = ("pi", "e")
+BY_NUMBER = {rule.name: rule.by_number for rule in RULES.values() if rule.by_number}
 
 
 class Node(NamedTuple):
@@ -106,6 +107,8 @@ class Graph:
 
         Raises ShapeProblem where their shapes do not fit.
         """
+        if rule in BY_NUMBER and inputs[1:] and all(self.is_constant[i] and not self.shapes[i] for i in inputs[1:]):
+            rule = BY_NUMBER[rule]
         # As keys, True and 1 are equal; as text they are not.
         key = (rule, inputs, repr(settings)) if settings else (rule, inputs)
         found = self._known.get(key)

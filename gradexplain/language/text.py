@@ -142,7 +142,8 @@ def parts(graph: Graph, i: int, style: Style = PLAIN) -> list[Part]:
         if special is not None:
             return special
     if row is None and node.rule in ELEMENTWISE:
-        return _call(style, style.function(graph.spelling.get(i, node.rule)), _written_inputs(graph, i))
+        name = graph.spelling.get(i, RULES[node.rule].written or node.rule)
+        return _call(style, style.function(name), _written_inputs(graph, i))
     if row is not None and node.rule in ELEMENTWISE:
         pattern = row.pattern
         if node.rule == "mul" and graph.has_axes:

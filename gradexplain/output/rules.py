@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gradexplain.errors import columns
-from gradexplain.rules.row import REQUIRED, Rule
-from gradexplain.rules.table import RULES
+from gradexplain.rules import versions
+from gradexplain.rules.row import REQUIRED, Earlier, Rule
+from gradexplain.rules.table import ROWS, RULES
 
 LETTERS = "abcdefgh"
 Row = tuple[str, str, str]
@@ -71,14 +72,15 @@ class Section(NamedTuple):
     rules: Sequence[Rule]
 
 
-def sections() -> list[Section]:
+def sections(rules: Iterable[Rule]) -> list[Section]:
     """All rules: those on single numbers, those on vectors and matrices, and the helpers."""
+    rules = list(rules)
     about = "vector-Jacobian products (g is the upstream gradient)"
-    helpers = [rule for rule in RULES.values() if rule.name in HELPERS]
-    others = [rule for rule in RULES.values() if not rule.partials and rule.name not in HELPERS]
+    helpers = [rule for rule in rules if rule.name in HELPERS]
+    others = [rule for rule in rules if not rule.partials and rule.name not in HELPERS]
     return [
         Section(("rule", "operation", "local derivatives (out is the result)"), ("# Rules", "", INTRODUCTION),
-                [rule for rule in RULES.values() if rule.partials]),
+                [rule for rule in rules if rule.partials]),
         Section(("rule", "on vectors and matrices", about), ("## On vectors and matrices", "", PRODUCTS), others),
         Section(("helper", "inside of formulas only", about),
                 ("Helpers, which stand in gradients and which nobody writes:",), helpers),
@@ -113,7 +115,7 @@ def call(rule: Rule) -> str:
     if rule.name in WRITTEN:
         return WRITTEN[rule.name]
     if rule.partials:
-        return f"a {rule.symbol} b" if rule.symbol else f"{rule.name}({', '.join(rule.parameters)})"
+        return f"a {rule.symbol} b" if rule.symbol else f"{rule.written or rule.name}({', '.join(rule.parameters)})"
     inputs = ["[a, b, …]"] if rule.any_number else list(LETTERS[: len(rule.pullbacks)])
     settings = [name if value is REQUIRED else f"{name}={value!r}" for name, value in rule.settings]
     return f"{rule.written or rule.name}({', '.join([*inputs, *settings])})"
@@ -133,7 +135,7 @@ def render_all() -> str:
     """All rules, a line each: id, how it is written, and the derivatives."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     lines = []
-    for section in sections():
+    for section in sections(RULES.values()):
         rows = [
             (rule.name, call(rule), "; ".join(kind(rule).line.format(*pair) for pair in derivatives(rule)))
             for rule in section.rules
@@ -176,6 +178,9 @@ def facts(rule: Rule) -> list[tuple[str, str]]:
         found.append(("note", "constant between its jumps: the gradient is 0, nothing flows through"))
     if rule.kink and not rule.boolean:
         found.append(("kink", f"where {rule.kink} == 0: {rule.at_kink or 'the derivative may not exist'}"))
+    if rule.before:
+        own = versions.installed().partition("+")[0]
+        found.append(("by version", f"{_change(rule.before)}; this is {'PyTorch ' + own if own else 'the newer way'}"))
     if rule.aliases:
         found.append(("also called", ", ".join(rule.aliases)))
     # Of a call that is a pattern, the function is named where it is the rule itself.
@@ -184,6 +189,10 @@ def facts(rule: Rule) -> list[tuple[str, str]]:
     if "(" not in name:
         found.append(("in PyTorch", f"torch.{name}"))
     return found
+
+
+def _change(before: Earlier) -> str:
+    return f"before version {before.version}: {before.at_kink}"
 
 
 def example(rule: Rule) -> tuple[str, str]:
@@ -229,7 +238,7 @@ def render_one(rule: Rule) -> tuple[str, tuple[str, ...]]:
 def render_markdown() -> str:
     """The page `docs/rules.md`: every rule of the table, so that the page cannot drift from what is computed."""
     lines = []
-    for section in sections():
+    for section in sections(ROWS):
         name = "local derivatives" if kind(section.rules[0]) is LOCAL else "vector-Jacobian products"
         lines += [*section.words, "", f"| rule | operation | {name} | at a kink |", "|---|---|---|---|"]
         lines += [*map(_row, section.rules), ""]
@@ -240,4 +249,8 @@ def _row(rule: Rule) -> str:
     flows = "<br>".join(kind(rule).cell.format(*pair) for pair in derivatives(rule)) or kind(rule).nothing
     names = f"`{rule.name}`" + "".join(f", `{alias}`" for alias in rule.aliases)
     kink = f"`{rule.kink} == 0`: {rule.at_kink}" if rule.kink and rule.at_kink else ""
+    if rule.before:
+        earlier = zip(LETTERS, rule.before.partials, strict=False)
+        flows_then = [f"<br>{LOCAL.cell.format(*pair)}" for pair in earlier if pair[1]]
+        kink += f"; {_change(rule.before)}" + "".join(flows_then)
     return f"| {names}<br>{rule.title.replace(' / ', ', ')} | `{call(rule)}` | {flows} | {kink} |"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradexplain.rules.row import ZERO, Rule
+from gradexplain.rules.row import ZERO, Earlier, Rule
 
 HALF = "PyTorch shares the gradient: 1/2 to each side of the tie"
 PASSED_ON = "PyTorch passes the gradient on to the clamped value"
@@ -13,16 +13,33 @@ ROWS = (
          aliases=("max",)),
     Rule("minimum", "smaller of two", ("heaviside(b - a, 1/2)", "heaviside(a - b, 1/2)"), kink="a - b", at_kink=HALF,
          aliases=("min",)),
+    # Bounds that are equal share nothing.
     Rule("clamp", "clamp",
-         ("heaviside(a - b, 1)*heaviside(c - a, 1)", "heaviside(b - a, 0)*heaviside(c - b, 0)",
-          "where(max(a, b) > c, 1, 0)"),
-         "min(max(a, b), c)", kink="(a - b)*(a - c)*(b - c)",
-         at_kink=PASSED_ON, keywords=("min", "max"), aliases=("clip",),
-         example="clamp(w*x, 0, x)"),
-    Rule("clamp_min", "clamp from below", ("heaviside(a - b, 1)", "heaviside(b - a, 0)"), "max(a, b)", kink="a - b",
-         at_kink=PASSED_ON, keywords=("min",)),
-    Rule("clamp_max", "clamp from above", ("heaviside(b - a, 1)", "heaviside(a - b, 0)"), "min(a, b)", kink="a - b",
-         at_kink=PASSED_ON, keywords=("max",)),
+         ("where(b < c, heaviside(a - b, 1/2)*heaviside(c - a, 1/2), heaviside(a - b, 1)*heaviside(c - a, 1))",
+          "where(b < c, heaviside(b - a, 1/2), heaviside(b - a, 0)*heaviside(c - b, 1))",
+          "where(b < c, heaviside(a - c, 1/2), where(max(a, b) > c, 1, 0))"),
+         "min(max(a, b), c)", kink="(a - b)*(a - c)*(b - c)", at_kink=HALF, keywords=("min", "max"), aliases=("clip",),
+         example="clamp(w*x, 0, x)", by_number="clamp_between",
+         before=Earlier("2.14", ("heaviside(a - b, 1)*heaviside(c - a, 1)", "heaviside(b - a, 0)*heaviside(c - b, 0)",
+                                 "where(max(a, b) > c, 1, 0)"), PASSED_ON)),
+    Rule("clamp_min", "clamp from below", ("heaviside(a - b, 1/2)", "heaviside(b - a, 1/2)"), "max(a, b)",
+         kink="a - b", at_kink=HALF, keywords=("min",), by_number="clamp_from",
+         before=Earlier("2.14", ("heaviside(a - b, 1)", "heaviside(b - a, 0)"), PASSED_ON)),
+    Rule("clamp_max", "clamp from above", ("heaviside(b - a, 1/2)", "heaviside(a - b, 1/2)"), "min(a, b)",
+         kink="a - b", at_kink=HALF, keywords=("max",), by_number="clamp_to",
+         before=Earlier("2.14", ("heaviside(b - a, 1)", "heaviside(a - b, 0)"), PASSED_ON)),
+    Rule("clamp_between", "clamp between numbers", ("heaviside(a - b, 0)*heaviside(c - a, 0)", "", ""),
+         "min(max(a, b), c)", kink="(a - b)*(a - c)", at_kink=ZERO, keywords=("min", "max"), torch="clamp",
+         written="clamp", numpy="np.clip(a, b, c)", example="clamp(w*x, 0, 1)",
+         before=Earlier("2.14", ("heaviside(a - b, 1)*heaviside(c - a, 1)", "", ""), PASSED_ON)),
+    Rule("clamp_from", "clamp from below by a number", ("heaviside(a - b, 0)", ""), "max(a, b)", kink="a - b",
+         at_kink=ZERO, keywords=("min",), torch="clamp_min", written="clamp_min", numpy="np.maximum(a, b)",
+         example="clamp_min(w*x, 0)",
+         before=Earlier("2.14", ("heaviside(a - b, 1)", ""), PASSED_ON)),
+    Rule("clamp_to", "clamp from above by a number", ("heaviside(b - a, 0)", ""), "min(a, b)", kink="a - b",
+         at_kink=ZERO, keywords=("max",), torch="clamp_max", written="clamp_max", numpy="np.minimum(a, b)",
+         example="clamp_max(w*x, 9)",
+         before=Earlier("2.14", ("heaviside(b - a, 1)", ""), PASSED_ON)),
     Rule("where", "choice", ("", "where(a, 1, 0)", "where(a, 0, 1)"), keywords=("input", "other"),
          example="where(w*x > 0, x**2, -x)"),
     Rule("floor", "floor, a staircase", ("0",), kink="a - floor(a)", at_kink=ZERO, staircase=True,

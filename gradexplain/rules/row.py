@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from gradexplain.rules.result_shapes import elementwise
 from gradexplain.rules.shapes import Settings, Shape, Size
+from gradexplain.rules.versions import version_of
 
 # The default of a setting that must be given.
 REQUIRED = object()
 ZERO = "PyTorch takes 0"
 ShapeRule = Callable[[Sequence[Shape], Settings], Shape]
 ClassRule = Callable[[Sequence[Shape], Settings], tuple[int, Size] | None]
+
+
+class Earlier(NamedTuple):
+    """What a row said of every PyTorch before a `version`: the local derivatives, and what is taken at a kink."""
+
+    version: str
+    partials: tuple[str, ...]
+    at_kink: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,9 @@ class Rule:
     `shape` gives the shape of the result. `settings` are the names of the arguments that are no tensors, with their
     defaults. `written` is the name under which the operation is written where it is not `name`. `any_number` takes a
     list of tensors, with one pullback for all. So many of the first inputs is the operation `linear` in, each alone.
-    `classes` says which input holds classes, whole numbers that have no gradient, and how many there are.
+    `classes` says which input holds classes, whole numbers that have no gradient, and how many there are. `by_number`
+    is the rule that an elementwise operation follows where all of its inputs but the first are numbers, which nothing
+    flows to. A row is that of the newest PyTorch that we know; `before` is what held for those before a version.
 
     >>> Rule("tanh", "hyperbolic tangent", ("1 - out**2",)).derivatives
     ('1 - out**2',)
@@ -61,6 +72,14 @@ class Rule:
     linear: int = 0
     classes: ClassRule | None = None
     numpy: str = ""
+    by_number: str = ""
+    before: Earlier | None = None
+
+    def in_version(self, version: tuple[int, int]) -> Rule:
+        """The row as it is in a PyTorch of this version."""
+        if self.before is None or version >= version_of(self.before.version):
+            return self
+        return replace(self, partials=self.before.partials, at_kink=self.before.at_kink)
 
     @property
     def derivatives(self) -> tuple[str, ...]:

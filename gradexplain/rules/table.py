@@ -10,7 +10,8 @@ were reduced to one; `swapped(t)` swaps the last two axes; `each(t)` puts two ax
 batch. Where an input was broadcast, its gradient is summed over the added axes afterwards, for every rule alike.
 PyTorch's autograd knows nothing of this table.
 
-The rows are in files by family; a number is a tensor without axes, and has the same rules.
+The rows are in files by family; a number is a tensor without axes, and has the same rules. What PyTorch takes at a kink
+has changed with its version: RULES are as they hold in the one that is installed, ROWS as they are written.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ from gradexplain.rules import (
     matrices,
     products,
     reductions,
+    versions,
 )
 from gradexplain.rules.row import Rule
 
-_ROWS: tuple[Rule, ...] = (
+ROWS: tuple[Rule, ...] = (
     *arithmetic.ROWS, *functions.ROWS, *activations.ROWS, *functions.SPECIAL, *choices.ROWS, *products.ROWS,
     *axes.ROWS, *reductions.ROWS, *matrices.ROWS, *losses.ROWS, *axes.FILLED,
 )  # fmt: skip
+_ROWS = [rule.in_version(versions.known()) for rule in ROWS]
 RULES: dict[str, Rule] = {rule.name: rule for rule in _ROWS}
 # Those with local derivatives, element by element.
 ELEMENTWISE: dict[str, Rule] = {rule.name: rule for rule in _ROWS if rule.partials}
