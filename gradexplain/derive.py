@@ -145,7 +145,7 @@ def _problem(request: DerivationRequest, graph: Graph, point: dict[str, Given]) 
         i: held_numbers(name, point[name], dtype) if name in point else None for i, name in inputs.items()
     }
     seed, held_seed = _seed(request, graph, names)
-    if graph.needs_tensors():
+    if graph.has_axes:
         from gradexplain.explain.checks import check_classes, check_size
 
         check_size(graph)

@@ -123,7 +123,8 @@ class Gradient:
 
     `chain` is the product of partials; `factors` their closed forms where the chain runs over named nodes; `symbolic`
     the closed form (None where it would be too long), `filled` the same with the known values put in, where a value
-    is missing; `exact` up to 50 digits; `sympy` the value of SymPy's own derivative of the whole formula.
+    is missing; `exact` up to 50 digits, of a vector or matrix in nested lists; `sympy` the value of SymPy's own
+    derivative of the whole formula.
     """
 
     partial: str
@@ -131,7 +132,7 @@ class Gradient:
     factors: tuple[str, ...]
     symbolic: str | None
     filled: str | None
-    exact: str | None
+    exact: Any
     value: Value
     autograd: Value
     error: Value

@@ -322,3 +322,28 @@ def test_parts_that_differ_in_their_settings_or_shapes_are_written_apart() -> No
     assert (written["u"], written["v"], written["w"], written["z"]) == ("sum(x, dim=0)", "sum(x, dim=1)", "s*x", "y*x")
     local = {row.node: [entry.local for entry in row.contributions] for row in derivation.backward}
     assert local["y"] == ["sum(x*g, dim=0)"] and local["s"] == ["sum(x*g)"]
+
+
+def test_each_element_of_a_gradient_has_50_digits_where_they_are_affordable() -> None:
+    derivation = gradexplain.derive("sum(x @ W)/3", {"x": [1, 2], "W": [[1, 0], [0, 1]]})
+    third, two_thirds = "0." + "3" * 50, "0." + "6" * 49 + "7"
+    assert derivation.gradient["x"].exact == [third, third]
+    assert derivation.gradient["W"].exact == [[third, third], [two_thirds, two_thirds]]
+    assert gradexplain.derive("sum(x)", shape="x=3").gradient["x"].exact is None
+    assert gradexplain.derive("sum(x)", {"x": [1] * 30_000}).gradient["x"].exact is None
+
+
+def test_a_chain_over_vectors_has_factors_only_where_its_links_are_some() -> None:
+    at = {"w": [1, 2], "x": [3, 5], "b": 1}
+    gradient = gradexplain.derive("h = w*x + b; u = tanh(h); m = mean(u); loss = m**2", at).gradient
+    assert gradient["w"].factors == ("2*m", "1/2*ones_like(u)", "(1 - u**2)", "x")
+    # A sum over the elements is no factor.
+    assert gradient["b"].factors == ()
+    derivation = gradexplain.derive("h = A @ w; u = 2*h; loss = sum(u)", {"A": [[1, 2]], "w": [3, 4]})
+    assert derivation.gradient["w"].factors == ()
+
+
+def test_kinks_in_inputs_of_different_sizes_are_told_apart() -> None:
+    gradient = gradexplain.derive("sum(abs(x)) + sum(relu(y))", {"x": [0] * 9, "y": [0, 1, 0]}).gradient
+    assert [entry.verdict for entry in gradient.values()] == ["convention", "convention"]
+    assert nested(gradient["y"].autograd) == [0, 1, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,7 @@ from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import round_to
 from gradexplain.readings.exact import DEAD, MAX_WORK, Exact, run, work
-from gradexplain.readings.exact_arrays import array_of
+from gradexplain.readings.exact_arrays import array_of, elements
 from gradexplain.readings.exact_walk import is_finite
 from gradexplain.readings.plan import compiled, packed_graph
 from gradexplain.readings.second_order import Checks
@@ -69,7 +70,7 @@ def begin(problem: Problem, device: str) -> Callable[[], Derivation]:
         formulas = second_forms(held, chosen)
         if question and problem.want:
             asked = WITNESSES.ask_witness(question._replace(tables=_checks(problem, found, formulas)))
-        forms = write_forms(held, found, chosen, exact.walk, exact.values)
+        forms = write_forms(held, found, chosen, exact.walk, exact)
         prepared = Prepared(held, exact_numbers(exact), forms, formulas, exact)
 
     def rest() -> Derivation:
@@ -266,13 +267,14 @@ class _Rows:
             verdict, None if own is None else to_float(own), began, form.typeset,
         )  # fmt: skip
 
-    def _digits(self, j: int, total: Any) -> str | None:
-        """A number with 50 digits."""
-        if self.prepared.exact is None or self.problem.graph.shapes[j]:
+    def _digits(self, j: int, total: Any) -> Any:
+        """The exact gradient with up to 50 digits, of a vector or matrix as nested lists."""
+        shape = self.problem.graph.lengths(j)
+        if self.prepared.exact is None or (total is None and j in self.walk.totals):
             return None
-        if j not in self.walk.totals:
-            return digits_of(DEAD)
-        return None if total is None else digits_of(total)
+        numbers = elements(total) if j in self.walk.totals else [DEAD] * math.prod(shape)
+        found = array_of(list(map(digits_of, numbers)), shape)
+        return found.tolist() if shape else found
 
     def notes(self) -> list[Remark]:
         """Remarks on the derivation as a whole and on single gradients."""

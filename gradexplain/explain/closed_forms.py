@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from gradexplain.calculus.algebra import Algebra, TooLarge
+from gradexplain.calculus.algebra import Algebra, Formulas, TooLarge
 from gradexplain.calculus.backward import Edges, reverse
 from gradexplain.calculus.templates import partial
+from gradexplain.explain.dressed import dressed
 from gradexplain.explain.shorter import shortened
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.rules.table import ELEMENTWISE
 
 
 class FormulaReading:
@@ -25,14 +27,21 @@ class FormulaReading:
     def contribution(self, i: int, slot: int, upstream: int | None) -> tuple[int | None, int | None]:
         if upstream is None:
             return None, None
-        node = self.algebra.graph.nodes[i]
-        bindings = dict(zip("abcd", node.inputs, strict=False))
-        bindings["out"] = i
         try:
-            local = self.algebra.instantiate(partial(node.rule, slot), bindings)
-            return local, self.algebra.apply("mul", upstream, local)
+            return self._contribution(i, slot, upstream)
         except TooLarge:
             return None, None
+
+    def _contribution(self, i: int, slot: int, upstream: int) -> tuple[int | None, int]:
+        graph, node = self.algebra.graph, self.algebra.graph.nodes[i]
+        if not graph.has_axes and node.rule in ELEMENTWISE:
+            bindings = {**dict(zip("abcd", node.inputs, strict=False)), "out": i}
+            local = self.algebra.instantiate(partial(node.rule, slot), bindings)
+            return local, self.algebra.apply("mul", upstream, local)
+        # Single numbers need none of it.
+        from gradexplain.calculus.pullbacks import Pullback
+
+        return None, Pullback(Formulas(self.algebra), graph, node, slot, node.inputs, i, upstream).value()
 
     def add(self, first: int | None, second: int | None) -> int | None:
         if first is None or second is None:
@@ -42,23 +51,6 @@ class FormulaReading:
             return self.algebra.sum(second, first)
         except TooLarge:
             return None
-
-
-class TensorReading(FormulaReading):
-    """The same on tensors: vector-Jacobian products in place of products with local derivatives."""
-
-    def contribution(self, i: int, slot: int, upstream: int | None) -> tuple[int | None, int | None]:
-        if upstream is None:
-            return None, None
-        from gradexplain.calculus.algebra import Formulas
-        from gradexplain.calculus.pullbacks import Pullback
-
-        graph = self.algebra.graph
-        node = graph.nodes[i]
-        try:
-            return None, Pullback(Formulas(self.algebra), graph, node, slot, node.inputs, i, upstream).value()
-        except TooLarge:
-            return None, None
 
 
 def closed_forms(
@@ -79,36 +71,42 @@ def closed_forms(
     """
     count = len(graph.nodes)
     atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
-    if graph.needs_tensors():
-        reading: FormulaReading = TensorReading(Algebra(graph, atoms, generic), seed)
-    else:
-        reading = FormulaReading(Algebra(graph, atoms, generic), seed)
+    reading = FormulaReading(Algebra(graph, atoms, generic), seed)
     walk = reverse(graph, sources, reading, edges=edges, keep=False)
     zero = graph.constant(0)
     forms = {j: walk.totals.get(j, zero) for j in sources}
     if short:
         forms = shortened(reading.algebra, forms, count)
-    if isinstance(reading, TensorReading):
-        from gradexplain.explain.dressed import dressed
-
+    if graph.has_axes:
         forms = dressed(reading.algebra, forms)
     return reading.algebra, forms
 
 
 def factors(graph: Graph, path: Sequence[int], known: dict[tuple[int, int], int | None]) -> tuple[int, ...]:
-    """The closed forms of the partials along a path of named nodes, from the objective down; none where too long.
+    """The closed forms of the partials along a path of named nodes, from the objective down; none where too long, or
+    where one of them is no factor.
 
     `known` collects those of single links for the next call.
     """
-    atoms = (set(graph.names) - {graph.objective}) | set(graph.inputs)
     links = list(itertools.pairwise(path))
     for upper, lower in links:
         if (upper, lower) not in known:
-            stop = (atoms | set(path)) - {upper}
-            reading = FormulaReading(Algebra(graph, atoms), graph.constant(1))
-            known[upper, lower] = reverse(graph, [lower], reading, upper, stop, keep=False).totals.get(lower)
+            known[upper, lower] = _factor(graph, upper, lower, set(path))
     found = [known[link] for link in links]
     return tuple([node for node in found if node is not None]) if None not in found else ()
+
+
+def _factor(graph: Graph, upper: int, lower: int, path: set[int]) -> int | None:
+    """The partial of a named node by another one; by vectors it is a factor of a number, or element by element."""
+    atoms, shape = (set(graph.names) - {graph.objective}) | set(graph.inputs), graph.shapes[upper]
+    seed = graph.apply("ones", settings=(shape,)) if shape else graph.constant(1)
+    algebra = Algebra(graph, atoms)
+    walk = reverse(graph, [lower], FormulaReading(algebra, seed), upper, (atoms | path) - {upper}, keep=False)
+    for i, leaving in enumerate(walk.edges.leaving if shape else ()):
+        if leaving and (graph.nodes[i].rule not in ELEMENTWISE or any(graph.shapes[j] != shape for _, j in leaving)):
+            return None
+    total = walk.totals.get(lower)
+    return dressed(algebra, {lower: total})[lower] if graph.has_axes else total
 
 
 def substitute(algebra: Algebra, root: int, values: Mapping[int, Fraction]) -> int | None:
@@ -120,7 +118,7 @@ def substitute(algebra: Algebra, root: int, values: Mapping[int, Fraction]) -> i
         for i in graph.inputs_first(root, known):
             node = graph.nodes[i]
             leaf = node.rule in (INPUT, CONSTANT)
-            made[i] = i if leaf else algebra.apply(node.rule, *[made[j] for j in node.inputs])
+            made[i] = i if leaf else algebra.apply(node.rule, *[made[j] for j in node.inputs], settings=node.settings)
     except TooLarge:
         return None
     return made[root]

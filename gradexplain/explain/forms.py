@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import reduce
 from typing import Any, NamedTuple
 
 from gradexplain.calculus.algebra import Algebra
@@ -14,7 +15,7 @@ from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import at, count_of, size_of
 from gradexplain.language.graph import CONSTANT, Graph
 from gradexplain.language.mathml import MATHML
-from gradexplain.language.text import write
+from gradexplain.language.text import PLAIN, Style, write
 from gradexplain.readings.arithmetic import finite
 from gradexplain.readings.compare import SPACINGS, uncancelled
 from gradexplain.readings.dtypes import DTYPES
@@ -123,36 +124,41 @@ class _Confirmation:
 
 
 def write_forms(
-    problem: Problem, found: Closed, chosen: Mapping[int, int | None], walk: Walk[Any], values: Sequence[Value] = ()
+    problem: Problem, found: Closed, chosen: Mapping[int, int | None], walk: Walk[Any], exact: Exact | None = None
 ) -> dict[int, Form]:
-    """The forms of all sources, of which `chosen` are to be shown, over the nodes of `walk`.
-
-    `values` are exact ones, where they are to be put in for what is known beside an input that has none.
-    """
+    """The forms of all sources, of which `chosen` are to be shown, over the nodes of `walk`."""
     graph, named, small = problem.graph, problem.named, problem.size <= SMALL_GRAPH
     named_on_the_way = [i for i in walk.order if i in named]
     chains = Chains(walk, problem.names.of, named_on_the_way or walk.order, problem.sources, graph.objective)
-    known = _known(problem, values) if problem.missing and values else {}
+    known = _known(problem, exact.values) if problem.missing and exact else {}
+    confirm = _Confirmation(problem, exact) if exact and exact.has_axes else None
     link_forms: dict[tuple[int, int], int | None] = {}
     result = {}
     for j in problem.sources:
         root = chosen[j]
-        path = chains.path(j) if small and named_on_the_way and not graph.needs_tensors() else []
+        path = chains.path(j) if small and named_on_the_way and exact else []
         links = factors(graph, path, link_forms) if 2 < len(path) <= MAX_FACTORS + 1 else ()
+        if links and confirm and not confirm.holds(j, reduce(lambda one, other: graph.apply("mul", one, other), links)):
+            links = ()
         filled = None if root is None or not known else substitute(found.algebra, root, known)
         result[j] = Form(
             chain=chains.text(j),
             factors=tuple([_factor(graph, node, named) for node in links]),
-            symbolic=None if root is None else write(graph, root, named),
-            typeset=None if root is None or not small else write(graph, root, named, MATHML),
-            filled=None if filled is None else write(graph, filled, named),
+            symbolic=None if root is None else _written(graph, root, named),
+            typeset=None if root is None or not small else _written(graph, root, named, MATHML),
+            filled=None if filled is None else _written(graph, filled, named),
             is_long=not found.roots[j],
         )
     return result
 
 
+def _written(graph: Graph, root: int, named: Mapping[int, str], style: Style = PLAIN) -> str:
+    """A formula over named nodes; one that is such a node by its name."""
+    return style.name(named[root]) if root in named else write(graph, root, named, style)
+
+
 def _factor(graph: Graph, node: int, named: Mapping[int, str]) -> str:
-    text = write(graph, node, named)
+    text = _written(graph, node, named)
     return f"({text})" if graph.nodes[node].rule in ("add", "sub") and node not in named else text
 
 

@@ -30,5 +30,5 @@ def partials(source: str, given: Collection[str], wanted: Sequence[str]) -> dict
         source, graph, names, {}, missing, sources, one, 1.0, "float64", list(by_name), [], len(graph.nodes)
     )
     found = exact.run(graph, sources, missing, 1.0)
-    forms = write_forms(problem, *closed(problem, found), found.walk, found.values)
+    forms = write_forms(problem, *closed(problem, found), found.walk, found)
     return {name: forms[by_name[name]] for name in wanted}

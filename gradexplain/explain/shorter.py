@@ -24,7 +24,7 @@ def shortened(algebra: Algebra, forms: Mapping[int, int | None], since: int) -> 
 
     Nodes before `since` are the person's own.
     """
-    if algebra.graph.needs_tensors():
+    if algebra.graph.has_axes:
         improve = _parts_shortened
     elif len(forms) > MAX_FACTORED:
         return dict(forms)

@@ -109,8 +109,9 @@ def backward(derivation: Derivation) -> Backward | None:
 
 def columns(derivation: Derivation) -> tuple[Column, ...]:
     """All columns, in the order of the fields of a line."""
-    # A large vector or matrix is no exact number.
-    heading, digits = ("value", "") if derivation.has_tensors else ("exact", "50 digits")
+    # Large vectors and matrices have no exact numbers.
+    exact = not derivation.has_tensors or any(entry.exact is not None for entry in derivation.gradient.values())
+    heading, digits = ("exact", "50 digits") if exact else ("value", "")
     local = "vector-Jacobian product" if with_products(derivation) else "local derivative"
     return (
         Column("partial", "partial"), Column("shape", "shape"), Column("chain", "chain rule"), Column("rule", "rule"),
