@@ -70,7 +70,7 @@ CASES = [
     Case("trace(inverse(A))", "A=[[1,2],[2,4]]", "undefined", "v1"),
     Case("sum(solve(A, x))", "A=[[1,2],[2,4]],x=[1,1]", "undefined", "v1"),
     Case("sum(cholesky(A))", "A=[[1,2],[2,1]]", "undefined", "v1"),
-    Case("logdet(A)", "A=[[0,1],[1,0]]", "nonfinite", "L"),
+    Case("logdet(A)", "A=[[0,1],[1,0]]", "undefined", "L"),
     Case("norm(x)", "x=[3,4]", "agrees", symbolic="x/norm(x)"),
     Case("norm(x)", "x=[0,0]", "convention", "L"),
     Case("std(x)", "x=[1,1,1]", "convention", "L"),

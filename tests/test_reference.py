@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from gradexplain import derive
-from gradexplain.records import Derivation
+from gradexplain.records import Derivation, MatrixDerivation
 from gradexplain.tensor import Tensor
 
 NAN, INF = math.nan, math.inf
@@ -113,3 +113,103 @@ TIES = [
 @pytest.mark.parametrize("right", [*NO_DERIVATIVE, *NO_VALUE, *DIFFERENTIABLE, *TIES], ids=lambda right: right.formula)
 def test_gradients_at_edges(right: Right) -> None:
     check(right)
+
+
+class RightHessian(NamedTuple):
+    """A formula at a point, the Hessian (nan where there is none), the verdict, and the id of a note."""
+
+    formula: str
+    at: dict[str, Any]
+    hessian: list[list[float]]
+    verdict: str
+    id: str = ""
+
+
+SINC = -(math.pi**2) / 3
+HESSIANS = [
+    # Squares of a length are sums of squares, and the cosine of |x| is that of x: the kink cancels.
+    RightHessian("norm(x)**2", {"x": [0, 0]}, [[2, 0], [0, 2]], "disagrees", "second_at_kink"),
+    RightHessian("log(1 + norm(x)**2)", {"x": [0, 0]}, [[2, 0], [0, 2]], "disagrees", "second_at_kink"),
+    RightHessian("abs(x)**2", {"x": 0}, [[2]], "disagrees", "second_at_kink"),
+    RightHessian("max(x, -x)**2", {"x": 0}, [[2]], "disagrees", "second_at_kink"),
+    RightHessian("cos(abs(x))", {"x": 0}, [[-1]], "disagrees", "second_at_kink"),
+    # The variance has the Hessian (1 - 1/n)*2/(n - 1) on the diagonal and -2/(n*(n - 1)) beside it.
+    RightHessian("std(x)**2", {"x": [1, 1]}, [[1, -1], [-1, 1]], "disagrees", "second_at_kink"),
+    # The product of the smaller and the larger one is x*y.
+    RightHessian("min(x, y)*max(x, y)", {"x": 1, "y": 1}, [[0, 1], [1, 0]], "disagrees", "second_at_kink"),
+    # sin(pi*x)/(pi*x) = 1 - pi**2*x**2/6 + …
+    RightHessian("sum(sinc(x))", {"x": [0]}, [[SINC]], "disagrees", "second_differs"),
+    RightHessian("hypot(x, y)**2", {"x": 0, "y": 0}, [[2, 0], [0, 2]], "nonfinite", "second_differs"),
+    # Slopes of the first derivative that differ: 1 and exp(0)*0, and so on.
+    RightHessian("sum(elu(x))", {"x": [0]}, [[NAN]], "convention", "second_sides"),
+    RightHessian("relu(x)**2", {"x": 0}, [[NAN]], "convention", "second_sides"),
+    RightHessian("relu(x)", {"x": 0}, [[NAN]], "convention", "second_of_kink"),
+    # Homogeneous of degree 2, and no quadratic form: along the axes it is x**2, between them it is less.
+    RightHessian("norm(x, p=3)**2", {"x": [0, 0]}, [[NAN, NAN], [NAN, NAN]], "convention", "second_by_direction"),
+    RightHessian("abs(x*y)", {"x": 0, "y": 0}, [[NAN, NAN], [NAN, NAN]], "convention", "second_by_direction"),
+    # Only the first element is at the corner of the Huber loss.
+    RightHessian("huber_loss(x, y)", {"x": [1, 2], "y": [0, 2]}, [[NAN, 0], [0, 0.5]], "convention", "second_sides"),
+    # Lines: what rounding leaves is no curvature.
+    RightHessian("norm(x)", {"x": [3]}, [[0]], "agrees"),
+    RightHessian("norm(x)", {"x": [0.1]}, [[0]], "agrees"),
+    RightHessian("g/g", {"g": 3}, [[0]], "agrees"),
+    RightHessian("abs(x)**2.2", {"x": 0}, [[0]], "agrees"),
+    RightHessian("x**3*y", {"x": 2, "y": 3}, [[36, 12], [12, 0]], "agrees"),
+    # The determinant of a 2x2 matrix is a*d - b*c; PyTorch divides by it.
+    RightHessian("det(A)", {"A": [[0, 0], [0, 0]]}, [[0, 0, 0, 1], [0, 0, -1, 0], [0, -1, 0, 0], [1, 0, 0, 0]],
+                 "nonfinite"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("right", HESSIANS, ids=lambda right: right.formula)
+def test_hessians_at_edges(right: RightHessian) -> None:
+    found = derive(right.formula, right.at, wrt="x" if "huber" in right.formula else None, hessian=True)
+    assert isinstance(found, MatrixDerivation) and found.hessian is not None
+    own, wanted = flat(found.hessian.value), flat(right.hessian)
+    assert len(own) == len(wanted) and all(map(alike, own, wanted)), own
+    assert found.verdict == right.verdict
+    assert not right.id or right.id in ids(found), ids(found)
+
+
+def test_the_hessian_of_a_loss_that_fits_exactly() -> None:
+    at = {"X": [[1, 2], [3, 4]], "y": [3, 7], "w": [1, 1]}
+    found = derive("norm(X @ w - y)**2", at, wrt="w", hessian=True)
+    assert isinstance(found, MatrixDerivation) and found.hessian is not None
+    # Twice X.T @ X.
+    assert flat(found.hessian.value) == [20, 28, 28, 40] and "a minimum" in found.hessian.meaning
+    assert (found.verdict, found.gradient["w"].verdict) == ("disagrees", "agrees")
+
+
+@pytest.mark.parametrize("upstream", [1, 2, -0.5])
+def test_a_hessian_is_that_of_the_objective_times_its_upstream_gradient(upstream: float) -> None:
+    found = derive("sum(x**2)", {"x": [1, 2]}, upstream=upstream, hessian=True)
+    assert isinstance(found, MatrixDerivation) and found.hessian is not None
+    assert found.verdict == "agrees" and flat(found.hessian.value) == [2 * upstream, 0, 0, 2 * upstream]
+
+
+class RightJacobian(NamedTuple):
+    """A formula at a point, the Jacobian by x and the verdict on it."""
+
+    formula: str
+    x: Any
+    jacobian: list[list[float]]
+    verdict: str
+
+
+JACOBIANS = [
+    RightJacobian("g = x; g/g", [3, 0.1], [[0, 0], [0, 0]], "agrees"),
+    RightJacobian("x*abs(x)", [0, 2], [[0, 0], [0, 4]], "agrees"),
+    RightJacobian("relu(x)", [0, 1], [[0, 0], [0, 1]], "convention"),
+    # One element knows nothing of the other: what it has none of is 0, and PyTorch's is 0 times infinity.
+    RightJacobian("log(x)", [0, 2], [[INF, 0], [0, 0.5]], "nonfinite"),
+    RightJacobian("exp(x)", [1, 2], [[math.e, 0], [0, math.e**2]], "agrees"),
+]
+
+
+@pytest.mark.parametrize("right", JACOBIANS, ids=lambda right: right.formula)
+def test_jacobians_at_edges(right: RightJacobian) -> None:
+    found = derive(right.formula, {"x": right.x}, jacobian=True)
+    assert isinstance(found, MatrixDerivation) and found.jacobian is not None
+    own, wanted = flat(found.jacobian["x"].value), flat(right.jacobian)
+    assert len(own) == len(wanted) and all(map(alike, own, wanted)), own
+    assert found.jacobian["x"].verdict == right.verdict

@@ -230,7 +230,7 @@ class _Rows:
 
     def _matrices(self, gradient: Mapping[str, Gradient]) -> dict[str, Any]:
         """The Jacobians or the Hessian that were asked for, as fields of a record; empty where none was."""
-        problem, formulas, tables = self.problem, self.prepared.formulas, self.witness.tables
+        problem, formulas, tables = self.problem, self.prepared.formulas, {**self.witness.tables, **self.judged.second}
         if problem.want == "jacobian":
             return {"jacobian": jacobians(problem, formulas, tables)}
         return {"hessian": hessian(problem, formulas, tables, gradient.values())} if problem.want else {}

@@ -12,7 +12,7 @@ from gradexplain.explain import notes
 from gradexplain.explain.one_sided import settle, settled
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
-from gradexplain.explain.verdicts import at, judge
+from gradexplain.explain.verdicts import Judgement, at, judge
 from gradexplain.readings.arithmetic import to_float, to_floats
 from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.exact import DEAD, Exact
@@ -36,7 +36,7 @@ class Judged(NamedTuple):
     """The verdicts by node, where each one that is not fine began, and notes on kinks.
 
     `totals` are gradients that are other ones than the walk has, `errors` those errors that are known already, and
-    `other` is the verdict on what nothing flows to.
+    `other` is the verdict on what nothing flows to. `second` has the exact second order, as the witness has its own.
     """
 
     verdicts: Mapping[int, str]
@@ -45,6 +45,7 @@ class Judged(NamedTuple):
     totals: Mapping[int, Any] = {}
     errors: Mapping[int, float] = {}
     other: str = "agrees"
+    second: Mapping[str, Any] = {}
 
 
 def exact_numbers(exact: Exact) -> Numbers:
@@ -118,7 +119,22 @@ def judged_exactly(problem: Problem, exact: Exact, witness: Witness) -> Judged:
         # A derivative may exist where the chain rule meets 0 times infinity.
         if (number := settled(own, side)) is not own:
             totals[j] = _replaced(total, k, number)
-    return Judged(judgement.verdicts, began, told, totals, {}, "agrees" if witness.values else "unverified")
+    second = second_order(problem, exact, witness, judgement, sides) if problem.want and witness.tables else {}
+    told += second.pop("notes", [])
+    other = "agrees" if witness.values else "unverified"
+    return Judged(judgement.verdicts, began, told, totals, {}, other, second)
+
+
+def second_order(
+    problem: Problem, exact: Exact, witness: Witness, judgement: Judgement, sides: notes.KnownSides
+) -> dict[str, Any]:
+    """The exact Jacobians or the exact Hessian, with the verdicts on PyTorch's; empty where they are not affordable."""
+    from gradexplain.explain.jacobian_verdicts import exact_jacobians
+    from gradexplain.explain.second_verdicts import exact_hessian
+
+    if problem.want == "hessian":
+        return exact_hessian(problem, exact, witness, judgement, sides)
+    return exact_jacobians(problem, exact, witness)
 
 
 def _replaced(total: Numeric, place: int, number: Numeric) -> Numeric:

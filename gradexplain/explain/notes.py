@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradexplain.calculus.backward import Walk
-from gradexplain.explain.one_sided import Sides
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import Judgement, at, count_of, numbers_of
 from gradexplain.language.graph import Graph
-from gradexplain.readings.arithmetic import Number
-from gradexplain.readings.decimal import digits_of
+from gradexplain.readings.decimal import short as short
+from gradexplain.readings.differences import Sides
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.exact_walk import is_finite
 from gradexplain.readings.witness import Witness
-from gradexplain.records import Began, Remark, Value
+from gradexplain.records import Began, Remark
 from gradexplain.rules.row import ZERO
 from gradexplain.rules.table import RULES
 from gradexplain.wording import say
@@ -25,17 +24,6 @@ NO_NUMBERS = ("nan", "inf", "-inf")
 # So many elements of a gradient have a note of their own.
 MAX_ELEMENTS = 4
 KnownSides = Mapping[tuple[int, int], Sides]
-
-
-def short(value: Number | Value) -> str:
-    """A number in a sentence."""
-    if value is None:
-        return "unknown"
-    if isinstance(value, (bool, str)):
-        return str(value)
-    if isinstance(value, float):
-        return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
-    return "0" if value is DEAD else digits_of(value, 6)
 
 
 def missing_note(problem: Problem) -> Remark:

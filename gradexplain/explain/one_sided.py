@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import Judgement, Origin, at, close, count_of, numbers_of
-from gradexplain.readings.arithmetic import Number, finite, mp
+from gradexplain.readings.arithmetic import Number, finite, mp, solid
+from gradexplain.readings.differences import DIGITS, Sides, limit
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
-from gradexplain.readings.exact import DEAD, Exact, evaluate, same, work
-from gradexplain.readings.exact_arrays import Value, elements
+from gradexplain.readings.exact import DEAD, Exact, evaluate, work
+from gradexplain.readings.exact_arrays import Value, dot, elements
 from gradexplain.readings.exact_walk import is_finite
-from gradexplain.readings.limits import DIGITS, limit
 from gradexplain.readings.witness import Witness
 
 MAX_NODES = 400
@@ -22,19 +22,6 @@ MAX_SOURCES = 12
 MAX_WORK = 10_000
 Found = tuple[str, Origin | None]
 QUESTIONABLE = frozenset(("convention", "undefined", "nonfinite"))
-
-
-class Sides(NamedTuple):
-    """The derivative from the left and from the right; None where that side has no finite one."""
-
-    left: Number
-    right: Number
-
-    @property
-    def derivative(self) -> Number:
-        """The derivative, or None where it does not exist."""
-        both = self.left is not None and self.right is not None
-        return self.right if both and same(self.left, self.right) else None
 
 
 def one_sided(problem: Problem, exact: Exact, source: int, place: int = 0) -> Sides | None:
@@ -68,7 +55,7 @@ def _weighted(value: Value, seed: Any) -> Number:
     """The objective times the upstream gradient, added up where these are vectors."""
     if not hasattr(value, "shape"):
         return value * seed
-    return sum((a * b for a, b in zip(elements(value), elements(seed), strict=True)), mp.zero)
+    return solid(dot(elements(value), elements(seed)))
 
 
 def _side(objective: Callable[[Number], Number], start: Number, middle: Number, sign: int) -> Number:

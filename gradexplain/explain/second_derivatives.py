@@ -132,6 +132,7 @@ def hessian(
     own, other, error, verdict, eigenvalues = tables.get("hessian", (None, None, None, "unverified", ()))
     shapes = {problem.names.of[j]: problem.graph.lengths(j) for j in problem.sources}
     smooth = not tables.get("kinks") and all(gradient.verdict in SMOOTH for gradient in gradients)
+    smooth = tables.get("exists", smooth)
     largest = max([0.0, *[_largest(gradient.value) for gradient in gradients]])
     return Hessian(
         elements=tuple(part for name, shape in shapes.items() for part in elements(name, shape)),
@@ -141,7 +142,7 @@ def hessian(
         error=error,
         verdict=verdict,
         eigenvalues=tuple(eigenvalues),
-        meaning=meaning(eigenvalues, largest) if smooth else NO_MEANING * bool(eigenvalues),
+        meaning=meaning(eigenvalues, largest) if smooth else NO_MEANING * (own is not None),
     )
 
 

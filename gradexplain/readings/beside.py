@@ -112,9 +112,12 @@ class Beside:
             forms = self.asked.forms.items()
             holds = {j: tables.holds(walk.totals.get(j, 0.0), texts, values) for j, texts in forms}
             witness = self._packed(numbers, {"kinks": tables.kinks(values, walk), "holds": holds})
-            second = {"jacobian": jacobians, "hessian": hessians}.get(self.asked.want)
-            if second is not None:
-                result, matrices = second(tables, self.asked, given, values)
+            if self.asked.want:
+                seed = self._seed(values[tables.graph.objective])
+                result, matrices = (
+                    jacobians(tables, self.asked, given, values) if self.asked.want == "jacobian"
+                    else hessians(tables, self.asked, given, values, seed)
+                )  # fmt: skip
                 confirmed = {
                     key: equal(self.place.torch, tables.form(text, values), matrices[key])
                     for key, text in self.asked.matrices.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 from functools import cache, lru_cache
 
-from gradexplain.readings.arithmetic import Number, finite
+from gradexplain.readings.arithmetic import DEAD, Number, finite
 
 _WIDE = decimal.Context(prec=70, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
 
@@ -39,3 +39,14 @@ def digits_of(value: Number, count: int = 50) -> str:
         return format(number, "f")
     digits = "".join(map(str, number.as_tuple().digits))
     return f"{'-' * sign}{digits[0]}{'.' * (len(digits) > 1)}{digits[1:]}e{power}"
+
+
+def short(value: Number | float | bool | str | None) -> str:
+    """A number in a sentence."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, (bool, str)):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+    return "0" if value is DEAD else digits_of(value, 6)

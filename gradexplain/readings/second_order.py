@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from gradexplain.calculus.backward import reverse
@@ -157,9 +158,9 @@ def spectrum(torch: Any, matrix: Any) -> list[float]:
 
 
 def hessians(
-    tables: Tables, asked: Checks, given: Mapping[int, Any], values: Sequence[Any]
+    tables: Tables, asked: Checks, given: Mapping[int, Any], values: Sequence[Any], seed: Any
 ) -> tuple[Any, dict[str, Any]]:
-    """The Hessian as plain data, and its blocks by pairs of names."""
+    """The Hessian of the objective times its upstream gradient as plain data, and its blocks by pairs of names."""
     torch, sources = tables.place.torch, asked.sources
     count = sum(given[j].numel() for j in sources)
     if count > MAX_ELEMENTS:
@@ -167,13 +168,15 @@ def hessians(
     names = [tables.names[j] for j in sources]
     # Of nothing PyTorch makes no matrix.
     nothing = tables.place.zeros((0, 0))
-    other = hessian_of_torch(tables.builder, tables.graph, sources, given) if count else nothing
+    other = hessian_of_torch(tables.builder, tables.graph, sources, given) * seed if count else nothing
     own = None if count else nothing
     if count and all(j in asked.forms for j in sources):
         forms = {tables.names[j]: asked.forms[j][-1] for j in sources}
         shapes = {name: tables.graph.shapes[i] for i, name in tables.names.items()}
         known = {tables.names[i]: value for i, value in given.items()}
-        own = hessian(tables.builder, asked.statements, names, shapes, forms, known)
+        # A form may have no value where the gradient has one, such as that of a determinant at a singular matrix.
+        with suppress(RuntimeError):
+            own = hessian(tables.builder, asked.statements, names, shapes, forms, known)
     error, verdict = (math.nan, "unverified") if own is None else tables.compare(own, other)
     if own is None or (verdict == "nonfinite" and bool(torch.isfinite(other).all())):
         # Without a formula of the gradient, or where it divides by 0, there is nothing to compare PyTorch with.

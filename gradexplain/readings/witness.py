@@ -38,7 +38,8 @@ class Question(NamedTuple):
 
     def payload(self) -> tuple[Any, ...]:
         """The same as plain tuples."""
-        return (tuple(self.plan), *self[1:])
+        *rest, tables = self[1:]
+        return (tuple(self.plan), *rest, None if tables is None else tuple(tables))
 
 
 class Witness(NamedTuple):

@@ -163,6 +163,14 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
     "right; PyTorch takes {chosen}",
     "kink_sides_because": "{partial}: {what} has a kink here: the derivative is {left} from the left and {right} from "
     "the right; PyTorch takes {chosen} ({at_kink})",
+    "second_sides": "{partial} does not exist: it is {left} from the left and {right} from the right; PyTorch takes "
+    "{found}",
+    "second_of_kink": "{partial} does not exist, since the first derivative does not exist here; PyTorch takes {found}",
+    "second_by_direction": "{partial} does not exist: how the gradient changes depends on the direction; PyTorch takes "
+    "{found}",
+    "second_at_kink": "{partial} is exactly {exact}, and PyTorch has {found}: it differentiates what it chose at the "
+    "kink of {what}",
+    "second_differs": "{partial} is exactly {exact}, and PyTorch has {found}",
     "more_kinks": {
         "one": "{partial}: {count:,} more element is at a kink",
         "other": "{partial}: {count:,} more elements are at a kink",
