@@ -556,6 +556,7 @@ NO_TENSOR = {
     "zipped-npy": ("a.npy", b"PK\x03\x04" + HEADER, "cannot read a.npy: it is not a .npy file of NumPy"),
     "text-npy": ("a.npy", "1,2\n", "cannot read a.npy: it is not a .npy file of NumPy"),
     "short-npy": ("a.npy", HEADER[:-5], "cannot read a.npy: Failed to read all data"),
+    "torn-npy": ("a.npy", HEADER.replace(b"'fortran_order'", b"('ortran_order'"), "cannot read a.npy: "),
     "lying-npy": ("a.npy", HEADER.replace(b"(2,)", b"(99999999999999,)"), "cannot read a.npy: "),
     "vast-npy": ("a.npy", HEADER.replace(b"(2,)", b"(9" + b"9" * 30 + b",)"), "cannot read a.npy: "),
     "objects-npy": ("a.npy", npy(numpy.array([10**400], dtype=object)), "cannot read a.npy: Object arrays"),

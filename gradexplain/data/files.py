@@ -67,6 +67,8 @@ def _json(source: FileSource) -> Tensor:
 
 def _numpy(source: FileSource) -> Tensor:
     try:
+        from tokenize import TokenError
+
         from numpy.lib import format as numpy_format
     except ImportError:
         hint = "install it with pip install numpy, or write the file as .csv"
@@ -77,7 +79,8 @@ def _numpy(source: FileSource) -> Tensor:
     with source.open() as stream:
         try:
             found: Any = numpy_format.read_array(stream, allow_pickle=False)
-        except (ValueError, OverflowError, MemoryError) as error:
+        # A header is read with Python's own tokenizer, which has errors of its own.
+        except (ValueError, TypeError, OverflowError, MemoryError, SyntaxError, TokenError) as error:
             raise OptionError(f"cannot read {source.shown}: {str(error).splitlines()[0]}") from None
     if found.dtype.kind not in "fiub":
         raise PointError(f"{source.shown} holds {found.dtype}, not real numbers")
