@@ -347,3 +347,13 @@ def test_kinks_in_inputs_of_different_sizes_are_told_apart() -> None:
     gradient = gradexplain.derive("sum(abs(x)) + sum(relu(y))", {"x": [0] * 9, "y": [0, 1, 0]}).gradient
     assert [entry.verdict for entry in gradient.values()] == ["convention", "convention"]
     assert nested(gradient["y"].autograd) == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("formula", "b"), [("sum(select_scatter(y, b, 0, 1)*y)", 5), ("sum(slice_scatter(y, b, 0, 1, 2)*y)", [5])]
+)
+def test_what_nothing_was_put_in_place_of_keeps_its_gradient(formula: str, b: object) -> None:
+    found = gradexplain.derive(formula, {"y": [1, 2, 3], "b": b})
+    assert nested(found.gradient["y"].value) == [2, 5, 6]
+    assert nested(found.gradient["b"].value) == ([2] if isinstance(b, list) else 2)
+    assert found.verdict == "agrees"
