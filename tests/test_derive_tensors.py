@@ -131,8 +131,8 @@ def test_an_element_that_the_dtype_cannot_hold_is_refused() -> None:
 FUNCTIONS = [
     ("A @ tanh(x)", {"A": (2, 3), "x": (3,)}, "A @ diag(1 - tanh(x)**2)"),
     ("x*y", {"x": (3,), "y": (3,)}, "diag(y)"),
-    ("softmax(x)", {"x": (4,)}, "diag(softmax(x)) - outer(softmax(x), softmax(x))"),
-    ("log_softmax(x)", {"x": (4,)}, "eye(4) - softmax(x)"),
+    ("softmax(x)", {"x": (4,)}, "diag(softmax(x, dim=0)) - outer(softmax(x, dim=0), softmax(x, dim=0))"),
+    ("log_softmax(x)", {"x": (4,)}, "eye(4) - softmax(x, dim=0)"),
     ("x/norm(x)", {"x": (3,)}, "(eye(3) - outer(x, x)/norm(x)**2)/norm(x)"),
     ("x - mean(x)", {"x": (3,)}, "eye(3) - 1/3"),
     ("x*sum(x)", {"x": (3,)}, "unsqueeze(x, dim=1) + eye(3)*sum(x)"),

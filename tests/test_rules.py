@@ -51,7 +51,9 @@ EXACT = {
     "hardtanh": lambda a, low, high: min(max(a, low), high),
     "hardsigmoid": lambda a: min(max(a + 3, mp.zero), mp.mpf(6)) / 6,
     "hardswish": lambda a: a * min(max(a + 3, mp.zero), mp.mpf(6)) / 6,
-    "gelu": lambda a: a * mp.ncdf(a), "silu": lambda a: a / (1 + mp.exp(-a)), "softsign": lambda a: a / (1 + abs(a)),
+    "gelu": lambda a: a * mp.ncdf(a),
+    "gelu_tanh": lambda a: a * (1 + mp.tanh(mp.sqrt(2 / mp.pi) * (a + mp.mpf("0.044715") * a**3))) / 2,
+    "silu": lambda a: a / (1 + mp.exp(-a)), "softsign": lambda a: a / (1 + abs(a)),
     "mish": lambda a: a * mp.tanh(mp.log1p(mp.exp(a))), "tanhshrink": lambda a: a - mp.tanh(a),
     "maximum": max, "minimum": min, "clamp_min": max, "clamp_max": min,
     "clamp_from": max, "clamp_to": min, "clamp_between": lambda a, low, high: min(max(a, low), high),
@@ -62,6 +64,7 @@ TORCH = {
     "identity": torch.clone, "clamp_between": torch.clamp, "clamp_from": torch.clamp_min, "clamp_to": torch.clamp_max,
     "xlogy": torch.special.xlogy, "where": lambda a, b, c: torch.where(torch.tensor(a), b, c),
     "heaviside": lambda a, b: torch.heaviside(a, a.new_tensor(b)),
+    "gelu_tanh": lambda a: F.gelu(a, approximate="tanh"),
 }  # fmt: skip
 
 # The settings that come after the first input; every other input runs over a grid.

@@ -63,7 +63,7 @@ class Algebra(Terms):
         if rule in ELEMENTWISE:
             return self.apply(rule, *inputs)
         # One axis in brackets is one axis.
-        names = [name for name, _ in RULES[rule].settings]
+        names = [name for name, *_ in RULES[rule].settings]
         settings = tuple(value[0] if name == "dim" and isinstance(value, tuple) and len(value) == 1 else value
                          for name, value in zip(names, settings, strict=True))  # fmt: skip
         # Whatever is made of it, the result has the shape that it is to have.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradexplain.calculus.matrix_rewrites import rewrite
 from gradexplain.calculus.products import Factors
 from gradexplain.calculus.reductions import LISTED, PART_CHANGES, Change
-from gradexplain.language.calls import MAX_POWER
+from gradexplain.language.functions import MAX_POWER
 from gradexplain.rules.products import PRODUCTS
 
 if TYPE_CHECKING:

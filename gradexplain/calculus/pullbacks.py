@@ -43,7 +43,7 @@ class Pullback(Generic[T]):
         self.env: dict[str, Any] = dict(zip("abcdefgh", self.values, strict=False))
         if RULES[node.rule].classes:
             settings["dim"] = 1 if len(self._shape(0)) > 1 else 0
-        if node.rule == "layer_norm":
+        if "normalized_shape" in settings:
             settings["dim"] = tuple(range(-len(settings["normalized_shape"]), 0))
 
     def _shape(self, slot: int) -> Shape:
@@ -235,7 +235,7 @@ class Defined(Pullback[T]):
     """The result of a rule that is not elementwise, by its definition; it needs no node."""
 
     def __init__(self, builder: Builder[T], rule: str, values: Sequence[T], settings: tuple[Any, ...]) -> None:
-        names = [name for name, _ in RULES[rule].settings]
+        names = [name for name, *_ in RULES[rule].settings]
         self._begin(builder, Node(rule), 0, values, dict(zip(names, settings, strict=True)))
 
     def result(self) -> T:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from gradexplain.language import calls
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.parser import Parser
-from gradexplain.language.reader import Call, Value, Word
+from gradexplain.language.reader import Call, Reader, Value, Word
 from gradexplain.language.tokens import Token
 from gradexplain.rules.table import ELEMENTWISE, RULES
 
@@ -84,7 +84,7 @@ def _swapped(graph: Graph, node: int) -> int:
     return graph.apply("swapped", node)
 
 
-def _called(parser: Parser, call: Call, end: Token) -> Value:
+def _called(parser: Reader, call: Call, end: Token) -> Value:
     """A call of an elementwise function as in any formula; of any other one, a node of its name."""
     name, given = call.name.text, call.arguments
     rule = None if name in ELEMENTWISE else RULES.get(name)
@@ -93,7 +93,7 @@ def _called(parser: Parser, call: Call, end: Token) -> Value:
     count = len(rule.pullbacks) if rule else PHRASES[name]
     settings = [_plain(parser.graph, value) for value in given[count:]]
     if rule:
-        settings += [default for _, default in rule.settings[len(settings) :]]
+        settings += [default for _, default, _ in rule.settings[len(settings) :]]
     node = parser.graph.apply(name, *[value.node for value in given[:count]], settings=tuple(settings))
     return Value(node, call.name.start, end.end)
 

@@ -1,26 +1,32 @@
-"""The arguments of a call, taken one by one: tensors, settings, and lists of both."""
+"""The arguments of a call, each at the place that PyTorch has for it: tensors, settings, and lists of both."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Callable, Collection, Sequence
 from fractions import Fraction
 from typing import Any
 
 from gradexplain.errors import FormulaError, nearest
 from gradexplain.language.graph import CONSTANT, Graph
 from gradexplain.language.reader import Call, Reader, Value, Word
+from gradexplain.language.signatures import ALSO, Argument
 from gradexplain.language.tokens import Token
-from gradexplain.rules.row import REQUIRED
+from gradexplain.rules.settings import ABSENT, REQUIRED, NamedSize
+from gradexplain.rules.shapes import times
 from gradexplain.rules.table import RULES
 
-# Other spellings of settings in PyTorch and NumPy.
-SPELLINGS = {
-    "axis": "dim", "keepdims": "keepdim", "axes": "dims", "ord": "p", "ddof": "correction", "axis1": "dim0",
-    "axis2": "dim1", "a_min": "min", "a_max": "max",
-}  # fmt: skip
-# What says how PyTorch computes, and not what.
-IGNORED = frozenset(("inplace", "out", "training", "dtype", "device", "requires_grad"))
+# What says how PyTorch computes, and not what: the value that changes nothing, and what to say to any other.
+HOW: dict[str, tuple[Any, str]] = {
+    "inplace": (False, "it would change what is used elsewhere: leave it out"),
+    "out": (None, "leave it out"),
+    "dtype": (None, "the option --dtype chooses it for the whole formula"),
+    "device": (None, "the option --device chooses it for the whole formula"),
+    "requires_grad": (True, "the option --wrt says by what to differentiate"),
+}
 COMPARISONS = frozenset(rule.name for rule in RULES.values() if rule.boolean)
+# A constant with more bits than this is no setting of anything.
+_MAX_BITS = 4096
 
 
 def is_boolean(graph: Graph, node: int) -> bool:
@@ -33,96 +39,213 @@ def is_number(graph: Graph, node: int) -> bool:
     return graph.nodes[node].rule == CONSTANT and not isinstance(graph.nodes[node].value, str)
 
 
-class Arguments:
-    """The arguments of one call; what is taken is gone, and `finish` refuses what is left."""
+def constant_of(graph: Graph, root: int) -> Fraction | NamedSize | None:
+    """The number that a constant expression such as `1/3` is, or the product of sizes; None where it is neither."""
+    if not graph.is_constant[root]:
+        return None
+    known: dict[int, Fraction | NamedSize | None] = {}
+    for i in graph.inputs_first(root):
+        rule, inputs, value, _ = graph.nodes[i]
+        if rule == CONSTANT:
+            known[i] = value if isinstance(value, Fraction) else NamedSize(value) if value in graph.sizes else None
+        else:
+            known[i] = _computed(rule, [known[j] for j in inputs])
+    return known[root]
 
-    def __init__(self, parser: Reader, call: Call, start: int, end: int) -> None:
-        self.parser, self.graph, self.name = parser, parser.graph, call.name
-        self.start, self.end = start, end
-        self.values = list(call.arguments)
-        self.keywords = {SPELLINGS.get(key, key): value for key, value in call.keywords.items()}
-        self.places = {SPELLINGS.get(key, key): place for key, place in call.places.items()}
+
+def _computed(rule: str, values: Sequence[Fraction | NamedSize | None]) -> Fraction | NamedSize | None:
+    if rule == "mul" and all(isinstance(v, NamedSize) or (v is not None and v.denominator == 1) for v in values):
+        sizes = [v if isinstance(v, NamedSize) else int(v) for v in values]  # type: ignore[arg-type]
+        product = times(sizes)
+        return NamedSize(product) if isinstance(product, str) else Fraction(product)
+    if any(not isinstance(v, Fraction) or _bits(v) > _MAX_BITS for v in values):
+        return None
+    numbers = [v for v in values if isinstance(v, Fraction)]
+    match rule:
+        case "neg":
+            return -numbers[0]
+        case "add":
+            return numbers[0] + numbers[1]
+        case "sub":
+            return numbers[0] - numbers[1]
+        case "mul":
+            return numbers[0] * numbers[1]
+        case "div" if numbers[1]:
+            return numbers[0] / numbers[1]
+        case "pow" if numbers[1].denominator == 1 and abs(numbers[1]) * _bits(numbers[0]) < _MAX_BITS and numbers[0]:
+            return Fraction(numbers[0] ** int(numbers[1]))
+    return None
+
+
+def _bits(number: Fraction) -> int:
+    return max(number.numerator.bit_length(), number.denominator.bit_length())
+
+
+def unknown_keyword(parser: Reader, function: str, place: Token, known: Collection[str]) -> FormulaError:
+    """The error for a keyword that a function does not have."""
+    others = [other for other, name in ALSO.items() if name in known and len(other) > 2]
+    message = f"{function} has no argument {place.text}"
+    return parser.error(message, place, nearest(place.text, [*known, *others]))
+
+
+class Arguments:
+    """The arguments of one call by the names of its parameters. Raises FormulaError for what has no place.
+
+    `pair` is set by a function whose result PyTorch has as values and indices; see `Value`.
+    """
+
+    def __init__(
+        self, parser: Reader, call: Call, parameters: Sequence[Argument], start: int, end: int
+    ) -> None:
+        self.parser, self.graph, self.name, self.module = parser, parser.graph, call.name, call.module
+        self.start, self.end, self.places = start, end, call.places
+        self.parameters = {parameter.name: parameter for parameter in parameters}
+        self.given: dict[str, Value] = {}
+        self.rest: dict[str, list[Value]] = {}
+        self.pair = ""
+        self._bind_places(call)
+        self._bind_names(call)
+        for name, value in self.given.items():
+            if self.parameters[name].kind is ABSENT:
+                self._checked(self.parameters[name], self.plain(value), value)
+
+    def _bind_places(self, call: Call) -> None:
+        places = [parameter for parameter in self.parameters.values() if not parameter.by_name]
+        for k, value in enumerate(call.arguments):
+            if k < len(places) and not places[k].rest:
+                self.given[places[k].name] = value
+            elif places and places[-1].rest:
+                self.rest.setdefault(places[-1].name, []).append(value)
+            else:
+                count = f"{len(places)} argument" + "s" * (len(places) != 1)
+                found = len(call.arguments)
+                raise self.error(f"{self.name.text} takes at most {count}, {found} given", self._places(places), value)
+
+    def _places(self, places: Sequence[Argument]) -> str:
+        names = [parameter.name for parameter in places if parameter.kind is not ABSENT]
+        return f"they are {', '.join(names)}" if names else ""
+
+    def _bind_names(self, call: Call) -> None:
+        for key, value in call.keywords.items():
+            name = key if key in self.parameters else ALSO.get(key, key)
+            if name not in self.parameters:
+                self._refuse(key, value)
+            elif name in self.given or name in self.rest:
+                raise self.error(f"the argument {key} is given twice", "", value)
+            elif self.parameters[name].rest:
+                self.rest[name] = [value]
+            else:
+                self.given[name] = value
+
+    def _refuse(self, key: str, value: Value) -> None:
+        """Refuse a keyword that the function does not have, but for one that changes nothing."""
+        if key not in HOW:
+            known = [name for name, parameter in self.parameters.items() if parameter.kind is not ABSENT]
+            raise unknown_keyword(self.parser, self.name.text, self.places[key], known)
+        harmless, hint = HOW[key]
+        said = value.content.value if isinstance(value.content, Word) else ""
+        if said is not harmless and said is not None and said is not False:
+            raise self.error(f"{key} is not in the language", hint, self.places[key])
 
     def error(self, message: str, hint: str = "", place: Value | Token | None = None) -> FormulaError:
         """The error at an argument, or at the name."""
         return self.parser.error(message, place or self.name, hint)
 
-    def unknown(self, key: str, known: Collection[str]) -> FormulaError:
-        """The error for a keyword that the function does not have."""
-        place = self.places[key]
-        return self.error(f"{self.name.text} has no argument {place.text}", nearest(place.text, known), place)
-
-    def tensor(self, *names: str) -> int:
-        """The next argument as a tensor, or the one with a keyword."""
-        node = self.optional_tensor(*names)
+    def tensor(self, name: str) -> int:
+        """The argument of a name as a tensor."""
+        node = self.optional_tensor(name)
         if node is None:
             raise self.error(f"an argument of {self.name.text} is missing")
         return node
 
-    def optional_tensor(self, *names: str) -> int | None:
+    def optional_tensor(self, name: str) -> int | None:
         """The same, or None where there is none."""
-        value = self.values.pop(0) if self.values else next(
-            (self.keywords.pop(name) for name in names if name in self.keywords), None)  # fmt: skip
+        value = self.given.get(name)
         if value is None:
             return None
         if isinstance(value.content, Word):
-            if value.content.value is None:
+            if value.content.value is None and self.parameters[name].default is None:
                 return None
-            raise self.error("a tensor is expected here", "", value)
+            if value.content.value != math.inf:
+                raise self.error("a tensor is expected here", "", value)
         node = self.parser.solid(value)
         if is_boolean(self.graph, node):
             hint = "write where(condition, 1, 0) for a number"
             raise self.error("this comparison is used as a number", hint, value)
         return node
 
-    def tensors(self) -> list[int]:
-        """The elements of the first argument, a list or tuple."""
-        value = self.values.pop(0) if self.values else self.keywords.pop("tensors", None)
-        if value is None or not isinstance(value.content, list):
+    def tensors(self, name: str = "tensors") -> list[int]:
+        """The elements of an argument that is a list or tuple."""
+        value = self.given.get(name)
+        if value is None or not isinstance(value.content, list) or not value.content:
             raise self.error(f"{self.name.text} takes a list of tensors", "such as cat([a, b], dim=0)", value)
-        return [self.parser.solid(part) for part in value.content]
+        nodes = [self.parser.solid(part) for part in value.content]
+        for node, part in zip(nodes, value.content, strict=True):
+            if is_boolean(self.graph, node):
+                raise self.error("this comparison is used as a number", "", part)
+        return nodes
 
-    def setting(self, name: str, default: Any) -> Any:
-        """The next argument as a setting, or the one with a keyword, or its default."""
-        value = self.values.pop(0) if self.values else self.keywords.pop(name, None)
-        if value is not None and name in self.keywords:
-            raise self.error(f"the argument {name} is given twice", "", value)
+    def setting(self, name: str) -> Any:
+        """The argument of a name as a setting of its kind, or its default."""
+        parameter, value = self.parameters[name], self.given.get(name)
+        if parameter.rest:
+            return self._rest(parameter)
         if value is None:
-            if default is REQUIRED:
-                raise self.error(f"{self.name.text} needs {name}", f"such as {name}=0")
-            return default
-        return self.plain(value)
+            if parameter.default is REQUIRED:
+                raise self.error(f"{self.name.text} needs {name}", f"such as {name}={parameter.kind.example}")  # type: ignore[union-attr]
+            return parameter.default
+        return self._checked(parameter, self.plain(value), value)
+
+    def _rest(self, parameter: Argument) -> Any:
+        """All arguments that are left as one setting, be they a tuple or one by one."""
+        values = self.rest.get(parameter.name)
+        if values is None:
+            if parameter.default is REQUIRED:
+                example = parameter.kind.example  # type: ignore[union-attr]
+                raise self.error(f"{self.name.text} needs {parameter.name}", f"such as {example}")
+            return parameter.default
+        plain = [self.plain(value) for value in values]
+        if len(plain) == 1:
+            if plain[0] is None and parameter.default is None:
+                return None
+            found = plain[0] if isinstance(plain[0], tuple) else tuple(plain)
+            return self._checked(parameter, found, values[0])
+        return self._checked(parameter, tuple(plain), values[0])
+
+    def _checked(self, parameter: Argument, value: Any, place: Value) -> Any:
+        """The value if it is of the kind of its parameter. Raises FormulaError."""
+        kind = parameter.kind
+        if kind is None or (value is None and parameter.default is None):
+            return value
+        if kind is ABSENT:
+            raise self.error(f"{parameter.name} of {self.name.text} is not in the language", "leave it out", place)
+        if not kind.allows(value):
+            raise self.error(f"{parameter.name} must be {kind.words}", f"such as {kind.example}", place)
+        if isinstance(value, tuple):
+            return tuple(str(part) if isinstance(part, NamedSize) else part for part in value)
+        return str(value) if isinstance(value, NamedSize) else value
 
     def plain(self, value: Value) -> Any:
-        """A value as a setting: a number, a word, or a tuple of numbers."""
+        """A value as a setting: a number, a word, or a tuple of them. Raises FormulaError."""
         if isinstance(value.content, Word):
             return value.content.value
-        if value.content is not None:
+        if isinstance(value.content, list):
             return tuple(self.plain(part) for part in value.content)
-        found = self.graph.nodes[value.node].value
+        found = constant_of(self.graph, self.parser.solid(value))
         if isinstance(found, Fraction):
-            return int(found) if found.denominator == 1 else float(found)
-        if isinstance(found, str) and found in self.graph.sizes:
-            return found
-        raise self.error(f"this setting of {self.name.text} must be a number, not a variable", "", value)
-
-    def sizes(self, name: str = "shape") -> tuple[Any, ...]:
-        """All arguments that are left as a shape, be they a tuple or one by one."""
-        if not self.values:
-            found = self.setting(name, REQUIRED)
-            return found if isinstance(found, tuple) else (found,)
-        plain = [self.plain(value) for value in self.values]
-        self.values = []
-        return plain[0] if len(plain) == 1 and isinstance(plain[0], tuple) else tuple(plain)
+            if found.denominator == 1:
+                return int(found)
+            try:
+                return float(found)
+            except OverflowError:
+                return math.inf
+        if found is None:
+            raise self.error(f"this setting of {self.name.text} must be a number, not a variable", "", value)
+        return found
 
     def apply(self, rule: str, *inputs: int, settings: tuple[Any, ...] = ()) -> int:
         """The node of a rule."""
         return self.parser.node(rule, inputs, self.start, self.end, settings)
 
-    def finish(self, known: Collection[str]) -> None:
-        """Refuse arguments that nobody took; `known` are the settings of the function."""
-        for key in self.keywords:
-            if key not in IGNORED:
-                raise self.unknown(key, known)
-        if self.values:
-            raise self.error(f"{self.name.text} takes fewer arguments", "", self.values[0])
+
+Function = Callable[[Arguments], int]

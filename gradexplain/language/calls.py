@@ -1,24 +1,32 @@
-"""Calls by name: which rule a function name means, whether its arguments fit, and what is made of simpler ones."""
+"""Calls by name: which function a name means, whether its arguments fit, and its node."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 
 from gradexplain.errors import nearest
-from gradexplain.language.arguments import Arguments, is_boolean
-from gradexplain.language.graph import Graph
-from gradexplain.language.reader import Call, Reader, Value
+from gradexplain.language.absent import why_absent
+from gradexplain.language.arguments import HOW, Arguments, is_boolean, is_number, unknown_keyword
+from gradexplain.language.functions import only_numbers
+from gradexplain.language.layers import LAYERS
+from gradexplain.language.meanings import MEANINGS, Meaning, meaning_of
+from gradexplain.language.modules import METHOD, NAMES, NUMPY, TORCH, check_name
+from gradexplain.language.reader import Call, Reader, Value, Word
+from gradexplain.language.reducing import either
+from gradexplain.language.signatures import ALSO, Argument
 from gradexplain.language.tokens import Token
 from gradexplain.rules.products import PRODUCTS
-from gradexplain.rules.row import REQUIRED, Rule
-from gradexplain.rules.shapes import ShapeProblem, axis, times
+from gradexplain.rules.row import Rule
+from gradexplain.rules.settings import APPROXIMATION
+from gradexplain.rules.shapes import ShapeProblem
 from gradexplain.rules.table import ALIASES, ELEMENTWISE, RULES
 
 # With two arguments and more these compare element by element; those of them that take any number.
 VARIADIC = {"max": "maximum", "min": "minimum", "maximum": "maximum", "minimum": "minimum"}
-MAX_POWER = 64
-_TENSORS = (("input", "A", "self"), ("target", "other", "B", "weight"), ("bias",))
+# Names of the first inputs of elementwise functions, where they are not `input` and `other`.
+_FIRST = {"where": ("condition",), "polygamma": ("n", "input")}
 
 
 def rule_of(name: str) -> Rule | None:
@@ -30,111 +38,194 @@ def rule_of(name: str) -> Rule | None:
     return RULES.get(ALIASES.get(name, name))
 
 
+def takes_words(name: str) -> bool:
+    """Whether a word in quotation marks may stand in a call: of what the language knows, or knows that it has not."""
+    return rule_of(name) is not None or name in MEANINGS or name in LAYERS or why_absent(name) != ""
+
+
 def called(parser: Reader, call: Call, end: Token) -> Value:
     """The value of a call that ends with `end`. Raises FormulaError."""
-    name, graph = call.name.text, parser.graph
+    name, graph, module = call.name.text, parser.graph, call.module
     # What a method is called on stands before its name.
     start = min([call.name.start, *[value.start for value in call.arguments]])
+    if module:
+        check_name(parser, module, call.name)
     rule = ELEMENTWISE.get(name)
     if rule is not None and len(call.arguments) == len(rule.partials) and not call.keywords and all(rule.partials):
         # As most calls are.
         inputs = [value.node for value in call.arguments if value.content is None and not is_boolean(graph, value.node)]
-        if len(inputs) == len(rule.partials):
+        if len(inputs) == len(rule.partials) and module != "math":
             return Value(parser.node(name, inputs, start, end.end), start, end.end)
-    arguments = Arguments(parser, call, start, end.end)
-    known = CALLS.get(name)
-    if known is None or (name in VARIADIC and not _is_one_tensor(graph, call.arguments)):
-        return Value(_elementwise(parser, arguments), start, end.end)
+    if call.settings:
+        _add_settings(parser, call)
+    meaning = meaning_of(module, name)
     given = [value.node for value in call.arguments if value.content is None]
     try:
-        node = known(arguments)
+        if meaning is None or (name in VARIADIC and _compares(parser, call)):
+            return _elementwise(parser, call, start, end.end)
+        return _of_tensors(parser, meaning, call, start, end.end)
     except ShapeProblem as problem:
         raise parser.problem(problem, start, end.end, given) from None
+
+
+def _add_settings(parser: Reader, call: Call) -> None:
+    """Put the settings of a layer behind the arguments that it is called with."""
+    for key, value in call.settings.items():
+        if key in call.keywords:
+            raise parser.error(f"the argument {key} is given twice", call.keywords[key])
+        call.keywords[key] = value
+
+
+def _of_tensors(parser: Reader, meaning: Meaning, call: Call, start: int, end: int) -> Value:
+    """A function that is not elementwise."""
+    graph, name = parser.graph, call.name.text
+    arguments = Arguments(parser, call, meaning.parameters(), start, end)
+    node = meaning.make(arguments)
     row = RULES.get(graph.nodes[node].rule)
-    arguments.finish([setting for setting, _ in row.settings] if row else ())
-    if row and ((name in RULES and row.name in PRODUCTS) or (name in row.aliases and name[0].islower())):
+    own = MEANINGS.get(name) is meaning
+    if own and row and ((name in RULES and row.name in PRODUCTS) or (name in row.aliases and name[0].islower())):
         graph.spelling.setdefault(node, name)
-    return Value(node, start, end.end)
+    return Value(node, start, end, None, arguments.pair)
 
 
-def _is_one_tensor(graph: Graph, values: Sequence[Value]) -> bool:
-    """Whether there is one argument, and it has axes or elements."""
-    return len(values) == 1 and (isinstance(values[0].content, list) or bool(graph.shapes[values[0].node]))
+def _compares(parser: Reader, call: Call) -> bool:
+    """Whether `max` or `min` compares its arguments element by element, and does not go along an axis of the first.
+
+    PyTorch takes a whole number behind a tensor for an axis, and so does NumPy with whatever comes second.
+    """
+    values, graph = call.arguments, parser.graph
+    if call.name.text not in ("max", "min"):
+        return True
+    if "other" in call.keywords:
+        values = [*values, call.keywords.pop("other")]
+        call.arguments[:] = values
+    if len(values) < 2 or call.module == NUMPY or any(isinstance(value.content, Word) for value in values[1:]):
+        return False
+    first, second = values[:2]
+    if call.module not in (TORCH, METHOD) or second.content is not None or not is_number(graph, second.node):
+        return not call.keywords
+    whole = Fraction(graph.nodes[second.node].value or 0).denominator == 1
+    if whole and first.content is None and not graph.shapes[first.node]:
+        name = call.name.text
+        hint = f"write {name}(a, b) for the {'larger' if name == 'max' else 'smaller'} of two numbers"
+        raise ShapeProblem("PyTorch takes a whole number here for an axis, and a single number has none", hint)
+    return not whole
 
 
 # Elementwise functions
 
 
-def _elementwise(parser: Reader, given: Arguments) -> int:
-    name, graph = given.name.text, parser.graph
-    for value in (*given.values, *given.keywords.values()):
-        value.node, value.content = parser.solid(value, "another function"), None
-    rule = _named_rule(given)
-    for key in given.keywords:
-        if key not in rule.keywords:
-            raise given.unknown(key, rule.keywords)
-    if rule.name == "clamp" and len(given.values) + len(given.keywords) == 2:
-        low = "min" in given.keywords or len(given.values) == 2
-        rule = RULES["clamp_min" if low else "clamp_max"]
-    more = given.values[2:] if name in VARIADIC else []
-    if more:
-        _check_kinds(rule, graph, given.values, given)
-        inputs = [value.node for value in given.values[:2]]
-    else:
-        inputs = _filled(rule, graph, given)
-    node = _made(rule, inputs, given)
+@cache
+def _names(rule: str) -> tuple[str, ...]:
+    """The names of the inputs of an elementwise rule in PyTorch, in the order of the rule."""
+    row = ELEMENTWISE[rule]
+    first = _FIRST.get(rule, ("input", "other"))
+    return (*first[: len(row.partials) - len(row.keywords)], *row.keywords)
+
+
+@cache
+def _parameters(rule: str, module: str) -> tuple[Argument, ...]:
+    """The places of the inputs of an elementwise rule; a method is called on `input`."""
+    names = _names(rule)
+    if module == METHOD:
+        names = ("input", *[name for name in names if name != "input"])
+    more = [Argument("approximate", "none", APPROXIMATION, by_name=True)] if rule == "gelu" else []
+    return (*[Argument(name, None) for name in names], *more)
+
+
+def _elementwise(parser: Reader, call: Call, start: int, end: int) -> Value:
+    name = call.name.text
+    rule, more = _named_rule(parser, call), call.arguments[2:] if name in VARIADIC else []
+    _check_count(parser, call, rule, len(more))
+    del call.arguments[len(call.arguments) - len(more) :]
+    given = Arguments(parser, call, _parameters(rule.name, call.module), start, end)
+    if rule.name == "gelu" and given.setting("approximate") == "tanh":
+        rule = RULES["gelu_tanh"]
+    only_numbers(given)
+    if rule.name == "clamp":
+        rule = _clamp(given)
+    node = _made(rule, _filled(rule, given), given)
     for value in more:
-        node = _made(rule, [node, value.node], given)
-    return node
+        _check_kinds(rule, [Value(node, start, end), value], given)
+        node = _made(rule, [node, parser.solid(value, "another function")], given)
+    return Value(node, start, end, None, "" if more or call.module else either(given))
 
 
 def _made(rule: Rule, inputs: Sequence[int], given: Arguments) -> int:
+    name, graph = given.name.text, given.graph
     node = given.apply(rule.name, *inputs)
-    if given.name.text != rule.name and not rule.symbol:
-        given.graph.spelling.setdefault(node, given.name.text)
+    # With a number behind a tensor, max(x, 1) would look like a maximum along an axis.
+    looks_else = name in ("max", "min") and graph.shapes[inputs[0]] and is_number(graph, inputs[1])
+    if name != rule.name and not rule.symbol and not looks_else and rule_of(name) in (rule, RULES["clamp"]):
+        graph.spelling.setdefault(node, name)
     return node
 
 
-def _named_rule(given: Arguments) -> Rule:
-    name = given.name.text
+def _named_rule(parser: Reader, call: Call) -> Rule:
+    name = call.name.text
     rule = rule_of(name)
     if rule is not None and rule.partials:
         return rule
-    hint = nearest(name, [*RULES, *ALIASES, *CALLS])
+    message, hint = f"unknown function {name}", why_absent(name)
+    if hint:
+        message = f"{name} is not in the language"
+    elif call.module in NAMES:
+        hint = nearest(name, NAMES[call.module])
+    else:
+        hint = nearest(name, [*RULES, *ALIASES, *MEANINGS])
     if not hint and len(name) <= 2:
         hint = f"to multiply, write {name}*(…)"
-    raise given.error(f"unknown function {name}", hint or "gradexplain rules lists all functions")
+    raise parser.error(message, call.name, hint or "gradexplain rules lists all functions")
 
 
-def _filled(rule: Rule, graph: Graph, given: Arguments) -> list[int]:
-    """The inputs in the order of the rule, keywords and defaults put in their places."""
-    name, values = given.name.text, given.values
-    count, found = len(rule.partials), len(values) + len(given.keywords)
-    if not rule.required <= found <= count:
-        needs = str(count) if rule.required == count else f"{rule.required} to {count}"
-        plural = "argument" + "s" * (needs != "1")
-        hint = "clamp(x, min, max), clamp(x, min=…) or clamp(x, max=…)" if rule.name == "clamp" else ""
-        raise given.error(f"{name} takes {needs} {plural}, {found} given", hint)
-    slots: list[Value | None] = [*values, *[None] * (count - len(values))]
-    for key, value in given.keywords.items():
-        slot = count - len(rule.keywords) + rule.keywords.index(key)
-        if slots[slot] is not None:
-            raise given.error(f"the argument {key} of {name} is given twice", "", value)
-        slots[slot] = value
+def _check_count(parser: Reader, call: Call, rule: Rule, more: int) -> None:
+    """Refuse a number of arguments that an elementwise function never has."""
+    names = _names(rule.name)
+    keywords = [key for key in call.keywords if key not in HOW and (key != "approximate" or rule.name != "gelu")]
+    for key in keywords:
+        if key not in names and ALSO.get(key) not in names:
+            raise unknown_keyword(parser, call.name.text, call.places[key], names)
+    count, found = len(rule.partials), len(call.arguments) - more + len(keywords)
+    least = 2 if rule.name == "clamp" else rule.required
+    if least <= found <= count:
+        return
+    needs = str(count) if rule.required == count else f"{rule.required} to {count}"
+    plural = "argument" + "s" * (needs != "1")
+    hint = "clamp(x, min, max), clamp(x, min=…) or clamp(x, max=…)" if rule.name == "clamp" else ""
+    raise parser.error(f"{call.name.text} takes {needs} {plural}, {found} given", call.name, hint)
+
+
+def _clamp(given: Arguments) -> Rule:
+    """The rule of a clamp with the bounds that it has; None is no bound."""
+    for key in ("min", "max"):
+        value = given.given.get(key)
+        if value is not None and isinstance(value.content, Word) and value.content.value is None:
+            del given.given[key]
+    bounds = {"min", "max"} & {*given.given}
+    if not bounds:
+        raise given.error("clamp needs a bound", "clamp(x, min, max), clamp(x, min=…) or clamp(x, max=…)")
+    return RULES["clamp" if len(bounds) == 2 else f"clamp_{bounds.pop()}"]
+
+
+def _filled(rule: Rule, given: Arguments) -> list[int]:
+    """The inputs in the order of the rule, defaults put in their places."""
+    slots = [given.given.get(name) for name in _names(rule.name)]
     if None in slots[: rule.required]:
-        raise given.error(f"an argument of {name} is missing")
-    _check_kinds(rule, graph, slots, given)
+        raise given.error(f"an argument of {given.name.text} is missing")
+    _check_kinds(rule, slots, given)
     defaults = [""] * rule.required + list(rule.defaults)
     return [
-        graph.constant(Fraction(default)) if value is None else value.node
+        given.graph.constant(Fraction(default)) if value is None else value.node
         for value, default in zip(slots, defaults, strict=True)
     ]
 
 
-def _check_kinds(rule: Rule, graph: Graph, values: Sequence[Value | None], given: Arguments) -> None:
+def _check_kinds(rule: Rule, values: Sequence[Value | None], given: Arguments) -> None:
+    graph = given.graph
     for slot, value in enumerate(values):
         if value is None:
             continue
+        value.node, value.content = given.parser.solid(value, "another function"), None
         boolean = is_boolean(graph, value.node)
         condition = rule.name == "where" and slot == 0
         if condition and not boolean and not graph.is_template:
@@ -146,167 +237,3 @@ def _check_kinds(rule: Rule, graph: Graph, values: Sequence[Value | None], given
         if setting and not graph.is_constant[value.node] and not graph.is_template:
             what = rule.keywords[slot - len(rule.partials) + len(rule.keywords)] if rule.keywords else "first argument"
             raise given.error(f"the {what} of {rule.name} must be a number, not a variable", "", value)
-
-
-# Functions of tensors
-
-
-def _plainly(rule: Rule) -> Callable[[Arguments], int]:
-    """The call of a rule: its tensors, then its settings."""
-
-    def call(arguments: Arguments) -> int:
-        if rule.any_number:
-            inputs = arguments.tensors()
-        else:
-            inputs = [arguments.tensor(*names) for names in _TENSORS[: len(rule.pullbacks)]]
-        settings = [arguments.setting(name, default) for name, default in rule.settings]
-        return arguments.apply(rule.name, *inputs, settings=tuple(settings))
-
-    return call
-
-
-def _product(arguments: Arguments) -> int:
-    return arguments.apply("matmul", arguments.tensor("input"), arguments.tensor("other", "mat2", "vec"))
-
-
-def _linear(arguments: Arguments) -> int:
-    graph = arguments.graph
-    x, weight, bias = arguments.tensor("input"), arguments.tensor("weight"), arguments.optional_tensor("bias")
-    turned = turned_over(graph, weight) if len(graph.shapes[weight]) > 1 else weight
-    product = arguments.apply("matmul", x, turned)
-    return product if bias is None else arguments.apply("add", product, bias)
-
-
-def _matrix_power(arguments: Arguments) -> int:
-    base, power = arguments.tensor("input"), arguments.setting("n", REQUIRED)
-    if not isinstance(power, int) or abs(power) > MAX_POWER:
-        raise arguments.error(f"matrix_power needs a whole number up to {MAX_POWER}")
-    arguments.apply("inverse", base) if power < 0 else arguments.apply("trace", base)
-    base = arguments.apply("inverse", base) if power < 0 else base
-    if not power:
-        return arguments.apply("eye", settings=(arguments.graph.shapes[base][-1],))
-    result = base
-    for _ in range(abs(power) - 1):
-        result = arguments.apply("matmul", result, base)
-    if abs(power) > 2 and result not in arguments.graph.spelling:
-        arguments.graph.powers[result] = base, abs(power)
-    return result
-
-
-def _norm(arguments: Arguments) -> int:
-    x, p = arguments.tensor("input"), arguments.setting("p", 2)
-    dim, keepdim = arguments.setting("dim", None), arguments.setting("keepdim", False)
-    if p in (2, "fro", None):
-        if p == 2 and arguments.name.text == "matrix_norm":
-            raise arguments.error("the largest singular value is not in the language", "norm(A) is the Frobenius norm")
-        return arguments.apply("norm", x, settings=(dim, keepdim))
-    if p == "inf" or not isinstance(p, (int, float)) or p <= 0:
-        hint = "write amax(abs(x)) for the largest element"
-        raise arguments.error(f"a norm of order {p} is not in the language", hint)
-    return arguments.apply("norm_of_order", x, settings=(p, dim, keepdim))
-
-
-def _extreme(name: str) -> Callable[[Arguments], int]:
-    """`max(x)` of all elements shares the gradient among ties, `max(x, dim=1)` takes the first, as in PyTorch."""
-
-    def call(arguments: Arguments) -> int:
-        x, dim = arguments.tensor("input"), arguments.setting("dim", None)
-        keepdim = arguments.setting("keepdim", False)
-        return arguments.apply(f"a{name}" if dim is None else f"{name}_along", x, settings=(dim, keepdim))
-
-    return call
-
-
-def _spread(name: str) -> Callable[[Arguments], int]:
-    def call(arguments: Arguments) -> int:
-        x, dim = arguments.tensor("input"), arguments.setting("dim", None)
-        correction = arguments.setting("correction", None)
-        unbiased = dim if isinstance(dim, bool) else arguments.keywords.pop("unbiased", None)
-        if isinstance(unbiased, Value):
-            unbiased = arguments.plain(unbiased)
-        dim = None if isinstance(dim, bool) else dim
-        if isinstance(correction, bool):
-            unbiased, correction = correction, None
-        correction = correction if correction is not None else int(unbiased if unbiased is not None else True)
-        return arguments.apply(name, x, settings=(dim, correction, arguments.setting("keepdim", False)))
-
-    return call
-
-
-def _layer_norm(arguments: Arguments) -> int:
-    x, shape = arguments.tensor("input"), arguments.setting("normalized_shape", None)
-    weight, bias = arguments.optional_tensor("weight"), arguments.optional_tensor("bias")
-    wanted = shape if isinstance(shape, tuple) else arguments.graph.shapes[x][-1:] if shape is None else (shape,)
-    found = arguments.graph.shapes[x][-len(wanted) :]
-    if not wanted or wanted != found:
-        raise ShapeProblem(f"layer_norm over {wanted} does not fit an input whose last axes are {found}")
-    eps = arguments.setting("eps", 1e-05)
-    node = arguments.apply("layer_norm", x, settings=(wanted, eps))
-    node = node if weight is None else arguments.apply("mul", node, weight)
-    return node if bias is None else arguments.apply("add", node, bias)
-
-
-def _diag(arguments: Arguments) -> int:
-    x = arguments.tensor("input")
-    return arguments.apply("diag" if len(arguments.graph.shapes[x]) == 1 else "diagonal", x)
-
-
-def _shaped(rule: str) -> Callable[[Arguments], int]:
-    def call(arguments: Arguments) -> int:
-        inputs = [arguments.tensor("input")] if rule in ("reshape", "permute", "flip") else []
-        sizes = arguments.sizes("dims" if rule in ("permute", "flip") else "shape")
-        return arguments.apply(rule, *inputs, settings=(sizes,))
-
-    return call
-
-
-def _numel(arguments: Arguments) -> int:
-    return arguments.graph.size(times(arguments.graph.shapes[arguments.tensor("input")]))
-
-
-def _size(arguments: Arguments) -> int:
-    shape, dim = arguments.graph.shapes[arguments.tensor("input")], arguments.setting("dim", REQUIRED)
-    if not shape:
-        raise ShapeProblem(f"there is no axis {dim}", "a single number has no axes")
-    return arguments.graph.size(shape[axis(dim, len(shape))])
-
-
-def _length(arguments: Arguments) -> int:
-    shape = arguments.graph.shapes[arguments.tensor("input")]
-    if not shape:
-        raise ShapeProblem("a single number has no length")
-    return arguments.graph.size(shape[0])
-
-
-def turned_over(graph: Graph, node: int) -> int:
-    """The transpose of a matrix; a vector as it is. Raises ShapeProblem for more axes than two."""
-    rank = len(graph.shapes[node])
-    if rank > 2:
-        raise ShapeProblem(".T of more than two axes is not in the language", "write .mT, or transpose(x, dim0, dim1)")
-    return node if rank < 2 else graph.apply("transpose", node, settings=(0, 1))
-
-
-def swapped(graph: Graph, node: int) -> int:
-    """The last two axes swapped. Raises ShapeProblem where there are none."""
-    rank = len(graph.shapes[node])
-    if rank < 2:
-        raise ShapeProblem(".mT needs a matrix")
-    return graph.apply("transpose", node, settings=(rank - 2, rank - 1))
-
-
-PROPERTIES: dict[str, Callable[[Graph, int], int]] = {
-    "T": turned_over, "H": turned_over, "mT": swapped, "mH": swapped, "values": lambda _, node: node,
-}  # fmt: skip
-CALLS: dict[str, Callable[[Arguments], int]] = {
-    name: _plainly(rule) for rule in RULES.values() if not rule.partials for name in (rule.name, *rule.aliases)
-}
-CALLS |= {
-    "matmul": _product, "mm": _product, "mv": _product, "bmm": _product, "linear": _linear,
-    "matrix_power": _matrix_power, "norm": _norm, "vector_norm": _norm, "matrix_norm": _norm,
-    "max": _extreme("max"), "min": _extreme("min"), "var": _spread("var"),
-    "std": _spread("std"), "layer_norm": _layer_norm, "diag": _diag, "diagonal": _diag,
-    "reshape": _shaped("reshape"), "view": _shaped("reshape"), "permute": _shaped("permute"), "flip": _shaped("flip"),
-    "zeros": _shaped("zeros"), "ones": _shaped("ones"), "numel": _numel, "size": _size, "len": _length,
-    "tensor": lambda arguments: arguments.tensor("data"),
-    "t": lambda arguments: turned_over(arguments.graph, arguments.tensor("input")),
-}  # fmt: skip

@@ -38,7 +38,8 @@ class Graph:
     are the numbers of all inputs, in the order in which the formula first names them; `names` are those the person
     gave, by node; `shapes` those of all nodes, and `has_axes` says whether any of them is not (); `sizes` has the
     number of every size with a name; `places` the half-open ranges of the text that nodes were read from; `spelling`
-    the alias under which the person called a function; `powers` are the products of equal matrices that are written as
+    the alias under which the person called a function; `shadowed` has the symbolic constants whose names the person
+    gave to something else; `powers` are the products of equal matrices that are written as
     one power, each with the matrix and how many there are; `is_template` marks an expression of the rule table, where
     an input may stand for a condition or a setting, and shapes are not known.
 
@@ -61,6 +62,7 @@ class Graph:
         self.sizes: dict[str, int] = {}
         self.places: dict[int, tuple[int, int]] = {}
         self.spelling: dict[int, str] = {}
+        self.shadowed: set[str] = set()
         self.powers: dict[int, tuple[int, int]] = {}
         self.is_template = False
         self.objective = -1
@@ -83,6 +85,8 @@ class Graph:
             node = Node(INPUT, (), name)
             found = self._known[INPUT, name] = self._add(node, False, self.given.get(name, ()))
             self.inputs.append(found)
+            if name in SYMBOLIC_CONSTANTS:
+                self.shadowed.add(name)
         return found
 
     def constant(self, value: Fraction | int | str) -> int:
@@ -136,7 +140,7 @@ class Graph:
         """The settings of a node by name."""
         if not node.settings:
             return {}
-        return {name: value for (name, _), value in zip(RULES[node.rule].settings, node.settings, strict=True)}
+        return {name: value for (name, *_), value in zip(RULES[node.rule].settings, node.settings, strict=True)}
 
     def lengths(self, i: int) -> tuple[int, ...]:
         """The shape of a node in numbers."""
@@ -190,6 +194,8 @@ class Graph:
         if node in self.names or node < before or self.nodes[node].rule in (INPUT, CONSTANT):
             node = self._add(Node("identity", (node,)), self.is_constant[node], self.shapes[node])
         self.names[node] = name
+        if name in SYMBOLIC_CONSTANTS:
+            self.shadowed.add(name)
         return node
 
     def inputs_first(self, root: int, known: Container[int] = ()) -> Iterator[int]:

@@ -2,43 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import NamedTuple
 
-from gradexplain.language.reader import Reader
+from gradexplain.errors import nearest
+from gradexplain.language.reader import Call, Layer, Reader, Value
+from gradexplain.language.tokens import NAME, Token
 
-# PyTorch's layers without weights, by the function that each of them calls; none for layers with weights.
-LAYERS = {
-    "ReLU": "relu", "ReLU6": "relu6", "LeakyReLU": "leaky_relu", "ELU": "elu", "SELU": "selu", "GELU": "gelu",
-    "SiLU": "silu", "Mish": "mish", "Sigmoid": "sigmoid", "LogSigmoid": "logsigmoid", "Tanh": "tanh",
-    "Tanhshrink": "tanhshrink", "Softplus": "softplus", "Softsign": "softsign", "Hardtanh": "hardtanh",
-    "Hardsigmoid": "hardsigmoid", "Hardswish": "hardswish", "Softmax": "softmax", "LogSoftmax": "log_softmax",
-    "Flatten": "flatten", "MSELoss": "mse_loss", "L1Loss": "l1_loss", "HuberLoss": "huber_loss",
-    "SmoothL1Loss": "smooth_l1_loss", "BCELoss": "binary_cross_entropy",
-    "BCEWithLogitsLoss": "binary_cross_entropy_with_logits", "CrossEntropyLoss": "cross_entropy", "NLLLoss": "nll_loss",
-    "LayerNorm": "layer_norm", "Linear": "", "Conv1d": "", "Conv2d": "", "Embedding": "", "LSTM": "", "GRU": "",
-    "BatchNorm1d": "",
+
+class Made(NamedTuple):
+    """The function that a layer without weights calls, the places of its settings, and a default of its own."""
+
+    function: str
+    places: str = ""
+    default: tuple[str, int] | None = None
+
+
+_LOSS = "size_average, reduce, reduction"
+# PyTorch's layers; None for those that have weights of their own.
+LAYERS: dict[str, Made | None] = {
+    "ReLU": Made("relu", "inplace"), "ReLU6": Made("relu6", "inplace"),
+    "LeakyReLU": Made("leaky_relu", "negative_slope, inplace"), "ELU": Made("elu", "alpha, inplace"),
+    "SELU": Made("selu", "inplace"), "GELU": Made("gelu", "approximate"), "SiLU": Made("silu", "inplace"),
+    "Mish": Made("mish", "inplace"), "Sigmoid": Made("sigmoid"), "LogSigmoid": Made("logsigmoid"),
+    "Tanh": Made("tanh"), "Tanhshrink": Made("tanhshrink"), "Softplus": Made("softplus", "beta, threshold"),
+    "Softsign": Made("softsign"), "Hardtanh": Made("hardtanh", "min_val, max_val, inplace"),
+    "Hardsigmoid": Made("hardsigmoid", "inplace"), "Hardswish": Made("hardswish", "inplace"),
+    "Softmax": Made("softmax", "dim"), "LogSoftmax": Made("log_softmax", "dim"),
+    "Flatten": Made("flatten", "start_dim, end_dim", ("start_dim", 1)), "MSELoss": Made("mse_loss", _LOSS),
+    "L1Loss": Made("l1_loss", _LOSS), "HuberLoss": Made("huber_loss", "reduction, delta"),
+    "SmoothL1Loss": Made("smooth_l1_loss", f"{_LOSS}, beta"),
+    "BCELoss": Made("binary_cross_entropy", f"weight, {_LOSS}"),
+    "BCEWithLogitsLoss": Made("binary_cross_entropy_with_logits", f"weight, {_LOSS}, pos_weight"),
+    "CrossEntropyLoss": Made(
+        "cross_entropy", "weight, size_average, ignore_index, reduce, reduction, label_smoothing"),
+    "NLLLoss": Made("nll_loss", "weight, size_average, ignore_index, reduce, reduction"),
+    "LayerNorm": Made("layer_norm", "normalized_shape, eps"),
+    "Identity": Made("identity"),
+    **dict.fromkeys(("Linear", "Bilinear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
+                     "Embedding", "EmbeddingBag", "RNN", "LSTM", "GRU", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d",
+                     "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "RMSNorm", "PReLU", "MultiheadAttention",
+                     "Transformer")),
 }  # fmt: skip
 
 
-def is_layer(parser: Reader) -> bool:
-    """Whether `nn.` and a layer stand at the position."""
-    dot, name = parser.tokens[parser.position + 1 : parser.position + 3]
-    return dot.text == "." and name.text in LAYERS
-
-
-def call_as_function(parser: Reader) -> None:
-    """`Softmax(dim=1)(z)` at the position: its tokens are put in the order of `softmax(z, dim=1)`."""
-    tokens, start = parser.tokens, parser.position
-    layer = tokens[start]
-    middle = parser.closing(start + 1)
-    if tokens[middle + 1].text != "(":
-        hint = f"such as {layer.text}()(x)"
-        raise parser.error(f"{layer.text} is a layer, and is called with a tensor", layer, hint)
-    if not LAYERS[layer.text]:
+def layer(parser: Reader, call: Call, end: Token) -> Value:
+    """The value of `Softmax(dim=1)`, which is yet to be called with a tensor. Raises FormulaError."""
+    token = call.name
+    if token.text not in LAYERS:
+        raise parser.error(f"nn.{token.text} is not in the language", token, nearest(token.text, LAYERS))
+    made = LAYERS[token.text]
+    if made is None:
         hint = "give the weights as variables, such as linear(x, W, b)"
-        raise parser.error(f"{layer.text} has weights of its own that no formula shows", layer, hint)
-    end = parser.closing(middle + 1)
-    settings, arguments = tokens[start + 2 : middle], tokens[middle + 2 : end]
-    between = [replace(tokens[middle], text=",")] if settings and arguments else []
-    name = replace(layer, text=LAYERS[layer.text])
-    tokens[start : end + 1] = [name, tokens[start + 1], *arguments, *between, *settings, tokens[end]]
+        raise parser.error(f"{token.text} has weights of its own that no formula shows", token, hint)
+    places = made.places.split(", ") if made.places else []
+    if len(call.arguments) > len(places):
+        hint = f"its settings are {made.places}" if places else "it has no settings"
+        raise parser.error(f"{token.text} takes at most {len(places)} arguments", call.arguments[len(places)], hint)
+    settings = dict(zip(places, call.arguments, strict=False))
+    for name, value in call.keywords.items():
+        if name in settings:
+            raise parser.error(f"the argument {name} is given twice", value)
+        if name not in places:
+            raise parser.error(f"{token.text} has no argument {name} in the language", call.places[name])
+        settings[name] = value
+    if made.default is not None and made.default[0] not in settings:
+        name, number = made.default
+        settings[name] = Value(parser.graph.constant(number), token.start, end.end)
+    spots = {name: call.places.get(name, token) for name in settings}
+    function = Token(NAME, made.function, token.start, token.end)
+    return Value(-1, token.start, end.end, Layer(token.text, Call(function, settings=settings, places=spots)))

@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 from gradexplain.errors import FormulaError, PointError, ShapeError, nearest
 from gradexplain.language.arguments import is_boolean
-from gradexplain.language.graph import Graph
+from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.parser import Parser
-from gradexplain.language.reader import Value
+from gradexplain.language.reader import PAIR, Value
 from gradexplain.language.tokens import END, LINE_END, NAME, SYMBOL, Token
 from gradexplain.rules.shapes import Shape
 
@@ -40,6 +40,8 @@ def parse(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = 
         last = parser.expression(";")
         if name is not None:
             parser.variables[name.text] = _named(graph, last, name.text, before)
+            if last.pair == PAIR:
+                parser.pairs.add(name.text)
     if last is None:
         raise FormulaError("the formula is empty", hint='write one, such as "(y - (w*x+b))**2"')
     if is_boolean(graph, last.node):
@@ -71,6 +73,9 @@ def _parser(text: str, given: Collection[str], shapes: Mapping[str, Shape]) -> P
     for shape in shapes.values():
         for size in shape:
             if isinstance(size, str):
+                if size in SYMBOLIC_CONSTANTS:
+                    message = f"a size cannot be called {size}, which is a number"
+                    raise FormulaError(message, hint="give it another name")
                 graph.sizes.setdefault(size, 0)
     return Parser(text, graph, given)
 
@@ -104,6 +109,8 @@ def _target(parser: Parser) -> Token | None:
         return None
     if name.text in parser.variables:
         raise parser.error(f"{name.text} is defined twice", name, "give the second one a name of its own")
+    if name.text in parser.graph.sizes:
+        raise parser.error(f"{name.text} is a size and a value", name, "give one of them another name")
     if name.text in parser.first_use:
         first = parser.first_use[name.text]
         raise parser.error(f"{name.text} is used before it is defined", first, "move its definition up")

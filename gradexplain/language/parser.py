@@ -6,17 +6,26 @@ messages differ between versions of Python; `docs/how-it-works.md` says more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradexplain.errors import FormulaError, LimitError, ShapeError
-from gradexplain.language import calls, indices, layers
+from gradexplain.language import calls, functions, indices, layers, modules
 from gradexplain.language.arguments import COMPARISONS, is_number
-from gradexplain.language.complaints import CLOSING, TENSORS, foreign, missing_operator, nothing_here, refuse_name
-from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
+from gradexplain.language.complaints import (
+    CLOSING,
+    foreign,
+    infinite,
+    missing_operator,
+    nothing_here,
+    unknown_attribute,
+)
+from gradexplain.language.graph import Graph
+from gradexplain.language.names import value_of
 from gradexplain.language.numerals import read_number
-from gradexplain.language.reader import Call, Value, Word
+from gradexplain.language.reader import Call, Layer, Reader, Value, Word
 from gradexplain.language.text import PRECEDENCE, write_part
 from gradexplain.language.tokens import (
     END,
@@ -35,7 +44,6 @@ from gradexplain.rules.shapes import ShapeProblem
 from gradexplain.rules.table import OPERATORS
 
 MAX_DEPTH = 20_000
-MODULES = frozenset(["torch", "F", "math", "np", "numpy", "nn", "functional", "special", "linalg"])
 # The rule of each operator between two values, how tightly it binds, and how tightly what stands before it must.
 _BINARY = {sign: (rule, PRECEDENCE[rule], PRECEDENCE[rule] + (rule == "pow")) for sign, rule in OPERATORS.items()}
 _BINARY["@"] = ("matmul", PRECEDENCE["mul"], PRECEDENCE["mul"])
@@ -57,14 +65,15 @@ class Parser:
     """Reads expressions of one text into one graph.
 
     `variables` maps the names defined so far to their nodes; any other name becomes an input. `given` holds names
-    that have a value, so that `e` can be a variable. `first_use` keeps where each input was first named. `call` makes
-    the value of a call, and `properties` are what may follow a value and a dot.
+    that have a value, so that `e` can be a variable. `first_use` keeps where each input was first named, and `pairs`
+    has the names of what PyTorch has as values and indices. `call` makes the value of a call, and `properties` are what
+    may follow a value and a dot.
     """
 
     def __init__(
         self, text: str, graph: Graph, given: Collection[str] = (),
-        call: Callable[[Parser, Call, Token], Value] = calls.called,
-        properties: Mapping[str, Callable[[Graph, int], int]] = calls.PROPERTIES,
+        call: Callable[[Reader, Call, Token], Value] = calls.called,
+        properties: Mapping[str, Callable[[Graph, int], int]] = functions.PROPERTIES,
     ) -> None:  # fmt: skip
         self.text, self.given = text, frozenset(given)
         self.graph: Graph = graph
@@ -74,6 +83,7 @@ class Parser:
         self.position = 0
         self.operations = 0
         self.variables: dict[str, int] = {}
+        self.pairs: set[str] = set()
         self.first_use: dict[str, Token] = {}
         self.values: list[Value] = []
         self.stack: list[Pending] = []
@@ -117,14 +127,22 @@ class Parser:
             raise nothing_here(self.text, self.tokens, self.position)
         self._reduce(1)
         value = self.values.pop()
-        return Value(self.solid(value), value.start, value.end)
+        return Value(self.solid(value), value.start, value.end, None, value.pair)
 
     def solid(self, value: Value, whose: str = "a function") -> int:
         """The node of a value; a list becomes the tensor of its elements. Raises FormulaError for a setting."""
         if value.content is None:
             return value.node
         if isinstance(value.content, Word):
+            if value.content.value == math.inf:
+                raise infinite(self.text, value.start, value.end)
+            if not isinstance(value.content.value, str) and whose == "another function":
+                word = str(value.content.value)
+                raise self.error(f"{word} is a word of Python and cannot be a name here", value, f"call it {word}_")
             raise self.error(f"this is a setting of {whose}, not a number", value)
+        if isinstance(value.content, Layer):
+            name = value.content.name
+            raise self.error(f"{name} is a layer, and is called with a tensor", value, f"such as {name}()(x)")
         parts = [self.solid(part, whose) for part in value.content]
         return self.node("stack", parts, value.start, value.end, (0,))
 
@@ -182,7 +200,7 @@ class Parser:
     def _may_be_setting(self) -> bool:
         """Whether the innermost bracket is that of a function with settings, and an argument of it begins here."""
         call = self.stack[-1].call if self.stack else None
-        return call is not None and call.name.text in calls.CALLS
+        return call is not None and call.name is not self.stack[-1].token and calls.takes_words(call.name.text)
 
     def _quoted(self, token: Token) -> None:
         word, end = self.tokens[self.position + 1 : self.position + 3]
@@ -192,46 +210,22 @@ class Parser:
         self.values.append(Value(-1, token.start, end.end, Word(word.text)))
 
     def _name(self, token: Token) -> bool:
-        while token.text in MODULES and (self._is_module(token) or layers.is_layer(self)):
-            self.position += 2
+        module = ""
+        if token.text in modules.ROOTS and (found := modules.path_at(self)) is not None:
+            module, self.position = found
             token = self.tokens[self.position]
-            if token.text in SYMBOLIC_CONSTANTS and self.tokens[self.position + 1].text != "(":
-                self.values.append(Value(self.graph.constant(token.text), token.start, token.end))
-                return False
         following = self.tokens[self.position + 1]
         if following.text == "(":
             if token.text in layers.LAYERS:
-                layers.call_as_function(self)
-                token = self.tokens[self.position]
+                module = modules.LAYER
             self.position += 1
-            self._open(following, Call(token))
+            self._open(following, Call(token, module=module))
             return True
-        if token.text in self.variables:
-            self.values.append(Value(self.variables[token.text], token.start, token.end))
-        elif token.text in WORDS and self._may_be_setting():
+        if token.text in WORDS and not module and self._may_be_setting():
             self.values.append(Value(-1, token.start, token.end, Word(WORDS[token.text])))
         else:
-            self.values.append(Value(self._input(token), token.start, token.end))
+            self.values.append(value_of(self, module, token))
         return False
-
-    def _is_module(self, token: Token) -> bool:
-        """Whether a name is the module in `torch.exp(x)`, and not a variable with a method, as in `F.exp()`."""
-        dot, name, opening, closing = self.tokens[self.position + 1 : self.position + 5]
-        if dot.text != "." or name.kind != NAME or token.text in self.variables or token.text in self.given:
-            return False
-        return (opening.text, closing.text) != ("(", ")")
-
-    def _input(self, token: Token) -> int:
-        """The node of a name that no statement has defined: a constant, a size, or an input."""
-        name, graph = token.text, self.graph
-        if name not in self.given and name not in graph.given:
-            if name in graph.sizes:
-                return graph.constant(name)
-            if name in SYMBOLIC_CONSTANTS or name == "π":
-                return graph.constant("pi" if name == "π" else name)
-            refuse_name(self.text, graph, token)
-        self.first_use.setdefault(name, token)
-        return graph.input(name)
 
     # Where a value has just ended
 
@@ -244,6 +238,10 @@ class Parser:
             if self.stack:
                 self._reduce(before)
             self.stack.append(Pending(rule, precedence, token))
+            return True
+        if text == "(" and isinstance(layer := self.values[-1].content, Layer):
+            self.values.pop()
+            self._open(token, replace(layer.call, arguments=[], keywords={}))
             return True
         if token.kind in (NUMBER, NAME) or text == "(":
             raise missing_operator(self.text, self.tokens[self.position - 1], token)
@@ -317,14 +315,21 @@ class Parser:
         call = opened.call
         if call is None:
             value = self.values[-1]
-            self.values[-1] = Value(value.node, opened.token.start, token.end, value.content)
+            self.values[-1] = replace(value, start=opened.token.start, end=token.end)
         else:
             if self.tokens[self.position - 1].text not in ("(", ","):
                 self._argument(call)
-            listed = call.name is opened.token
-            self.values.append(self._listed(call, token) if listed else self.call(self, call, token))
+            self.values.append(self._finished(call, opened.token, token))
         self.stack.pop()
         self.depth -= 1
+
+    def _finished(self, call: Call, opened: Token, end: Token) -> Value:
+        """The value of a list, of a layer that is yet to be called, or of a call."""
+        if call.name is opened:
+            return self._listed(call, end)
+        if call.module == modules.LAYER:
+            return layers.layer(self, call, end)
+        return self.call(self, call, end)
 
     def _listed(self, call: Call, end: Token) -> Value:
         """A list: kept as it is where it is an argument as a whole, else the tensor of its elements."""
@@ -341,17 +346,21 @@ class Parser:
         """`x.exp()`: the value is the first argument of the call that begins here. `x.T` is a value."""
         value = self.values.pop()
         name, following = self.tokens[self.position + 1 : self.position + 3]
-        change = self.properties.get(name.text)
         if name.text == "shape" and following.text == "[":
             self.values.append(indices.axis_of_shape(self, value))
+            return False
+        if value.pair and name.text in ("values", "indices"):
+            self.values.append(indices.of_pair(self, value, name))
+            self.position += 1
             return False
         node = self.solid(value)
         if following.text == "(":
             self.position += 2
-            self._open(following, Call(name, [Value(node, value.start, value.end)]))
+            self._open(following, Call(name, [Value(node, value.start, value.end)], module=modules.METHOD))
             return True
+        change = self.properties.get(name.text)
         if change is None:
-            raise self.error(f".{name.text} is not part of the language", name, TENSORS if name.text == "T" else "")
+            raise unknown_attribute(self.text, name)
         try:
             node = change(self.graph, node)
         except ShapeProblem as problem:
@@ -360,15 +369,6 @@ class Parser:
         self.values.append(Value(node, value.start, name.end))
         self.position += 1
         return False
-
-    def closing(self, start: int) -> int:
-        """The place of the bracket that closes the one at `start`. Raises FormulaError where there is none."""
-        depth = 0
-        for place in range(start, len(self.tokens)):
-            depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(self.tokens[place].text, 0)
-            if not depth:
-                return place
-        raise self.error("this bracket is never closed", self.tokens[start], "add a )")
 
     def _reduce(self, precedence: int) -> None:
         """Apply the waiting operators that bind at least as tightly as `precedence`; brackets never do."""

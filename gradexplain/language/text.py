@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
+from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.language.numerals import write_fraction
+from gradexplain.language.setting_texts import index_text, setting_text, shown_settings
 from gradexplain.rules.products import PRODUCTS
-from gradexplain.rules.row import REQUIRED
 from gradexplain.rules.table import ELEMENTWISE, RULES
 
 PRECEDENCE = {
@@ -21,8 +21,8 @@ PRECEDENCE = {
 ATOM = 6
 # What has a row of its own although it is a rule of another name: products with @, `.T` and `.mT`, powers of matrices.
 PRODUCT, TURN, POWER = "product", "turn", "power"
-# Settings that are written without their names.
-POSITIONAL = frozenset(("shape", "dims", "n", "dim0", "dim1", "num_classes", "normalized_shape"))
+# The bound that a clamp with only one has, by its rule.
+_BOUNDS = {"clamp_min": "min", "clamp_from": "min", "clamp_max": "max", "clamp_to": "max"}
 # A piece of a node's text: as it stands, or an input by its place and node.
 Part = str | tuple[int, int]
 _PLACE = re.compile(r"⟨(\w+)⟩")
@@ -79,7 +79,11 @@ _INDEXED = Row("⟨0⟩[⟨settings⟩]", ATOM, (ATOM,))
 _ROWS = {
     **operators(_PLAIN), "identity": Row("⟨0⟩", 1, (1,)), PRODUCT: Row("⟨0⟩ @ ⟨1⟩"),
     TURN: Row("⟨0⟩⟨turn⟩", ATOM, (ATOM,)), POWER: Row("matrix_power(⟨base⟩, ⟨count⟩)"), "select": _INDEXED,
-    "slice": _INDEXED, "stack": Row("⟨inputs⟩"),
+    "slice": _INDEXED, "stack": Row("⟨inputs⟩"), "gelu_tanh": Row("gelu(⟨0⟩, approximate='tanh')"),
+    **dict.fromkeys(("max_along", "min_along"), Row("⟨name⟩(⟨arguments⟩).values")),
+    "layer_norm_scaled": Row("layer_norm(⟨0⟩, ⟨settings⟩, weight=⟨1⟩)"),
+    "layer_norm_affine": Row("layer_norm(⟨0⟩, ⟨settings⟩, weight=⟨1⟩, bias=⟨2⟩)"),
+    "diagonals": Row("diagonal(⟨0⟩, dim1=-2, dim2=-1)"),
 }  # fmt: skip
 PLAIN = Style(_ROWS, str, str, "(⟨0⟩)", "⟨name⟩(⟨inputs⟩)", "⟨name⟩(⟨arguments⟩)", ", ", "[⟨inputs⟩]")
 # The same with a raised dot for products, as in `1 - 0.1·(-8)`.
@@ -110,7 +114,7 @@ def write(graph: Graph, root: int, names: Mapping[int, str], style: Style = PLAI
         elif item in names and item != root:
             pieces.append(style.name(names[item]))
         elif graph.nodes[item].value is not None:
-            pieces.append(_leaf(graph.nodes[item], style))
+            pieces.append(_leaf(graph, item, style))
         else:
             for part in reversed(parts(graph, item, style)):
                 if isinstance(part, tuple):
@@ -143,7 +147,8 @@ def parts(graph: Graph, i: int, style: Style = PLAIN) -> list[Part]:
             return special
     if row is None and node.rule in ELEMENTWISE:
         name = graph.spelling.get(i, RULES[node.rule].written or node.rule)
-        return _call(style, style.function(name), _written_inputs(graph, i))
+        bound = _BOUNDS.get(node.rule, "") if name in ("clamp", "clip") else ""
+        return _call(style, style.function(name), _written_inputs(graph, i), bound and style.word(f"{bound}="))
     if row is not None and node.rule in ELEMENTWISE:
         pattern = row.pattern
         if node.rule == "mul" and graph.has_axes:
@@ -164,11 +169,11 @@ def parts(graph: Graph, i: int, style: Style = PLAIN) -> list[Part]:
     return filled(pattern, node.inputs, words, style, RULES[node.rule].any_number)
 
 
-def _call(style: Style, name: str, inputs: tuple[int, ...]) -> list[Part]:
+def _call(style: Style, name: str, inputs: tuple[int, ...], keyword: str = "") -> list[Part]:
     head, _, middle, _, tail = _split(style.call)
     found: list[Part] = [f"{head}{name}{middle}", (0, inputs[0])]
     for slot in range(1, len(inputs)):
-        found += [style.comma, (slot, inputs[slot])]
+        found += [style.comma + keyword, (slot, inputs[slot])]
     return [*found, tail]
 
 
@@ -216,54 +221,26 @@ def _row(graph: Graph, i: int, style: Style) -> Row | None:
         return style.rows[TURN]
     row = style.rows.get(rule)
     # With settings that its pattern does not show, it is a call.
-    return None if row and "⟨settings⟩" not in row.pattern and _shown_settings(graph, i) else row
+    shows = row is None or "⟨settings⟩" in row.pattern or "⟨arguments⟩" in row.pattern
+    return row if shows or not shown_settings(graph.nodes[i]) else None
 
 
 def _settings(graph: Graph, i: int, style: Style) -> str:
     node = graph.nodes[i]
     if node.rule in ("select", "slice"):
         dim, *bounds = node.settings
-        return style.word(":, " * dim + _range(bounds))
+        return style.word(":, " * dim + index_text(bounds))
     if is_product(graph, i) or turn(graph, i):
         return ""
-    return style.comma.join(style.word(_setting(name, value, style)) for name, value in _shown_settings(graph, i))
+    return style.comma.join(style.word(setting_text(*pair, style.sizes)) for pair in shown_settings(node))
 
 
-def _shown_settings(graph: Graph, i: int) -> list[tuple[str, Any]]:
-    """The settings of a node that are written, in order: all but those with their default values."""
+def _leaf(graph: Graph, i: int, style: Style) -> str:
     node = graph.nodes[i]
-    rows = zip(RULES[node.rule].settings, node.settings, strict=True)
-    return [(name, value) for (name, default), value in rows if default is REQUIRED or value != default]
-
-
-def _setting(name: str, value: Any, style: Style) -> str:
-    if style.sizes and name == "shape" and isinstance(value, tuple):
-        return style.sizes.join(map(str, value))
-    return shown(value, bare=True) if name in POSITIONAL else f"{name}={shown(value)}"
-
-
-def shown(value: Any, bare: bool = False) -> str:
-    """A setting as it is written; sizes may be names."""
-    if isinstance(value, str) and bare:
-        return value
-    if isinstance(value, tuple):
-        return f"({', '.join(map(str, value))}{',' * (len(value) == 1)})"
-    return repr(value)
-
-
-def _range(bounds: list[Any]) -> str:
-    """The index of an element, or a range of them, as it stands in square brackets."""
-    if len(bounds) == 1:
-        return str(bounds[0])
-    start, end, step = bounds
-    text = f"{'' if start is None else start}:{'' if end is None else end}"
-    return text if step == 1 else f"{text}:{step}"
-
-
-def _leaf(node: Node, style: Style) -> str:
     if isinstance(node.value, Fraction):
         return style.number(write_fraction(node.value))
-    return style.name(str(node.value))
+    hidden = node.rule == CONSTANT and node.value in graph.shadowed
+    return style.name(f"torch.{node.value}" if hidden else str(node.value))
 
 
 def _written_inputs(graph: Graph, i: int) -> tuple[int, ...]:

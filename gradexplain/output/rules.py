@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from gradexplain.errors import columns
 from gradexplain.rules import versions
-from gradexplain.rules.row import REQUIRED, Earlier, Rule
+from gradexplain.rules.row import Earlier, Rule
+from gradexplain.rules.settings import REQUIRED
 from gradexplain.rules.table import ROWS, RULES
 
 LETTERS = "abcdefgh"
@@ -117,7 +118,7 @@ def call(rule: Rule) -> str:
     if rule.partials:
         return f"a {rule.symbol} b" if rule.symbol else f"{rule.written or rule.name}({', '.join(rule.parameters)})"
     inputs = ["[a, b, …]"] if rule.any_number else list(LETTERS[: len(rule.pullbacks)])
-    settings = [name if value is REQUIRED else f"{name}={value!r}" for name, value in rule.settings]
+    settings = [name if value is REQUIRED else f"{name}={value!r}" for name, value, _ in rule.settings]
     return f"{rule.written or rule.name}({', '.join([*inputs, *settings])})"
 
 

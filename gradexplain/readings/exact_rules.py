@@ -137,14 +137,16 @@ def _matrices(call: Callable[..., Matrix]) -> Callable[..., Value]:
 
     def run(builder: Builder, *values: Value) -> Value:
         found = each(call, *[lists_of(value, 2) for value in values])
-        return array_of([number for matrix in elements(found) for row in matrix for number in row], values[-1].shape)
+        shape = (*shape_of(found), *values[-1].shape[-2:])
+        return array_of([number for matrix in elements(found) for row in matrix for number in row], shape)
 
     return run
 
 
 def _solve(builder: Builder, a: Value, b: Value) -> Value:
     columns = b[:, None] if b.ndim == 1 else b
-    return _matrices(solution)(builder, a, columns).reshape(b.shape)
+    found = _matrices(solution)(builder, a, columns)
+    return found.reshape(b.shape) if b.ndim == 1 else found
 
 
 def _put(builder: Builder, a: Value, b: Value, dim: int, place: Any) -> Value:
@@ -202,7 +204,8 @@ CALLS: dict[str, Callable[..., Value]] = {
     "select_scatter": lambda builder, a, b, dim, index: _put(builder, a, b, dim, index),
     "slice_scatter": lambda builder, a, b, dim, *bounds: _put(builder, a, b, dim, slice(*bounds)),
     "diag": lambda builder, a: builder.np.where(builder.np.eye(len(a), dtype=bool), a, array_of([builder.zero], (1,))),
-    "diagonal": lambda builder, a: a.diagonal(axis1=-2, axis2=-1),
+    "diag_embed": lambda builder, a: _triangle(builder, a[..., None, :], builder.np.eye(a.shape[-1], dtype=bool)),
+    **dict.fromkeys(("diagonal", "diagonals"), lambda builder, a: a.diagonal(axis1=-2, axis2=-1)),
     "tril": lambda builder, a, diagonal: _triangle(builder, a, builder.np.tri(*a.shape[-2:], diagonal, dtype=bool)),
     "triu": lambda builder, a, diagonal: _triangle(
         builder, a, ~builder.np.tri(*a.shape[-2:], diagonal - 1, dtype=bool)

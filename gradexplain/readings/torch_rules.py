@@ -39,7 +39,7 @@ def call_of(place: Place, rule: str, settings: tuple[Any, ...] = ()) -> Callable
         return lambda *tensors: code(place, *tensors, *settings)
     row = RULES[rule]
     text = row.torch or rule
-    named = {} if row.partials else {name: value for (name, _), value in zip(row.settings, settings, strict=True)}
+    named = {} if row.partials else {name: value for (name, *_), value in zip(row.settings, settings, strict=True)}
     if "(" in text:
         pattern, fixed = _pattern(text), {"torch": place.torch, "dtype": place.dtype, **named}
         return lambda *tensors: pattern({**fixed, "inputs": tensors, **dict(zip("abcdefgh", tensors, strict=False))})

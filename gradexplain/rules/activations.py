@@ -26,6 +26,11 @@ ROWS = (
          at_kink="PyTorch takes scale times alpha, 1.758"),
     Rule("gelu", "Gaussian error linear unit", ("(1 + erf(a/sqrt(2)))/2 + a*exp(-a**2/2)/sqrt(2*pi)",),
          "a*(1 + erf(a/sqrt(2)))/2", torch="nn.functional.gelu"),
+    Rule("gelu_tanh", "Gaussian error linear unit, approximated",
+         ("(1 + tanh(sqrt(2/pi)*(a + 0.044715*a**3)))/2"
+          " + a*(1 - tanh(sqrt(2/pi)*(a + 0.044715*a**3))**2)*sqrt(2/pi)*(1 + 0.134145*a**2)/2",),
+         "a*(1 + tanh(sqrt(2/pi)*(a + 0.044715*a**3)))/2",
+         torch="torch.nn.functional.gelu(a, approximate='tanh')", example="gelu(x, approximate='tanh')"),
     Rule("silu", "sigmoid linear unit", ("sigmoid(a)*(1 + a*(1 - sigmoid(a)))",), "a*sigmoid(a)",
          torch="nn.functional.silu", aliases=("swish",)),
     Rule("mish", "mish", ("tanh(softplus(a)) + a*sigmoid(a)*(1 - tanh(softplus(a))**2)",), "a*tanh(softplus(a))",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gradexplain.rules import result_shapes as shapes
-from gradexplain.rules.row import REQUIRED, ZERO, Rule
+from gradexplain.rules.row import ZERO, Rule
+from gradexplain.rules.settings import CLASSES, POSITIVE, REDUCTION, REQUIRED, Setting
 
-LOSS = (("reduction", "mean"),)
+LOSS = (Setting("reduction", "mean", REDUCTION),)
 
 ROWS = (
     Rule("mse_loss", "mean squared error",
@@ -20,12 +21,12 @@ ROWS = (
     Rule("huber_loss", "Huber loss",
          definition="reduced(where(abs(a - b) <= delta, (a - b)**2/2, delta*(abs(a - b) - delta/2)))",
          pullbacks=("clamp(a - b, -delta, delta)*averaged(g)", "-clamp(a - b, -delta, delta)*averaged(g)"),
-         shape=shapes.loss, settings=(*LOSS, ("delta", 1)), torch="nn.functional.huber_loss",
+         shape=shapes.loss, settings=(*LOSS, Setting("delta", 1, POSITIVE)), torch="nn.functional.huber_loss",
          example="huber_loss(x, y)"),
     Rule("smooth_l1_loss", "smooth absolute error",
          definition="reduced(where(abs(a - b) < beta, (a - b)**2/(2*beta), abs(a - b) - beta/2))",
          pullbacks=("clamp((a - b)/beta, -1, 1)*averaged(g)", "-clamp((a - b)/beta, -1, 1)*averaged(g)"),
-         shape=shapes.loss, settings=(*LOSS, ("beta", 1)), torch="nn.functional.smooth_l1_loss",
+         shape=shapes.loss, settings=(*LOSS, Setting("beta", 1, POSITIVE)), torch="nn.functional.smooth_l1_loss",
          example="smooth_l1_loss(x, y)"),
     Rule("binary_cross_entropy", "binary cross entropy",
          definition="reduced(-xlogy(b, a) - xlogy(1 - b, 1 - a))",
@@ -46,6 +47,7 @@ ROWS = (
          pullbacks=("-target(b)*averaged(g)", ""), shape=shapes.classes,
          settings=LOSS, torch="nn.functional.nll_loss", classes=shapes.targets,
          example="nll_loss(log_softmax(A, dim=1), y)"),
-    Rule("one_hot", "one-hot rows", pullbacks=("",), shape=shapes.one_hot, settings=(("num_classes", REQUIRED),),
+    Rule("one_hot", "one-hot rows", pullbacks=("",), shape=shapes.one_hot,
+         settings=(Setting("num_classes", REQUIRED, CLASSES),),
          torch="torch.nn.functional.one_hot(a.long(), num_classes).to(dtype)", classes=shapes.hot),
 )  # fmt: skip

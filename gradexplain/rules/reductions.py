@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from gradexplain.rules import result_shapes as shapes
-from gradexplain.rules.row import REQUIRED, ZERO, Rule
+from gradexplain.rules.row import ZERO, Rule
+from gradexplain.rules.settings import AXES, AXIS, FLAG, NOT_NEGATIVE, POSITIVE, REAL, REQUIRED, SIZES, Setting
 
-REDUCE = (("dim", None), ("keepdim", False))
-ALONG = (("dim", -1),)
+KEPT = Setting("keepdim", False, FLAG)
+REDUCE = (Setting("dim", None, AXES), KEPT)
+REDUCE_ONE = (Setting("dim", None, AXIS), KEPT)
+ALONG = (Setting("dim", REQUIRED, AXIS),)
+SPREAD = (Setting("dim", None, AXES), Setting("correction", 1, REAL), KEPT)
+NORMAL = (Setting("normalized_shape", REQUIRED, SIZES), Setting("eps", 1e-05, NOT_NEGATIVE))
 # Where more than one element is the largest.
 TIED = "where(sum(where(a == restored(out), 1, 0), dim, True) > 1, 0, 1)"
 TIES = "where(a == restored(out), restored(g)/sum(where(a == restored(out), 1, 0), dim, True), 0)"
+# What flows to the input of a layer normalization whose result is multiplied with weights.
+NORMED = ("(g*b - mean(g*b, dim, True)"
+          " - layer_norm(a, normalized_shape, eps)*mean(g*b*layer_norm(a, normalized_shape, eps), dim, True))"
+          "/sqrt(var(a, dim, 0, True) + eps)")  # fmt: skip
 SHARED = "PyTorch shares the gradient among the ties"
 
 ROWS = (
@@ -20,9 +29,9 @@ ROWS = (
          pullbacks=("restored(g)*ones_like(a)/count",), shape=shapes.reduced, settings=REDUCE,
          linear=1, example="mean(x**2)"),
     Rule("prod", "product of all", pullbacks=("restored(g)*prod_of_others(a, dim)",), shape=shapes.reduced,
-         settings=REDUCE, example="prod(x)"),
+         settings=REDUCE_ONE, example="prod(x)"),
     Rule("prod_of_others", "product of all but one", pullbacks=("(sum(g*out, dim, True) - g*out)/a",),
-         shape=shapes.same, settings=(("dim", None),), torch=None),
+         shape=shapes.same, settings=(Setting("dim", None, AXIS),), torch=None),
     Rule("amax", "largest element", pullbacks=(TIES,), shape=shapes.reduced, settings=REDUCE, at_kink=SHARED,
          kink=TIED, aliases=("max",), example="amax(x)"),
     Rule("amin", "smallest element",
@@ -32,18 +41,18 @@ ROWS = (
     Rule("max_along", "largest along an axis",
          definition="amax(a, dim, keepdim)",
          pullbacks=("restored(g)*first_largest(a, dim)",), shape=shapes.reduced,
-         settings=(("dim", REQUIRED), ("keepdim", False)), torch="torch.max(a, dim, keepdim).values", written="max",
+         settings=(*ALONG, KEPT), torch="torch.max(a, dim, keepdim).values", written="max",
          kink=TIED, at_kink="PyTorch takes the first of the ties",
          example="sum(max(A, dim=1)**2)"),
     Rule("min_along", "smallest along an axis",
          definition="amin(a, dim, keepdim)",
          pullbacks=("restored(g)*first_largest(-a, dim)",),
-         shape=shapes.reduced, settings=(("dim", REQUIRED), ("keepdim", False)),
+         shape=shapes.reduced, settings=(*ALONG, KEPT),
          torch="torch.min(a, dim, keepdim).values", written="min", kink=TIED,
          at_kink="PyTorch takes the first of the ties",
          example="sum(min(A, dim=1)**2)"),
     Rule("first_largest", "1 at the first largest element along an axis", pullbacks=("",), shape=shapes.same,
-         settings=(("dim", REQUIRED),), torch="torch.zeros_like(a).scatter(dim, torch.max(a, dim, True).indices, 1.0)",
+         settings=ALONG, torch="torch.zeros_like(a).scatter(dim, torch.max(a, dim, True).indices, 1.0)",
          example="sum(first_largest(A, dim=1)*A)"),
     Rule("logsumexp", "log of a sum of exponentials",
          definition="log(sum(exp(a - amax(a, dim, True)), dim, keepdim)) + amax(a, dim, keepdim)",
@@ -65,24 +74,36 @@ ROWS = (
     Rule("norm_of_order", "norm of order p",
          definition="sum(abs(a)**p, dim, keepdim)**(1/p)",
          pullbacks=("restored(g)*where(restored(out) == 0, 0, sign(a)*(abs(a)/restored(out))**(p - 1))",),
-         shape=shapes.reduced, settings=(("p", REQUIRED), *REDUCE),
+         shape=shapes.reduced, settings=(Setting("p", REQUIRED, POSITIVE), *REDUCE),
          torch="torch.linalg.vector_norm(a, p, dim, keepdim)", written="norm", kink="a", at_kink=ZERO,
          example="norm(x, p=3)"),
     Rule("var", "variance",
          definition="sum((a - mean(a, dim, True))**2, dim, keepdim)/(count - correction)",
          pullbacks=("2*restored(g)*(a - mean(a, dim, True))/(count - correction)",),
-         shape=shapes.reduced, settings=(("dim", None), ("correction", 1), ("keepdim", False)), example="var(x)"),
+         shape=shapes.reduced, settings=SPREAD, example="var(x)"),
     Rule("std", "standard deviation",
          definition="sqrt(var(a, dim, correction, keepdim))",
          pullbacks=("restored(g)/(count - correction)"
                     "*where(restored(out) == 0, 0, (a - mean(a, dim, True))/restored(out))",),
-         shape=shapes.reduced, settings=(("dim", None), ("correction", 1), ("keepdim", False)), kink="restored(out)",
+         shape=shapes.reduced, settings=SPREAD, kink="restored(out)",
          at_kink=ZERO, example="std(x)"),
     Rule("cumsum", "running sum", pullbacks=("flip(cumsum(flip(g, dim), dim), dim)",), shape=shapes.same,
-         settings=(("dim", REQUIRED),), linear=1, example="sum(cumsum(x, dim=0)**2)"),
+         settings=ALONG, linear=1, example="sum(cumsum(x, dim=0)**2)"),
     Rule("layer_norm", "layer normalization",
          definition="(a - mean(a, dim, True))/sqrt(var(a, dim, 0, True) + eps)",
          pullbacks=("(g - mean(g, dim, True) - out*mean(g*out, dim, True))/sqrt(var(a, dim, 0, True) + eps)",),
-         shape=shapes.same, settings=(("normalized_shape", REQUIRED), ("eps", 1e-05)),
+         shape=shapes.same, settings=NORMAL,
          torch="torch.nn.functional.layer_norm(a, normalized_shape, eps=eps)", example="sum(layer_norm(x, 3)*y)"),
+    Rule("layer_norm_scaled", "layer normalization with weights",
+         definition="layer_norm(a, normalized_shape, eps)*b",
+         pullbacks=(NORMED, "g*layer_norm(a, normalized_shape, eps)"), shape=lambda s, _: s[0],
+         settings=NORMAL,
+         torch="torch.nn.functional.layer_norm(a, normalized_shape, b, None, eps)",
+         example="sum(layer_norm(x, 3, y)**2)"),
+    Rule("layer_norm_affine", "layer normalization with weights and a bias",
+         definition="layer_norm(a, normalized_shape, eps)*b + c",
+         pullbacks=(NORMED, "g*layer_norm(a, normalized_shape, eps)", "g"), shape=lambda s, _: s[0],
+         settings=NORMAL,
+         torch="torch.nn.functional.layer_norm(a, normalized_shape, b, c, eps)",
+         example="sum(layer_norm(x, 3, y, y)**2)"),
 )  # fmt: skip

@@ -142,10 +142,9 @@ def solve(shapes: Sequence[Shape], settings: Settings) -> Shape:
         raise ShapeProblem(
             f"solve needs as many rows on both sides, not {write_shape(shapes[0])} and {write_shape(shapes[1])}"
         )
-    if len(shapes[1]) > 2 and len(shapes[0]) != len(shapes[1]):
-        raise ShapeProblem("solve takes one matrix and its right side, or as many of both",
-                           "write inverse({0}) @ {1} for many right sides")  # fmt: skip
-    return shapes[1]
+    if len(shapes[1]) == 1:
+        return shapes[1]
+    return (*broadcast([shapes[0][:-2], shapes[1][:-2]]), *shapes[1][-2:])
 
 
 def filled(shapes: Sequence[Shape], settings: Settings) -> Shape:
@@ -312,6 +311,18 @@ def diag(shapes: Sequence[Shape], settings: Settings) -> Shape:
     if len(shapes[0]) != 1:
         raise ShapeProblem(f"a diagonal matrix is made of a vector, not of {write_shape(shapes[0]) or 'a number'}")
     return shapes[0] * 2
+
+
+def diag_embed(shapes: Sequence[Shape], settings: Settings) -> Shape:
+    """A square matrix for each vector along the last axis."""
+    if not shapes[0]:
+        raise ShapeProblem("a diagonal matrix is made of a vector, not of a number")
+    return (*shapes[0], shapes[0][-1])
+
+
+def diagonals(shapes: Sequence[Shape], settings: Settings) -> Shape:
+    """The diagonal of each square matrix of a batch."""
+    return square(shapes, settings)[:-1]
 
 
 def diagonal(shapes: Sequence[Shape], settings: Settings) -> Shape:

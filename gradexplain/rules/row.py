@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gradexplain.rules.result_shapes import elementwise
+from gradexplain.rules.settings import Setting
 from gradexplain.rules.shapes import Settings, Shape, Size
 from gradexplain.rules.versions import version_of
 
-# The default of a setting that must be given.
-REQUIRED = object()
 ZERO = "PyTorch takes 0"
 ShapeRule = Callable[[Sequence[Shape], Settings], Shape]
 ClassRule = Callable[[Sequence[Shape], Settings], tuple[int, Size] | None]
@@ -39,8 +38,8 @@ class Rule:
     derivative is 0 wherever it exists. `example` is a formula to show. `numpy` is the call of NumPy as a pattern, where
     output/code/numpy.py has none.
 
-    `shape` gives the shape of the result. `settings` are the names of the arguments that are no tensors, with their
-    defaults. `written` is the name under which the operation is written where it is not `name`. `any_number` takes a
+    `shape` gives the shape of the result. `settings` are the arguments that are no tensors, each with its default and
+    its kind. `written` is the name under which the operation is written where it is not `name`. `any_number` takes a
     list of tensors, with one pullback for all. So many of the first inputs is the operation `linear` in, each alone.
     `classes` says which input holds classes, whole numbers that have no gradient, and how many there are. `by_number`
     is the rule that an elementwise operation follows where all of its inputs but the first are numbers, which nothing
@@ -66,7 +65,7 @@ class Rule:
     example: str = ""
     pullbacks: tuple[str, ...] = ()
     shape: ShapeRule = elementwise
-    settings: tuple[tuple[str, Any], ...] = ()
+    settings: tuple[Setting, ...] = ()
     written: str = ""
     any_number: bool = False
     linear: int = 0

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from gradexplain.calculus.pullbacks import Defined
 from gradexplain.errors import OptionError
 from gradexplain.language.graph import CONSTANT, INPUT, SYMBOLIC_CONSTANTS, Graph
+from gradexplain.language.setting_texts import shown
 from gradexplain.language.text import (
     ATOM,
     PLAIN,
@@ -21,7 +22,6 @@ from gradexplain.language.text import (
     filled,
     is_product,
     parts,
-    shown,
     turn,
     write,
 )
@@ -72,7 +72,7 @@ def pattern_of(call: str, rule: Rule) -> str:
     'torch.max(⟨0⟩, ⟨dim⟩, ⟨keepdim⟩).values'
     """
     words = {letter: f"⟨{k}⟩" for k, letter in enumerate(rule.parameters)}
-    words |= {name: f"⟨{name}⟩" for name, _ in rule.settings}
+    words |= {name: f"⟨{name}⟩" for name, *_ in rule.settings}
     words |= {"inputs": "[⟨inputs⟩]", "dtype": "⟨like⟩.dtype"}
     # A word behind a dot is a method, one before a sign of equality the name of a setting.
     return re.sub(r"(?<![\w.])([^\W\d]\w*)(?!\w|\s*=)", lambda found: words.get(found[1], found[1]), call)
@@ -118,7 +118,8 @@ class Speller:
         self.reads: set[int] = set()
         self.used: set[str] = set()
         self._like = ""
-        rows = {**PLAIN.rows, "identity": Row(target.identity, ATOM, (ATOM,))}
+        own = {rule: row for rule, row in PLAIN.rows.items() if rule not in ELEMENTWISE or rule in PRECEDENCE}
+        rows = {**own, "identity": Row(target.identity, ATOM, (ATOM,))}
         self._style = replace(PLAIN, rows=rows, special=self._parts)
 
     def operation(self, i: int, like: str) -> str:
