@@ -96,6 +96,7 @@ PARTINGS = {
     "sigmoid": ([0], lambda a: a > 16, "PyTorch computes out*(1 - out), which cancels"),
     "tanh": ([0], lambda a: abs(a) > 7.5, "PyTorch computes 1 - out**2, which cancels"),
     "gelu": ([None, 0], lambda a: a < -5, "PyTorch computes 1 + erf(a/sqrt(2)), which cancels"),
+    "gelu_tanh": ([None, 0], lambda a: a < -4, "PyTorch computes 1 + tanh(…), which cancels"),
     "hardsigmoid": ([0], lambda a: -3 < a < 3, "PyTorch holds 1/6 as a float32, 0.16666667163"),
     "sinc": ([None], lambda a: a != 0 and a % 1 == 0, NOISE), "digamma": ([0], lambda a: a < 0 and a % 1 == 0, NOISE),
     "polygamma": ([None, 1], lambda n, a: n < 2 and a < 0 and a % 1 == 0, NOISE),
