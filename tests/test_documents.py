@@ -144,6 +144,20 @@ def test_latex_with_hard_names_compiles(tmp_path: Path) -> None:
     compiled(write("latex", gradexplain.derive(formula + "; L = λ2*ŷ_pred2*n12"), standalone=True), tmp_path)
 
 
+def test_second_derivatives_are_typeset(tmp_path: Path) -> None:
+    hessian = gradexplain.derive("x**3*y_2", "x=2,y_2=3", hessian=True)
+    jacobian = gradexplain.derive("z = A @ x", "A=[[2,1],[0,3]],x=[1,2]", jacobian=True)
+    text, other = write("latex", hessian, standalone=True), write("latex", jacobian, standalone=True)
+    assert r"$\frac{\partial^{2} L}{\partial x^{2}}$ $= 6 \cdot x \cdot y_{2}$\par" in text
+    assert r"$\frac{\partial^{2} L}{\partial x \, \partial y_{2}}$ $= 3 \cdot x^{2}$\par" in text
+    assert r"$\partial^{2} L$ (2x2): agrees" in text
+    assert r"$\frac{\partial z}{\partial x}$ $= A$\par" in other
+    for document in (text, other):
+        assert "U+" not in document and r"\partial$" not in document
+        if TEX:
+            compiled(document, tmp_path)
+
+
 @needs_tex
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam", "adamw", "rmsprop", "adagrad"])
 def test_latex_of_every_update_rule_compiles(optimizer: str, tmp_path: Path) -> None:

@@ -160,6 +160,8 @@ def test_csv_of_numbers_has_the_hessian() -> None:
     rows = list(csv.DictReader(io.StringIO(write("csv", found))))
     assert json.loads(rows[-1]["value"]) == json.loads(rows[-1]["autograd"]) == [[6.0, 4.0], [4.0, 0.0]]
     assert (rows[-1]["line"], rows[-1]["shape"], rows[0]["shape"]) == ("hessian", "2x2", "")
+    assert (rows[-1]["node"], rows[-1]["partial"]) == ("x,w", "∂²L")
+    assert rows[-1]["local"] == "∂²L/∂x² = 2*w; ∂²L/∂x ∂w = 2*x; ∂²L/∂w² = 0"
 
 
 @pytest.mark.parametrize("format", ["table", "markdown", "latex", "html"])

@@ -27,7 +27,8 @@ PACKAGES = r"""\documentclass{article}
 \allowdisplaybreaks
 \begin{document}
 """
-_PARTIAL = re.compile(r"∂([^\s/∂]+)/∂([^\s/∂]+)")
+# A first or second derivative: its order, of what, and by what; a Hessian as a whole is by nothing.
+_PARTIAL = re.compile(r"∂(²?)([^\s/∂]+)(?:/∂([^\s/∂²]+)(²?)(?: ∂([^\s/∂]+))?)?")
 HEAD = "% Needs \\usepackage{amsmath, array, longtable}; compiles with pdflatex and lualatex.\n"
 
 
@@ -101,12 +102,18 @@ def partials(text: str, small: bool = False) -> str:
 
     >>> print(partials("∂L/∂v2 · ∂v2/∂w", small=True))
     \partial L/\partial v_{2} \cdot \partial v_{2}/\partial w
+    >>> print(partials("∂²L/∂x²"), partials("∂²L/∂x ∂y"), partials("∂²L"))
+    \frac{\partial^{2} L}{\partial x^{2}} \frac{\partial^{2} L}{\partial x \, \partial y} \partial^{2} L
     """
-    pattern = r"\partial {0}/\partial {1}" if small else r"\frac{{\partial {0}}}{{\partial {1}}}"
+    pattern = "{}/{}" if small else r"\frac{{{}}}{{{}}}"
     found, end = [], 0
     for match in _PARTIAL.finditer(text):
+        order, of, by, twice, also = match.groups()
         found.append(_between(text[end : match.start()]))
-        found.append(pattern.format(*map(latex_name, match.groups())))
+        top = rf"\partial{'^{2}' if order else ''} {latex_name(of)}"
+        below = "" if by is None else rf"\partial {latex_name(by)}{'^{2}' if twice else ''}"
+        below += rf" \, \partial {latex_name(also)}" if also else ""
+        found.append(pattern.format(top, below) if below else top)
         end = match.end()
     return "".join([*found, _between(text[end:])])
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from gradexplain.output.derivation.lines import sections
 from gradexplain.output.formats import Look
 from gradexplain.output.numbers import sizes
 from gradexplain.records import BackwardRow, Derivation, Hessian, Jacobian, MatrixDerivation, Value, plain
@@ -58,9 +59,11 @@ def _matrices(derivation: Derivation) -> Iterator[dict[str, str]]:
             "line": "jacobian", "node": name, "partial": entry.partial, "local": entry.symbolic or entry.product or "",
             **_judged(entry), "shape": sizes(entry.shape),
         }  # fmt: skip
-    if derivation.hessian is not None:
-        count = len(derivation.hessian.elements)
-        yield {"line": "hessian", **_judged(derivation.hessian), "shape": sizes((count, count))}
+    for section in sections(derivation) if derivation.hessian is not None else ():
+        (made,) = section.entries
+        written = "; ".join(f"{symbol} = {formula}" for symbol, formula in made.formulas)
+        own = {"node": ",".join(derivation.hessian.elements), "partial": made.partial, "local": written}
+        yield {"line": "hessian", **own, **_judged(derivation.hessian), "shape": made.shape}
 
 
 def _judged(entry: BackwardRow | Jacobian | Hessian) -> dict[str, str]:

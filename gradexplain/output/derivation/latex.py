@@ -202,13 +202,10 @@ def _sections(derivation: Derivation, names: tex.Symbols) -> list[str]:
 
 def _matrix(entry: Entry, names: tex.Symbols) -> list[str]:
     """A Jacobian or a Hessian: the formulas of it or of its blocks, and the numbers."""
-    found = [
-        f"{latex_text(symbol)} $= {tex.formula(formula, names, lines=True)}$\\par\n"
-        for symbol, formula in entry.formulas
-    ]
+    found = [f"{_symbol(symbol)} $= {tex.formula(form, names, lines=True)}$\\par\n" for symbol, form in entry.formulas]
     value, autograd = block_pair(entry.value, entry.autograd, entry.verdict)
     shape = f" ({entry.shape})" if entry.shape else ""
-    found.append(f"{latex_text(f'{entry.partial}{shape}: {entry.verdict}')}\\par\n")
+    found.append(f"{_symbol(entry.partial)}{latex_text(f'{shape}: {entry.verdict}')}\\par\n")
     if value and not number(entry.value).startswith(r"\text"):
         found.append(display([number(entry.value)]))
     elif value:
@@ -216,3 +213,8 @@ def _matrix(entry: Entry, names: tex.Symbols) -> list[str]:
     if autograd != value:
         found += ["autograd has\\par\n", tex.verbatim(autograd.split("\n"))]
     return found
+
+
+def _symbol(text: str) -> str:
+    """A derivative in mathematics; words as they are."""
+    return f"${tex.partials(text)}$" if text.startswith("∂") else latex_text(text)
