@@ -33,7 +33,8 @@ class Watch:
     """The state of watching; `feed` takes the chunks in order. Lists are by parameter.
 
     `whole` says that every step has all rows, so that the losses of two steps can be compared; `first_loss` is that of
-    all rows at the start. `rest_since` is the step since which no gradient and no change of a parameter was more than
+    all rows at the start; `no_derivative` says that the loss at the first step which is not finite is so itself, and
+    has no derivative. `rest_since` is the step since which no gradient and no change of a parameter was more than
     a millionth of its largest, `still_since` that since which this holds for the changes alone, `zero_since` that since
     which both are 0 (0 for never).
     """
@@ -48,6 +49,7 @@ class Watch:
     best_step: int = 0
     broken_step: int = 0
     broken_began: Began | None = None
+    no_derivative: bool = False
     zero_since: int = 0
     rest_since: int = 0
     still_since: int = 0
@@ -90,6 +92,7 @@ class Watch:
             broken = not math.isfinite(loss) or any(g is not None and not math.isfinite(g) for g in gradient)
             if broken and not self.broken_step:
                 self.broken_step, self.broken_began = step, began
+                self.no_derivative = math.isfinite(loss) and verdict == "undefined"
             if not self.zero_grad and self.whole and self.stale is None:
                 self._look_for_harm(step, loss, gradient, grad, held)
             held = tuple(grad)

@@ -16,6 +16,8 @@ from gradexplain.training_records import NORM, Diagnosis, grad_of
 OFTEN, ENOUGH = 0.75, 4
 # A run that stands still for fewer steps, with a gradient that is not 0, may be passing a turning point.
 FEW = 3
+# What has an infinite derivative and a finite value where its argument is 0; the others are powers below 1.
+ROOTS = frozenset(("sqrt", "pow", "hypot"))
 
 
 def diagnose(setup: Setup, watch: Watch, final: float, curvature: Callable[[], float | None]) -> list[Diagnosis]:
@@ -26,7 +28,7 @@ def diagnose(setup: Setup, watch: Watch, final: float, curvature: Callable[[], f
     found = _reached(watch, final)
     found += _without_gradient(setup, watch)
     found += _stale(setup, watch)
-    broken = _broken(watch, final)
+    broken = _broken(setup, watch, final)
     diverging = _diverging(setup, watch, final, curvature)
     found += [*broken, *diverging]
     if watch.whole and not watch.still_since:
@@ -70,20 +72,28 @@ def _stale(setup: Setup, watch: Watch) -> list[Diagnosis]:
     )]  # fmt: skip
 
 
-def _broken(watch: Watch, final: float) -> list[Diagnosis]:
+def _broken(setup: Setup, watch: Watch, final: float) -> list[Diagnosis]:
+    """The first step with something that is not finite, and what helps where that is a point without a derivative."""
     step, began = watch.broken_step, watch.broken_began
     if not step:
         return []
+    said: dict[str, Any] = {"step": step}
     passed = math.isfinite(final)
-    if began is None:
-        return [Diagnosis.of("nan", "broken_at" if passed else "broken_from", step, None, step=step)]
-    id = "broken_at_node" if passed else "broken_from_node"
-    return [Diagnosis.of("nan", id, step, None, step=step, node=began.node, reason=began.sentence)]
+    id = "broken_at" if passed else "broken_from"
+    if began is not None:
+        id = "broken_at_node" if passed else "broken_from_node"
+        said |= {"node": began.node, "reason": began.sentence}
+    if not watch.no_derivative:
+        return [Diagnosis.of("nan", id, step, None, **said)]
+    rules = {name: setup.graph.nodes[i].rule for i, name in setup.names.of.items()}
+    rooted = began is not None and rules.get(began.node) in ROOTS
+    broke = {"id": id, "values": said}
+    return [Diagnosis.of("nan", "root_of_zero" if rooted else "no_derivative", step, None, broke=broke)]
 
 
 def _diverging(setup: Setup, watch: Watch, final: float, curvature: Callable[[], float | None]) -> list[Diagnosis]:
     rising = not math.isfinite(final) or (final > watch.first_loss and (not watch.whole or final > watch.recent[0]))
-    if not rising or not watch.moved or watch.steps < 2:
+    if not rising or not watch.moved or watch.steps < 2 or watch.no_derivative:
         return []
     job = setup.job
     said: dict[str, Any] = {"first": short(watch.first_loss)}

@@ -32,7 +32,7 @@ Verdict = tuple[str, Began | None]
 _IDS = {
     "kink": ("step_kink", "step_kinks"),
     "value": ("step_value", "step_values"),
-    "gradient": ("step_gradient", "step_gradients"),
+    "flow": ("step_flow", "step_flows"),
 }
 
 
@@ -152,10 +152,8 @@ def began(setup: Setup, verdict: str, node: int, why: str, count: int) -> Began:
     expression = names.written(node, {i: own for i, own in graph.names.items() if i != node})
     if why == "kink":
         values = {"expression": expression, "at_kink": at_kink(graph, node)}
-    elif why == "value":
+    elif why in _IDS:
         values = {"what": name if expression == name else f"{name} = {expression}"}
-    elif why == "gradient":
-        values = {"node": name}
     else:
         ids = {"precision": "step_loses_digits", "nonfinite": "step_not_finite"}
         return Began.at(name, ids.get(verdict, "step_differs"))

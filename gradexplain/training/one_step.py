@@ -183,9 +183,10 @@ class OneStep(Judge):
         if found is not None:
             return found
         for j in walk.order:
-            bad = ~walk.totals[j].isfinite()
-            if bool(bad.any()):
-                return "undefined", j, "gradient", int(bad.sum())
+            for step in walk.steps[j]:
+                bad = ~self.tables.place.tensor(step.value).isfinite()
+                if bool(bad.any()):
+                    return "undefined", step.through, "flow", int(bad.sum())
         return None
 
     def _in_values(self, values: Sequence[Any]) -> Found | None:

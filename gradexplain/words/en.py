@@ -52,15 +52,15 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
     },
     "step_kink": "it is at a kink of {expression}; {at_kink}",
     "step_values": {
-        "one": "{what}: {count:,} element is not finite",
-        "other": "{what}: {count:,} elements are not finite",
+        "one": "{count:,} element of {what} is not finite",
+        "other": "{count:,} elements of {what} are not finite",
     },
-    "step_value": "{what}: it is not finite",
-    "step_gradients": {
-        "one": "{count:,} element is not finite in the gradient by {node}",
-        "other": "{count:,} elements are not finite in the gradient by {node}",
+    "step_value": "{what} is not finite",
+    "step_flows": {
+        "one": "what flows back through {what} is not finite at {count:,} element",
+        "other": "what flows back through {what} is not finite at {count:,} elements",
     },
-    "step_gradient": "it is not finite in the gradient by {node}",
+    "step_flow": "what flows back through {what} is not finite",
     "step_loses_digits": "autograd lost digits",
     "step_not_finite": "only one of the two is finite",
     "step_differs": "autograd and the chain rule differ",
@@ -98,6 +98,9 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
     "broken_from": "the loss or a gradient is not finite from step {step} on",
     "broken_at_node": "the loss or a gradient is not finite at step {step}; it began at {node}: {reason}",
     "broken_from_node": "the loss or a gradient is not finite from step {step} on; it began at {node}: {reason}",
+    "no_derivative": "{broke}; the loss has no derivative there, so no learning rate can help",
+    "root_of_zero": "{broke}; the loss has no derivative where the root of 0 is taken, so no learning rate can help, "
+    "but a small number under the root does, such as 1e-12",
     "fell_without_end": "the loss fell from {first} without end",
     "grew": "the loss grew from {first} to {final}",
     "grew_from_least": "the loss grew from {first} to {final} (the least was {least} at step {step})",
@@ -123,8 +126,8 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
         "other": "{verdict} at {count:,} steps, first at step {step}",
     },
     "steps_in_doubt_since": {
-        "one": "{verdict} at {count:,} step, first at step {step}: {node}: {reason}",
-        "other": "{verdict} at {count:,} steps, first at step {step}: {node}: {reason}",
+        "one": "{verdict} at {count:,} step, first at step {step}, at {node}: {reason}",
+        "other": "{verdict} at {count:,} steps, first at step {step}, at {node}: {reason}",
     },
     # Notes
     "not_in_formula": "{name} is not in the formula",

@@ -59,8 +59,8 @@ def _matrices(derivation: Derivation) -> Iterator[dict[str, str]]:
             "line": "jacobian", "node": name, "partial": entry.partial, "local": entry.symbolic or entry.product or "",
             **_judged(entry), "shape": sizes(entry.shape),
         }  # fmt: skip
-    for section in sections(derivation) if derivation.hessian is not None else ():
-        (made,) = section.entries
+    if derivation.hessian is not None:
+        (made,) = next(section.entries for section in sections(derivation) if section.title == "Hessian")
         written = "; ".join(f"{symbol} = {formula}" for symbol, formula in made.formulas)
         own = {"node": ",".join(derivation.hessian.elements), "partial": made.partial, "local": written}
         yield {"line": "hessian", **own, **_judged(derivation.hessian), "shape": made.shape}
