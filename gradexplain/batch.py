@@ -18,6 +18,8 @@ from gradexplain.tensor import Tensor
 
 # A longer line is passed over, so that an endless one does not fill the memory.
 MAX_LINE = 5_000_000
+# So many parts of such a length are passed over in a line that is too long; a device may never end it.
+MOST_SKIPPED = 200
 KEYS = ("id", "expression", "at", "wrt", "upstream", "dtype", "shape", "jacobian", "hessian")
 ERROR_SCHEMA = "gradexplain/error@1"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -65,9 +67,13 @@ def numbered_lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
     while data := stream.readline(MAX_LINE + 1):
         number += 1
         if len(data) > MAX_LINE:
-            while data and not data.endswith(b"\n"):
-                data = stream.readline(MAX_LINE)
             yield number, None
+            for _ in range(MOST_SKIPPED):
+                if not data or data.endswith(b"\n"):
+                    break
+                data = stream.readline(MAX_LINE)
+            else:
+                raise OptionError(f"line {number:,} does not end", hint="nothing after it was read")
             continue
         line = (data.removeprefix(_BYTE_ORDER_MARK) if number == 1 else data).strip()
         if line and not line.startswith(b"#"):

@@ -165,7 +165,7 @@ ROWS = [
     Row("upstream-shape", [*at("2*x", "x=[1,2]"), "--upstream", "[1]"], "upstream has the shape 1, and L 2"),
     Row("shape", ["derive", "sum(x)", "--shape", "x=3.5"], "in the shape of x is no size"),
     Row("shape-of-value", [*at("sum(x)", "x=[1,2]"), "--shape", "x=3"], "x has the shape 2, not 3"),
-    Row("huge-shape", ["derive", "sum(A @ A)", "--shape", "A=99999x99999"], "more than 2,147,483,648 elements"),
+    Row("huge-shape", ["derive", "sum(A @ A)", "--shape", "A=99999x99999"], "take about 960 GB of memory, and "),
     Row("no-tensor-file", at("sum(x)", "x=@nowhere.csv"), "there is no file nowhere.csv"),
     Row("no-home", at("sum(x)", "x=@~no_such_user/x.csv"), "there is no home folder ~no_such_user"),
     Row("no-home-of-formula", ["derive", "@~no_such_user/a.gx"], "there is no home folder ~no_such_user"),

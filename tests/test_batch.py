@@ -22,9 +22,10 @@ from test_formulas import CASES
 from test_shell import COMMAND, PLAIN, bash, run
 
 import gradexplain
+from gradexplain import batch as batch_module
 from gradexplain.batch import MAX_LINE, Answerer, Settings, answers, numbered_lines
 from gradexplain.cli import app
-from gradexplain.errors import GradexplainError
+from gradexplain.errors import GradexplainError, OptionError
 
 ROOT = Path(__file__).parent.parent
 PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -208,6 +209,14 @@ def test_bytes_that_are_no_text_and_lines_without_end() -> None:
     assert records[0]["source"] == records[3]["source"] == "x"
     assert records[1]["error"]["message"] == "the line has more than 5,000,000 bytes"
     assert records[2]["error"]["message"] == "the line is not UTF-8: byte 0xff at offset 1"
+
+
+def test_a_line_that_never_ends_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_module, "MAX_LINE", 10)
+    lines = numbered_lines(io.BytesIO(b"x\n" + b"\0" * 1_000_000))
+    assert [next(lines), next(lines)] == [(1, b"x"), (2, None)]
+    with pytest.raises(OptionError, match="line 2 does not end"):
+        next(lines)
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

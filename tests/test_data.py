@@ -24,9 +24,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gradexplain import derive
 from gradexplain.cli.streams import writable
 from gradexplain.data import columns as data
-from gradexplain.data import delimited, json_lines, parquet
+from gradexplain.data import delimited, json_lines, memory, parquet
 from gradexplain.data.columns import Columns, read_columns
 from gradexplain.data.files import read_tensor
 from gradexplain.data.point import held_numbers, held_value, read_point
@@ -564,6 +565,13 @@ NO_TENSOR = {
     "nan-npy": ("a.npy", npy(numpy.array([math.nan])), "a.npy has an element that is not finite"),
     "empty-pt": ("a.pt", b"", "cannot read a.pt: "),
     "dict-pt": ("a.pt", saved({"x": 1}), "cannot read a.pt: it holds no tensor of real numbers"),
+    "sparse-pt": ("a.pt", saved(torch.eye(3).to_sparse()), "cannot read a.pt: its tensor is not dense: save x"),
+    "meta-pt": ("a.pt", saved(torch.zeros(3, device="meta")), "cannot read a.pt: its tensor is on the device meta"),
+    "expanded-pt": ("a.pt", saved(torch.zeros(1).expand(10**6, 10**6)),
+                    "cannot read a.pt: its tensor has 1,000,000,000,000 elements, and "),
+    "module-pt": ("a.pt", saved(torch.nn.Linear(1, 1)), "cannot read a.pt: Weights only load failed"),
+    "bomb-npy": ("a.npy.gz", gzip.compress(npy(numpy.zeros(10, "int8")).replace(b"(10,)", b"(9999999999,)"), 9),
+                 "cannot read a.npy.gz: "),
     "pt-gz": ("a.pt.gz", b"", "cannot read a.pt.gz: PyTorch reads a file that is neither a pipe nor compressed"),
     "long-cell": ("a.csv", "1,2\n1," + "a" * 200_000, f'column 2 has no number in row 2: "{"a" * 40}…"\n  line 2 of a'),
     "digits": ("a.csv", "9" * 400, f'column 1 has no finite number in row 1: "{"9" * 40}…"'),
@@ -589,6 +597,30 @@ def test_no_tensor_in_a_file(name: str, content: Any, message: str, tmp_path: Pa
     with pytest.raises(GradexplainError) as refused:
         read_tensor(put(tmp_path, name, content))
     assert str(refused.value).startswith(message)
+
+
+def test_what_is_too_large_for_the_memory_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "most_elements", lambda: 1_000)
+    with pytest.raises(PointError, match="the value of X has more than 1,000 elements"):
+        read_point("X=zeros(40,40)")
+    for name, content in {"a.csv": "1\n" * 5_000, "b.csv.gz": gzip.compress(b"1\n" * 5_000)}.items():
+        with pytest.raises(OptionError, match=f"{name} has more than 8,000 bytes"):
+            read_tensor(put(tmp_path, name, content))
+    with pytest.raises(OptionError, match=r"c\.npy has 2,000 elements, and 1,000 are taken"):
+        read_tensor(put(tmp_path, "c.npy", npy(numpy.zeros(2_000, "int8"))))
+    with pytest.raises(OptionError, match=r"cannot read d\.pt: its tensor has 2,000 elements, and 1,000 are taken"):
+        read_tensor(put(tmp_path, "d.pt", saved(torch.zeros(1).expand(2_000))))
+    monkeypatch.setattr(memory, "most_elements", lambda: 2_000_000)
+    message = "take about 216 MB of memory, and 96 MB are free\n  the largest has the shape 1500x1500"
+    with pytest.raises(GradexplainError, match=message):
+        derive("sum(X*X)", shape="X=1500x1500")
+
+
+def test_the_memory_that_is_free() -> None:
+    assert 1 << 20 < memory.free() < 1 << 45
+    assert memory.most_elements() == memory.most_elements() > 1_000_000
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links and pipes with names")

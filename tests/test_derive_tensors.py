@@ -297,7 +297,7 @@ def test_the_table_fits_and_says_it_all(tmp_path: Path) -> None:
         ("sum(x/(1 + sqrt(2)))", "x", "1/(1 + sqrt(2))"),
         ("sum((-pi)*x)", "x", "-pi"),
         ("sum(x - (1 - pi))", "x", "1"),
-        ("sum(clamp(x, 1 - pi, 1 + pi))", "x", "heaviside(x - (1 - pi), 1)*heaviside(1 + pi - x, 1)"),
+        ("sum(hardtanh(x, 1 - pi, 1 + pi))", "x", "heaviside(x - (1 - pi), 0)*heaviside(1 + pi - x, 0)"),
         ("sum(x**(1/3))", "x", "1/(3*x**(2/3))"),
         ("mean(x)*(1 - sqrt(2))", "v1", "1 - sqrt(2)"),
         ("mean(x)/(1 + pi)", "v1", "1/(1 + pi)"),

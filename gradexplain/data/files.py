@@ -6,11 +6,12 @@ import json
 import re
 from array import array
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from gradexplain.data import delimited
+from gradexplain.data import delimited, memory
 from gradexplain.data.point import finite, tensor_of
-from gradexplain.data.sources import FileSource, expanded, find_source
+from gradexplain.data.sources import FileSource, expanded, find_source, too_large
 from gradexplain.errors import OptionError, PointError
 from gradexplain.tensor import Tensor
 
@@ -40,10 +41,12 @@ def read_tensor(name: str) -> Tensor:
 
     A file of one column is a vector. Raises OptionError where it cannot be read, PointError for what is no number.
     """
-    source = find_source(expanded(name), READERS)
+    # What a file says in few bytes, in memory takes one float for each element, and some copies of it.
+    most = min(MAX_BYTES, 8 * memory.most_elements())
+    source = replace(find_source(expanded(name), READERS), most=most)
     with source.refusing():
-        if (len(source.data) if source.data is not None else source.path.stat().st_size) > MAX_BYTES:
-            raise OptionError(f"{source.shown} has more than {MAX_BYTES:,} bytes")
+        if (len(source.data) if source.data is not None else source.path.stat().st_size) > most:
+            raise too_large(source.shown, most)
     return finite(source.shown, READERS[source.suffix](source))
 
 
@@ -84,6 +87,8 @@ def _numpy(source: FileSource) -> Tensor:
             raise OptionError(f"cannot read {source.shown}: {str(error).splitlines()[0]}") from None
     if found.dtype.kind not in "fiub":
         raise PointError(f"{source.shown} holds {found.dtype}, not real numbers")
+    if found.size * 8 > source.most:
+        raise OptionError(f"{source.shown} has {found.size:,} elements, and {source.most // 8:,} are taken")
     return Tensor.flat(found.shape, array("d", found.astype("float64").tobytes()))
 
 
@@ -93,7 +98,8 @@ def _torch(source: FileSource) -> Tensor:
     if source.data is not None or source.compressed:
         raise OptionError(f"cannot read {source.shown}: PyTorch reads a file that is neither a pipe nor compressed")
     WITNESSES.start()
-    (found,) = WITNESSES.answers(WITNESSES.ask("gradexplain.readings.torch_files:read", str(source.path)))
+    asked = WITNESSES.ask("gradexplain.readings.torch_files:read", (str(source.path), source.most // 8))
+    (found,) = WITNESSES.answers(asked)
     if isinstance(found, str):
         raise OptionError(f"cannot read {source.shown}: {found}")
     shape, data = found

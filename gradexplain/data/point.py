@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from gradexplain.data import memory
 from gradexplain.errors import FormulaError, OptionError, PointError
 from gradexplain.language.graph import CONSTANT, INPUT, SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.numerals import write_number
@@ -91,10 +92,11 @@ def _from_assignment(assignment: Assignment) -> Given:
 def _check_parts(assignment: Assignment) -> None:
     """Raise PointError where a value takes more work than a value should."""
     graph, place, name = assignment.graph, assignment.value, assignment.name.text
+    most = min(MAX_ELEMENTS, memory.most_elements()) if graph.has_axes else 0
     for i in graph.inputs_first(place.node):
         shape, message = graph.lengths(i), ""
-        if math.prod(shape) > MAX_ELEMENTS:
-            message, hint = f"the value of {name} has more than {MAX_ELEMENTS:,} elements", "read it from a file"
+        if shape and math.prod(shape) > most:
+            message, hint = f"the value of {name} has more than {most:,} elements", "read it from a file"
         elif not shape and any(graph.shapes[j] for j in graph.nodes[i].inputs):
             message, hint = f"the value of {name} is computed from a list", "write the number itself"
         if message:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 from gradexplain.errors import OptionError
 
@@ -25,6 +25,7 @@ class FileSource:
     """A data file that can be read again from its start.
 
     `shown` is its name in messages, `suffix` tells the format; `data` holds all of it where it can be read only once.
+    Of a file that grows when it is decompressed, `most` bytes are read.
     """
 
     shown: str
@@ -32,6 +33,7 @@ class FileSource:
     path: Path
     data: bytes | None = None
     compressed: bool = False
+    most: int = sys.maxsize
 
     @contextlib.contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -40,7 +42,8 @@ class FileSource:
             plain: BinaryIO = io.BytesIO(self.data) if self.data is not None else self.path.open("rb", buffering=0)
             stack.enter_context(plain)
             if self.compressed:
-                plain = cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=plain)))
+                unpacked = stack.enter_context(gzip.GzipFile(fileobj=plain))
+                plain = cast(BinaryIO, _Bounded(unpacked, self.shown, self.most))
             yield plain
 
     @contextlib.contextmanager
@@ -59,6 +62,28 @@ class FileSource:
             raise OptionError(f"cannot read {self.shown}: it is not a gzip file, or a broken one") from None
         except OSError as error:
             raise cannot_read(self.shown, error) from None
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that refuses to give more than so many bytes."""
+
+    def __init__(self, stream: gzip.GzipFile, shown: str, most: int) -> None:
+        self.stream, self.shown, self.most, self.left = stream, shown, most, most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self.stream.readinto(buffer)
+        self.left -= count
+        if self.left < 0:
+            raise too_large(self.shown, self.most)
+        return count
+
+
+def too_large(shown: str, most: int) -> OptionError:
+    """The refusal of a file with too many bytes."""
+    return OptionError(f"{shown} has more than {most:,} bytes")
 
 
 def cannot_read(shown: str, error: Exception) -> OptionError:

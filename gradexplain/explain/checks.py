@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from gradexplain.data import memory
 from gradexplain.errors import FormulaError, GradexplainError, OptionError, PointError
 from gradexplain.explain.closed_forms import closed_forms
 from gradexplain.explain.names import Names
@@ -14,20 +15,23 @@ from gradexplain.language.text import write
 from gradexplain.rules.shapes import times, write_shape
 from gradexplain.tensor import Tensor
 
-# So many elements, in all inputs and nodes together, are taken on.
-MAX_MEMORY = 2**31
+# So many elements fit into any machine.
+SMALL = 1_000_000
 
 
 def check_size(graph: Graph) -> None:
-    """Raises FormulaError where the tensors of the formula would not fit into memory."""
-    total = 0
-    for i, shape in enumerate(graph.shapes):
-        total += math.prod(graph.lengths(i))
-        if total > MAX_MEMORY:
-            raise FormulaError(
-                f"the tensors of this formula have more than {MAX_MEMORY:,} elements",
-                hint=f"the first that is too much has the shape {write_shape(shape)}",
-            )
+    """Raises FormulaError where the tensors of the formula would not fit into the memory that is free."""
+    if not graph.has_axes:
+        return
+    counts = [math.prod(graph.lengths(i)) for i in range(len(graph.nodes))]
+    if sum(counts) <= SMALL or sum(counts) <= memory.most_elements():
+        return
+    needed, free = (memory.shown_bytes(size * memory.BYTES_EACH) for size in (sum(counts), memory.most_elements()))
+    largest = graph.shapes[max(range(len(counts)), key=counts.__getitem__)]
+    raise FormulaError(
+        f"the tensors of this formula take about {needed} of memory, and {free} are free",
+        hint=f"the largest has the shape {write_shape(largest)}",
+    )
 
 
 def check_classes(graph: Graph, names: Names, given: Mapping[int, object]) -> list[str]:

@@ -25,6 +25,7 @@ FUNCTIONS = {
     "atan2": "np.arctan2", "sinh": "np.sinh", "cosh": "np.cosh", "tanh": "np.tanh", "asinh": "np.arcsinh",
     "acosh": "np.arccosh", "atanh": "np.arctanh", "sinc": "np.sinc", "maximum": "np.maximum",
     "minimum": "np.minimum", "clamp": "np.clip", "clamp_min": "np.maximum", "clamp_max": "np.minimum",
+    "clamp_between": "np.clip", "clamp_from": "np.maximum", "clamp_to": "np.minimum",
     "where": "np.where", "floor": "np.floor", "ceil": "np.ceil", "round": "np.round", "heaviside": "np.heaviside",
 }  # fmt: skip
 
