@@ -79,11 +79,11 @@ class Problem:
         return f"{name}{index} = {written}{index}"
 
     def _index(self, node: int, place: int) -> str:
-        shape = self.graph.lengths(node)
-        if not shape:
+        # Most nodes are single numbers, and there may be a million of them.
+        if not self.graph.shapes[node]:
             return ""
         index: list[str] = []
-        for size in reversed(shape):
+        for size in reversed(self.graph.lengths(node)):
             place, own = divmod(place, size)
             index.insert(0, str(own))
         return f"[{', '.join(index)}]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
@@ -69,6 +70,8 @@ class Graph:
         self.is_constant: list[bool] = []
         self._known: dict[object, int] = {}
         self._needed: list[bool] = []
+        # Whether the first nodes, so many, need tensors.
+        self._is_wide, self._seen = False, 0
 
     def _add(self, node: Node, constant: bool, shape: Shape) -> int:
         self.nodes.append(node)
@@ -151,7 +154,12 @@ class Graph:
 
         It is the one place where derive and train choose between their two ways.
         """
-        return self.has_axes or any(node.rule in RULES and node.rule not in ELEMENTWISE for node in self.nodes)
+        if not self._is_wide:
+            # It is asked again and again, of a graph that grows: only what is new is looked at.
+            new = itertools.islice(self.nodes, self._seen, None)
+            self._is_wide = self.has_axes or any(row.rule in RULES and row.rule not in ELEMENTWISE for row in new)
+            self._seen = len(self.nodes)
+        return self._is_wide
 
     def flows(self, node: Node) -> Sequence[object]:
         """For each input of a node whether a gradient can flow to it, as something true or false."""
