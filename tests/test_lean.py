@@ -141,3 +141,10 @@ def test_before_pytorch_is_blamed_everything_is_loaded_and_it_is_asked_again() -
         message = derive("inv(A)", "A=[[1,2],[2,4]]", upstream=[[1,0],[0,1]]).notes
         print("singular" in str(message), type(sys.modules["torch.export"]) is lean.Later)
     """) == ["True", "True False"]
+
+
+def test_what_is_no_plain_data_is_refused_at_once(lean: Worker) -> None:
+    """A message that could not be sent would be waited for without end."""
+    with pytest.raises(ValueError, match="unmarshallable"):
+        lean.ask("builtins:list", object(), False)
+    assert list(lean.answers(lean.ask("builtins:list", (1, 2), False))) == [1, 2]
