@@ -12,7 +12,7 @@ from gradexplain.language.graph import CONSTANT, Graph
 from gradexplain.language.reader import Call, Reader, Value, Word
 from gradexplain.language.signatures import ALSO, Argument
 from gradexplain.language.tokens import Token
-from gradexplain.rules.settings import ABSENT, REQUIRED, NamedSize
+from gradexplain.rules.settings import ABSENT, MAX_WHOLE, NEW_SIZES, REQUIRED, SIZES, NamedSize
 from gradexplain.rules.shapes import times
 from gradexplain.rules.table import RULES
 
@@ -221,6 +221,8 @@ class Arguments:
             raise self.error(f"{parameter.name} of {self.name.text} is not in the language", "leave it out", place)
         if not kind.allows(value):
             raise self.error(f"{parameter.name} must be {kind.words}", f"such as {kind.example}", place)
+        if kind in (SIZES, NEW_SIZES) and not isinstance(value, tuple):
+            value = (value,)
         if isinstance(value, tuple):
             return tuple(str(part) if isinstance(part, NamedSize) else part for part in value)
         return str(value) if isinstance(value, NamedSize) else value
@@ -233,7 +235,7 @@ class Arguments:
             return tuple(self.plain(part) for part in value.content)
         found = constant_of(self.graph, self.parser.solid(value))
         if isinstance(found, Fraction):
-            if found.denominator == 1:
+            if found.denominator == 1 and abs(found) <= MAX_WHOLE:
                 return int(found)
             try:
                 return float(found)

@@ -7,11 +7,15 @@ from collections.abc import Callable
 from gradexplain.language.arguments import Arguments, Function
 from gradexplain.language.graph import Graph
 from gradexplain.language.modules import MATH, NUMPY
+from gradexplain.rules.result_shapes import extreme, reduced
 from gradexplain.rules.row import Rule
-from gradexplain.rules.settings import SIZES
 from gradexplain.rules.shapes import ShapeProblem, Size, axes, axis, times, write_shape
 
 MAX_POWER = 64
+# What leaves a single number as it is.
+_NOTHING_MOVES = frozenset(("transpose", "permute", "flip", "cumsum"))
+# What is written as an index, with as many axes before it as there are.
+_COUNTED = frozenset(("select", "slice", "select_scatter", "slice_scatter"))
 
 
 def plainly(rule: Rule) -> Function:
@@ -23,7 +27,18 @@ def plainly(rule: Rule) -> Function:
         else:
             names = [name for name, parameter in arguments.parameters.items() if parameter.kind is None]
             inputs = [arguments.tensor(name) for name in names[: len(rule.pullbacks)]]
-        return arguments.apply(rule.name, *inputs, settings=tuple(arguments.setting(s.name) for s in rule.settings))
+        settings = {setting.name: arguments.setting(setting.name) for setting in rule.settings}
+        rank = len(arguments.graph.shapes[inputs[0]]) if inputs else 1
+        if not rank and rule.name in _NOTHING_MOVES:
+            rule.shape([()], settings)
+            return inputs[0]
+        if not rank and (rule.shape in (reduced, extreme) or rule.name == "prod_of_others"):
+            # The one axis that PyTorch allows a number is none.
+            axes(settings["dim"], 0)
+            settings |= {"dim": None, **({"keepdim": False} if "keepdim" in settings else {})}
+        elif rank and rule.name in _COUNTED:
+            settings["dim"] = axis(settings["dim"], rank)
+        return arguments.apply(rule.name, *inputs, settings=tuple(settings.values()))
 
     return call
 
@@ -88,6 +103,18 @@ def flat(rule: str) -> Function:
         return arguments.apply(rule, *nodes)
 
     return call
+
+
+def kron(arguments: Arguments) -> int:
+    """The Kronecker product; what has fewer axes gets axes of length 1 in front."""
+    graph, nodes = arguments.graph, [arguments.tensor("input"), arguments.tensor("other")]
+    if not all(graph.shapes[node] for node in nodes):
+        return arguments.apply("mul", *nodes)
+    rank = max(len(graph.shapes[node]) for node in nodes)
+    for k, node in enumerate(nodes):
+        for _ in range(rank - len(graph.shapes[node])):
+            nodes[k] = arguments.apply("unsqueeze", nodes[k], settings=(0,))
+    return arguments.apply("kron", *nodes)
 
 
 def linear(arguments: Arguments) -> int:
@@ -198,13 +225,10 @@ def flipped(arguments: Arguments) -> int:
 
 
 def filled(rule: str) -> Function:
-    """A tensor of one number; NumPy takes its shape as one list."""
+    """A tensor of one number."""
 
     def call(arguments: Arguments) -> int:
-        shape = arguments.setting("shape")
-        if not SIZES.allows(shape):
-            raise arguments.error(f"shape must be {SIZES.words}", f"such as {SIZES.example}")
-        return arguments.apply(rule, settings=(shape if isinstance(shape, tuple) else (shape,),))
+        return arguments.apply(rule, settings=(arguments.setting("shape"),))
 
     return call
 

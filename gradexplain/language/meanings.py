@@ -43,15 +43,18 @@ _NUMPY_SPREAD = f"input, dim:axes=None, {_BETWEEN}correction:real=0, keepdim:fla
 _EXTREME = "input, dim:axis=None, keepdim:flag=False"
 _LAYER_NORM = "input, normalized_shape:sizes=None, weight=None, bias=None, eps:from_0=1e-05"
 
+# Rules whose operation is written under another name.
+_WRITTEN_ELSE = frozenset(("layer_norm_scaled", "layer_norm_affine", "diagonals", "max_along", "min_along"))
 MEANINGS: dict[str, Meaning] = {
     name: Meaning(made.plainly(rule), "", rule.name)
     for rule in RULES.values()
-    if not rule.partials
+    if not rule.partials and rule.name not in _WRITTEN_ELSE
     for name in (rule.name, *rule.aliases)
 }
 MEANINGS |= {
     "matmul": Meaning(made.product, _TWO), "mm": Meaning(made.product_of(2, 2), _TWO),
     "mv": Meaning(made.product_of(2, 1), _TWO), "bmm": Meaning(made.product_of(3, 3), _TWO),
+    "kron": Meaning(made.kron, _TWO),
     "inner": Meaning(made.inner, _TWO), "linear": Meaning(made.linear, "input, weight, bias=None"),
     "matrix_power": Meaning(made.matrix_power, "input, n:whole"), "solve": Meaning(made.solve, _TWO),
     "trace": Meaning(made.trace, "input"), "norm": Meaning(reducing.norm, _NORM.format(2, None)),
@@ -80,6 +83,8 @@ MEANINGS |= {
     "nll_loss": _ruled("nll_loss", _CLASSES),
     "numel": Meaning(made.numel, "input"), "size": Meaning(made.size, "input, dim:axis"),
     "len": Meaning(made.length, "input"),
+    # Of one value, a copy is the value.
+    "clone": Meaning(lambda arguments: arguments.tensor("input"), "input"),
     "tensor": Meaning(lambda arguments: arguments.tensor("data"), "data"),
     "t": Meaning(lambda arguments: made.turned_over(arguments.graph, arguments.tensor("input")), "input"),
 }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 from gradexplain.language.arguments import Arguments, Function, is_number
 from gradexplain.language.reader import EITHER, PAIR, Word
-from gradexplain.rules.shapes import ShapeProblem, axes, times, write_shape
+from gradexplain.rules.shapes import ShapeProblem, axes, times
 
 # Norms
 
@@ -87,6 +87,9 @@ def extreme(name: str) -> Function:
                 raise arguments.error(f"{arguments.name.text} keeps no axis without dim", "", given)
             return arguments.apply(f"a{name}", x, settings=(None, False))
         arguments.pair = PAIR
+        if not arguments.graph.shapes[x]:
+            axes(dim, 0)
+            return arguments.apply(f"a{name}", x, settings=(None, False))
         return arguments.apply(f"{name}_along", x, settings=(dim, keepdim))
 
     return call
@@ -109,7 +112,7 @@ def spread(name: str) -> Function:
             given["unbiased"] = given.pop("dim")
         x, dim, keepdim = arguments.tensor("input"), arguments.setting("dim"), arguments.setting("keepdim")
         correction = arguments.setting("correction")
-        if "unbiased" in given:
+        if "unbiased" in given and arguments.setting("unbiased") is not None:
             if "correction" in given:
                 hint = "leave one of them out"
                 raise arguments.error("unbiased and correction say the same", hint, given["unbiased"])
@@ -140,16 +143,8 @@ def layer_norm(arguments: Arguments) -> int:
     """Layer normalization over the last axes, with weights and a bias where they are given."""
     x, wanted = arguments.tensor("input"), arguments.setting("normalized_shape")
     shape = arguments.graph.shapes[x]
-    wanted = wanted if isinstance(wanted, tuple) else shape[-1:] if wanted is None else (wanted,)
-    found = shape[-len(wanted) :]
-    if not wanted or wanted != found:
-        asked = write_shape(wanted) if wanted else "()"
-        raise ShapeProblem(f"layer_norm over {asked} does not fit an input whose last axes are {write_shape(found)}")
+    wanted = shape[-1:] if wanted is None else wanted
     weight, bias = arguments.optional_tensor("weight"), arguments.optional_tensor("bias")
-    for node in (weight, bias):
-        if node is not None and arguments.graph.shapes[node] != wanted:
-            has = write_shape(arguments.graph.shapes[node])
-            raise ShapeProblem(f"weight and bias of layer_norm have the shape {write_shape(wanted)}, not {has}")
     settings = (wanted, arguments.setting("eps"))
     if weight is not None and bias is not None:
         return arguments.apply("layer_norm_affine", x, weight, bias, settings=settings)

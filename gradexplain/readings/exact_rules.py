@@ -136,7 +136,7 @@ def _matrices(call: Callable[..., Matrix]) -> Callable[..., Value]:
     """A function from matrices to a matrix, applied to all of a batch."""
 
     def run(builder: Builder, *values: Value) -> Value:
-        found = each(call, *[lists_of(value, 2) for value in values])
+        found = each(call, *[as_array(lists_of(value, 2)) for value in values])
         shape = (*shape_of(found), *values[-1].shape[-2:])
         return array_of([number for matrix in elements(found) for row in matrix for number in row], shape)
 

@@ -12,7 +12,7 @@ ROWS = (
     Rule("neg", "sign rule", ("-1",), symbol="-", aliases=("negative",)),
     Rule("pow", "power rule / exponential rule", ("where(b == 0, 0, b*a**(b - 1))", "where(a == 0, 0, out*log(a))"),
          symbol="**", aliases=("power",), kink="abs(a) + abs(b)", at_kink=ZERO),
-    Rule("identity", "same value", ("1",), torch="clone", aliases=("clone",), example="u = x; w*u"),
+    Rule("identity", "same value", ("1",), torch="clone", example="u = x; w*u"),
     Rule("square", "square", ("2*a",), "a**2"),
     Rule("reciprocal", "reciprocal", ("-out**2",), "1/a"),
     Rule("sqrt", "square root", ("1/(2*out)",)),

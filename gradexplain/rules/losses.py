@@ -44,7 +44,7 @@ ROWS = (
          example="cross_entropy(A, y)"),
     Rule("nll_loss", "negative log likelihood",
          definition="reduced(-sum(target(b)*a, dim))",
-         pullbacks=("-target(b)*averaged(g)", ""), shape=shapes.classes,
+         pullbacks=("-target(b)*averaged(g)", ""), shape=shapes.picked,
          settings=LOSS, torch="nn.functional.nll_loss", classes=shapes.targets,
          example="nll_loss(log_softmax(A, dim=1), y)"),
     Rule("one_hot", "one-hot rows", pullbacks=("",), shape=shapes.one_hot,

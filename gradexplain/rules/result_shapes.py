@@ -5,7 +5,7 @@ Each function raises ShapeProblem where shapes do not fit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gradexplain.rules.shapes import (
     Settings,
@@ -38,6 +38,33 @@ def reduced(shapes: Sequence[Shape], settings: Settings) -> Shape:
     if settings.get("keepdim"):
         return tuple(1 if k in gone else size for k, size in enumerate(shape))
     return tuple(size for k, size in enumerate(shape) if k not in gone)
+
+
+def extreme(shapes: Sequence[Shape], settings: Settings) -> Shape:
+    """The same, where there is an element to be the largest or smallest."""
+    shape = shapes[0]
+    if any(shape[k] == 0 for k in axes(settings.get("dim"), len(shape))):
+        raise ShapeProblem("there is no largest or smallest of no elements")
+    return reduced(shapes, settings)
+
+
+def first_of(shapes: Sequence[Shape], settings: Settings) -> Shape:
+    """The shape of the input, in which a first largest element is marked."""
+    extreme(shapes, settings)
+    return shapes[0]
+
+
+def normalized(shapes: Sequence[Shape], settings: Settings) -> Shape:
+    """The shape of the input, whose last axes are those that are normalized, and those of weights and a bias."""
+    wanted = tuple(settings["normalized_shape"])
+    if not wanted or shapes[0][-len(wanted) :] != wanted:
+        found = f"an input of the shape {write_shape(shapes[0])}"
+        raise ShapeProblem(f"layer_norm over {write_shape(wanted) if wanted else '()'} does not fit {found}")
+    for shape in shapes[1:]:
+        if shape != wanted:
+            has = write_shape(shape)
+            raise ShapeProblem(f"weight and bias of layer_norm have the shape {write_shape(wanted)}, not {has}")
+    return shapes[0]
 
 
 def same(shapes: Sequence[Shape], settings: Settings) -> Shape:
@@ -170,6 +197,14 @@ def classes(shapes: Sequence[Shape], settings: Settings) -> Shape:
     return rows if settings["reduction"] == "none" else ()
 
 
+def picked(shapes: Sequence[Shape], settings: Settings) -> Shape:
+    """The same of a loss that takes classes alone."""
+    if shapes[0] == shapes[1] and shapes[0]:
+        raise ShapeProblem(f"nll_loss takes a class for each row, not {write_shape(shapes[1])}",
+                           "cross_entropy takes a probability for each class")  # fmt: skip
+    return classes(shapes, settings)
+
+
 def one_hot(shapes: Sequence[Shape], settings: Settings) -> Shape:
     """A row of 0 and a single 1 for each class."""
     return (*shapes[0], settings["num_classes"])
@@ -190,14 +225,15 @@ def transpose(shapes: Sequence[Shape], settings: Settings) -> Shape:
     """The shape with two axes swapped."""
     shape = list(shapes[0])
     one, other = (axis(settings[name], len(shape)) for name in ("dim0", "dim1"))
-    shape[one], shape[other] = shape[other], shape[one]
+    if shape:
+        shape[one], shape[other] = shape[other], shape[one]
     return tuple(shape)
 
 
 def permute(shapes: Sequence[Shape], settings: Settings) -> Shape:
     """The shape with its axes in another order."""
-    order = axes(settings["dims"], len(shapes[0]))
-    if len(order) != len(shapes[0]):
+    order, dims = axes(settings["dims"], len(shapes[0])), settings["dims"]
+    if (len(dims) if isinstance(dims, tuple) else 1) != len(shapes[0]):
         raise ShapeProblem(f"permute needs each of the {len(shapes[0])} axes once")
     return tuple(shapes[0][k] for k in order)
 
@@ -300,10 +336,25 @@ def sliced(shapes: Sequence[Shape], settings: Settings) -> Shape:
         raise ShapeProblem("a single number has no elements", "give a vector or a shape, such as --shape x=3")
     place = axis(settings["dim"], len(shapes[0]))
     size = shapes[0][place]
+    if settings["step"] < 1:
+        raise ShapeProblem("the step of a range is a whole number from 1 on", "flip(x, 0) turns an axis around")
     if isinstance(size, str):
         raise ShapeProblem(f"a range of the axis {size} needs its length as a number")
     length = len(range(*slice(settings["start"], settings["end"], settings["step"]).indices(size)))
     return (*shapes[0][:place], length, *shapes[0][place + 1 :])
+
+
+def put_in(part: Callable[[Sequence[Shape], Settings], Shape]) -> Callable[[Sequence[Shape], Settings], Shape]:
+    """The shape of what an element or a range is put into; the second input has the shape of that part."""
+
+    def shape(shapes: Sequence[Shape], settings: Settings) -> Shape:
+        whole, given = shapes
+        wanted = part([whole], settings)
+        if given != wanted:
+            raise ShapeProblem(f"what is put in has the shape {write_shape(wanted)}, not {write_shape(given)}")
+        return whole
+
+    return shape
 
 
 def diag(shapes: Sequence[Shape], settings: Settings) -> Shape:

@@ -103,7 +103,12 @@ def _largest(name: str) -> Callable[..., Any]:
         if len(given) > 1 and not settings:
             return reduce(kind(getattr(torch, f"{name}imum")), given)
         found = kind(getattr(torch, name))(*given, **settings)
-        return found if isinstance(found, torch.Tensor) else found.values
+        if isinstance(found, torch.Tensor):
+            return found
+        # What we write has `.values` behind it.
+        values = found.values
+        values.values = values
+        return values
 
     return call
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from gradexplain.rules.row import REQUIRED, Rule
+from gradexplain.rules.row import Rule
+from gradexplain.rules.settings import REQUIRED
 from gradexplain.rules.table import RULES
 
 # What a setting of a row may be, by its name.
@@ -27,7 +28,8 @@ SETTINGS = {
     "start": ("{i}",), "end": ("{i}",), "step": ("1", "2"),
 }  # fmt: skip
 # Rows of the table that are words of other rows, and are written by nobody.
-INTERNAL = {"slice", "cofactor", "kron_left", "kron_right", "prod_of_others", "first_largest"}
+INTERNAL = {"slice", "diagonals", "layer_norm_scaled", "layer_norm_affine", "cofactor", "kron_left", "kron_right",
+            "prod_of_others", "first_largest"}  # fmt: skip
 # Where a name may stand, as it is written, and what has it.
 HOMES = {
     "": None, "torch.": torch, "F.": torch.nn.functional, "torch.linalg.": torch.linalg, "np.": np,
@@ -202,7 +204,7 @@ def _for_home(prefix: str, inside: str) -> str:
 def _arguments(rule: Rule) -> Iterator[str]:
     optional = [(name, "{n}", None) for name in rule.keywords[len(rule.keywords) - len(rule.defaults):]]
     count = rule.required if rule.partials else len(rule.pullbacks)
-    optional += [(name, SETTINGS[name][0], default) for name, default in rule.settings]
+    optional += [(name, SETTINGS[name][0], default) for name, default, _ in rule.settings]
     tensors = ["{a}", "{b}", "{c}"][:count]
     needed = [(name, slot) for name, slot, default in optional if default is REQUIRED]
     yield ", ".join([*tensors, *[slot for _, slot in needed]])

@@ -284,7 +284,7 @@ class _Spelling:
                 raise OptionError(f"{rule} is not written in this format", hint="use --format pytorch")
             return Defined(self, rule, values, settings).result()
         made = code.apply(rule, *values, settings=settings)
-        if rule in ELEMENTWISE:
+        if rule in ELEMENTWISE and rule in target.functions:
             code.spelling[made] = target.functions[rule]
         self.speller.used.add(rule)
         return made
