@@ -212,6 +212,11 @@ class Training:
     _shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
 
     @property
+    def stopped(self) -> tuple[Training, ...]:
+        """Those of this run and the runs in `comparison` that an interrupt ended."""
+        return tuple(run for run in (self, *self.comparison) if run.interrupted)
+
+    @property
     def shapes(self) -> Mapping[str, tuple[int | str, ...]]:
         """The shape of every input of the formula, where a size may have a name; not in JSON."""
         return self._shapes

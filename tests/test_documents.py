@@ -80,8 +80,7 @@ def harmless(text: str) -> None:
 
 def write(format: str, record: object, standalone: bool = False) -> str:
     row = (DERIVATION if isinstance(record, Derivation) else TRAINING)[format]
-    text = writer(row)(record, Look(standalone=standalone))
-    return text if isinstance(text, str) else text.decode()
+    return writer(row)(record, Look(standalone=standalone))
 
 
 def compiled(text: str, folder: Path) -> None:

@@ -47,8 +47,7 @@ def derived(formula: str, at: str) -> Derivation:
 
 
 def write(format: str, found: Derivation, **look: object) -> str:
-    text = writer(DERIVATION[format])(found, Look(**look))  # type: ignore[arg-type]
-    return text if isinstance(text, str) else text.decode()
+    return writer(DERIVATION[format])(found, Look(**look))  # type: ignore[arg-type]
 
 
 def checked(load: Callable[[str], Any], found: Derivation) -> None:

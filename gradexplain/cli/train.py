@@ -198,14 +198,16 @@ def command(
 
 def _told(training: Training, streamed: bool) -> int:
     """Write what there is to say beside the result, and return the exit status."""
+    from gradexplain.output.training.words import interruptions
+
     for note in training.notes:
         write_note(note)
     if streamed:
         for entry in training.diagnosis:
             write_note(f"{entry.name}: {entry.text}")
-        if training.interrupted:
-            write_note(f"interrupted after {training.final.step:,} of {training.planned:,} steps")
-    if training.interrupted:
+        for sentence in interruptions(training):
+            write_note(sentence)
+    if training.stopped:
         return INTERRUPTED
     broken = any(entry.name == "nan" for entry in training.diagnosis)
     return 1 if broken or training.verdict in FAILURES else 0
@@ -244,7 +246,7 @@ def _plot(run: Run, training: Training, path: Path) -> None:
     from gradexplain.output.training import plot
 
     contours = None
-    if len(training.parameters) == 2 and not training.interrupted:
+    if len(training.parameters) == 2 and not training.stopped:
         points = [values for part in (training, *training.comparison) for *_, values in part.curve]
         contours = run.contours([x for x, _ in points], [y for _, y in points])
     write_to(path, plot.draw(training, contours, path.suffix.lower()))

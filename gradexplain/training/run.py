@@ -156,9 +156,7 @@ class Run:
         training = self.record()
         if self.interrupted or not self.compares:
             return training
-        others = tuple(self._others())
-        interrupted = any(other.interrupted for other in others)
-        return replace(training, comparison=others, interrupted=interrupted)
+        return replace(training, comparison=tuple(self._others()))
 
     def record(self) -> Training:
         """The record of the steps so far."""

@@ -83,11 +83,22 @@ def final(training: Training) -> str:
     return "   ".join([*[f"{name} = {show(value)}" for name, value in ends(training)], f"({after(training)})"])
 
 
+def interruptions(training: Training) -> list[str]:
+    """Where an interrupt ended a run, and those that it is compared with: the loss after the last step is unknown."""
+    found = []
+    for run in training.stopped:
+        label, planned = f"{run.label}: " * bool(run.label), f"of {run.planned:,}"
+        if run.steps:
+            known = f"the last loss known is that {after(run)}"
+            found.append(f"{label}interrupted at step {run.final.step + 1:,} {planned}; {known}")
+        else:
+            found.append(f"{label}interrupted before the first step {planned}")
+    return found
+
+
 def conclusion(training: Training) -> list[tuple[str, bool]]:
     """What there is to say about the run: sentences, each with whether it is a reason for doubt."""
-    found = []
-    if training.interrupted:
-        found.append((f"interrupted after {training.final.step:,} of {training.planned:,} steps", True))
+    found = [(sentence, True) for sentence in interruptions(training)]
     found += [(_sentence(entry.name, entry.text), False) for entry in training.diagnosis]
     if not training.zero_grad:
         found.append(("zero_grad() was not called, so every backward() added to what .grad already held.", False))
