@@ -110,7 +110,33 @@ TIES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("right", [*NO_DERIVATIVE, *NO_VALUE, *DIFFERENTIABLE, *TIES], ids=lambda right: right.formula)
+# What PyTorch does in a way of its own, and says so: no fault of it, but it is named.
+DOCUMENTED = [
+    # Above the threshold softplus is its argument: the slope is 1.
+    Right("softplus(x, 1, 1)", {"x": 2}, {"x": 1}, "agrees", "followed"),
+    Right("softplus(x)", {"x": 25}, {"x": 1}, "agrees", "followed"),
+    Right("softplus(x)", {"x": 2}, {"x": 1 / (1 + math.exp(-2))}, "agrees"),
+    Right("sum(softplus(x, threshold=0.5)**2)", {"x": [0.7, 0]}, {"x": [1.4, math.log(2)]}, "agrees", "followed"),
+    # With y = 0 all that is left is -log(1 - p), whose slope at 0 is 1; PyTorch has (p - y)/max(p*(1 - p), 1e-12).
+    Right("binary_cross_entropy(p, y)", {"p": 0, "y": 0}, {"p": 1}, "convention", "documented"),
+    Right("binary_cross_entropy(p, y)", {"p": [0, 1, 0.5], "y": [0, 1, 1]}, {"p": [1 / 3, -1 / 3, -2 / 3]},
+          "convention", "documented"),
+    Right("binary_cross_entropy(p, y)", {"p": [1e-20], "y": [1]}, {"p": [-1e20]}, "convention", "documented"),
+    # By y: the difference of both logarithms, of which one is held at -100.
+    Right("binary_cross_entropy(p, y)", {"p": [1], "y": [0.88]}, {"y": [-100]}, "convention", "documented"),
+    Right("binary_cross_entropy(p, y)", {"p": [0.2], "y": [0.88]}, {"p": [-4.25], "y": [math.log(4)]}, "agrees"),
+    # With beta = 0 it is the mean of the distances.
+    Right("smooth_l1_loss(x, y, beta=0)", {"x": [1, 2, 3], "y": [1, 0, 3]}, {"x": [0, 1 / 3, 0]}, "convention",
+          "kink_sides"),
+    Right("hardsigmoid(x)", {"x": 1}, {"x": 1 / 6}, "precision", "documented_at", "L"),
+    # Large arguments of functions that contain softplus: x*tanh(x) up to e**-2000000.
+    Right("mish(x)", {"x": 1e6}, {"x": 1}, "agrees"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "right", [*NO_DERIVATIVE, *NO_VALUE, *DIFFERENTIABLE, *TIES, *DOCUMENTED], ids=lambda right: right.formula
+)
 def test_gradients_at_edges(right: Right) -> None:
     check(right)
 
@@ -154,6 +180,7 @@ HESSIANS = [
     RightHessian("norm(x)", {"x": [0.1]}, [[0]], "agrees"),
     RightHessian("g/g", {"g": 3}, [[0]], "agrees"),
     RightHessian("abs(x)**2.2", {"x": 0}, [[0]], "agrees"),
+    RightHessian("sum(softplus(x))", {"x": [25]}, [[0]], "agrees", "followed"),
     RightHessian("x**3*y", {"x": 2, "y": 3}, [[36, 12], [12, 0]], "agrees"),
     # The determinant of a 2x2 matrix is a*d - b*c; PyTorch divides by it.
     RightHessian("det(A)", {"A": [[0, 0], [0, 0]]}, [[0, 0, 0, 1], [0, 0, -1, 0], [0, -1, 0, 0], [1, 0, 0, 0]],

@@ -42,7 +42,7 @@ EXACT = {
     "rsqrt": lambda a: 1 / mp.sqrt(a), "exp2": lambda a: mp.mpf(2) ** a, "log2": lambda a: mp.log(a, 2),
     "logaddexp": lambda a, b: mp.log(mp.exp(a) + mp.exp(b)), "xlogy": lambda a, b: a * mp.log(b) if a else mp.zero,
     "sigmoid": lambda a: 1 / (1 + mp.exp(-a)), "logsigmoid": lambda a: -mp.log1p(mp.exp(-a)),
-    "softplus": lambda a, beta, threshold: mp.log1p(mp.exp(beta * a)) / beta,
+    "softplus": lambda a, beta, threshold: a if beta * a > threshold else mp.log1p(mp.exp(beta * a)) / beta,
     "relu": lambda a: max(a, mp.zero), "relu6": lambda a: min(max(a, mp.zero), mp.mpf(6)),
     "leaky_relu": lambda a, slope: max(a, mp.zero) + slope * min(a, mp.zero),
     "elu": lambda a, alpha: max(a, mp.zero) + alpha * min(mp.expm1(a), mp.zero),
@@ -100,8 +100,6 @@ PARTINGS = {
     "hardsigmoid": ([0], lambda a: -3 < a < 3, "PyTorch holds 1/6 as a float32, 0.16666667163"),
     "sinc": ([None], lambda a: a != 0 and a % 1 == 0, NOISE), "digamma": ([0], lambda a: a < 0 and a % 1 == 0, NOISE),
     "polygamma": ([None, 1], lambda n, a: n < 2 and a < 0 and a % 1 == 0, NOISE),
-    "softplus": ([None, 0], lambda a, beta, threshold: beta * a > threshold,
-                 "PyTorch takes a itself above the threshold, as it documents; exactly, softplus is no straight line"),
     "heaviside": ([0], lambda a, b: True, "PyTorch refuses to differentiate it; gradexplain stops the gradient there"),
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from gradexplain.calculus.builder import Builder, matmul, swapped
-from gradexplain.calculus.templates import PHRASES, Template, partial, template
+from gradexplain.calculus.templates import PHRASES, Template, is_exception, partial, template
 from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.rules.shapes import Shape, axes, times
 from gradexplain.rules.table import RULES
@@ -70,6 +70,12 @@ class Pullback(Generic[T]):
         rule = RULES[self.node.rule]
         return self._evaluate(template(rule.kink))
 
+    def documented(self) -> T:
+        """What is true where PyTorch does what the row documents."""
+        documented = RULES[self.node.rule].documented
+        assert documented is not None
+        return self._evaluate(template(documented.where))
+
     def fit(self, value: T, wanted: Shape) -> T:
         """The value summed over the axes along which the input was broadcast."""
         shape = self.builder.shape(value)
@@ -99,7 +105,7 @@ class Pullback(Generic[T]):
                 made.append(getattr(self, node.rule)(*arguments, *settings))
             elif node.rule == "matmul":
                 made.append(matmul(self.builder, *arguments))
-            elif node.rule == "where" and self._is_exception(template, node):
+            elif getattr(self.builder, "generic", False) and is_exception(template.graph, node):
                 made.append(arguments[2])
             else:
                 made.append(self.builder.apply(node.rule, arguments, settings))
@@ -110,12 +116,6 @@ class Pullback(Generic[T]):
         if name == "count":
             return self._count()
         return self.env[name] if name in self.env else self.builder.number(self.settings[name])
-
-    def _is_exception(self, template: Template, node: Node) -> bool:
-        """Whether a choice is a rule's own exception for one number, which formulas in general leave out."""
-        condition = template.graph.nodes[node.inputs[0]]
-        number = condition.rule == "eq" and template.graph.nodes[condition.inputs[1]].rule == CONSTANT
-        return number and getattr(self.builder, "generic", False)
 
     def _count(self) -> T:
         """How many elements were reduced to one."""

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from gradexplain.language import calls
-from gradexplain.language.graph import CONSTANT, INPUT, Graph
+from gradexplain.language.graph import CONSTANT, INPUT, Graph, Node
 from gradexplain.language.parser import Parser
 from gradexplain.language.reader import Call, Reader, Value, Word
 from gradexplain.language.tokens import Token
@@ -78,6 +78,16 @@ def evaluated(
 def partial(rule: str, slot: int) -> Template:
     """The local derivative of a rule with respect to its input `slot` (from 0)."""
     return template(RULES[rule].partials[slot])
+
+
+def is_exception(graph: Graph, node: Node) -> bool:
+    """Whether a choice in a row is one that formulas in general leave out: a rule's own exception for one number, or
+    what it does above a setting, such as the threshold of softplus."""
+    if node.rule != "where":
+        return False
+    condition = graph.nodes[node.inputs[0]]
+    last = graph.nodes[condition.inputs[-1]].rule if condition.inputs else ""
+    return (condition.rule, last) in (("eq", CONSTANT), ("gt", INPUT))
 
 
 def _swapped(graph: Graph, node: int) -> int:

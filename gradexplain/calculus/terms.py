@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from gradexplain.calculus.products import MAX_NUMBER_POWER, ONE, ZERO, Exponent, Factors, Products, whole
-from gradexplain.calculus.templates import Template
+from gradexplain.calculus.templates import Template, is_exception
 from gradexplain.language.graph import CONSTANT, INPUT, Graph
 from gradexplain.rules.shapes import Shape
 
@@ -86,7 +86,7 @@ class Terms(Products):
         for i, node in enumerate(graph.nodes):
             if node.rule == CONSTANT:
                 made[i] = self.graph.constant(node.value)  # type: ignore[arg-type]
-            elif node.rule == "where" and self.generic and graph.nodes[node.inputs[0]].rule == "eq":
+            elif self.generic and is_exception(graph, node):
                 condition, first, second = (made[j] for j in node.inputs)
                 made[i] = self._choice(condition, first, second, generic=True)
             elif node.rule != INPUT:

@@ -95,13 +95,13 @@ class _Confirmation:
 
     def __init__(self, problem: Problem, exact: Exact) -> None:
         self.problem, self.exact, self.row = problem, exact, DTYPES[problem.dtype]
-        self.terms = uncancelled(exact.walk, size_of) if exact.has_axes else {}
+        self.terms = uncancelled(exact.walk, size_of)
 
     def holds(self, j: int, root: int) -> bool:
-        """Whether a closed form of the gradient of node `j` has its numbers; of a number, whether it has any."""
+        """Whether a closed form of the gradient of node `j` has its numbers, wherever these are finite."""
         total, value = self.exact.walk.totals.get(j, DEAD), self.value(root)
-        if not self.exact.has_axes:
-            return total is None or (total is not DEAD and not finite(total)) or (value is not None and finite(value))
+        if total is None or value is None:
+            return total is None
         # A closed form has the constants that were meant, not as the dtype holds them.
         noise = SPACINGS * 2.0**-self.row.bits * self.terms.get(j, 0.0)
         own = [at(total, k) for k in range(count_of(value))]

@@ -112,6 +112,7 @@ def judged_exactly(problem: Problem, exact: Exact, witness: Witness) -> Judged:
     began = {j: found for j in judgement.began if (found := notes.began(problem, exact, witness, judgement, j))}
     kinks = [j for j in problem.sources if judgement.verdicts.get(j) == "convention"]
     told = [note for j in kinks for note in notes.kink_notes(problem, exact, witness, judgement, sides, j)]
+    told += notes.documented_notes(problem, exact)
     totals: dict[int, Numeric] = {}
     for (j, k), side in sides.items():
         total = totals.get(j, exact.walk.totals.get(j, DEAD))

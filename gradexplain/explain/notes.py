@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradexplain.calculus.backward import Walk
+from gradexplain.explain.one_sided import settled
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import Judgement, at, count_of, numbers_of
 from gradexplain.language.graph import Graph
 from gradexplain.readings.decimal import short as short
 from gradexplain.readings.differences import Sides
 from gradexplain.readings.exact import DEAD, Exact
-from gradexplain.readings.exact_walk import is_finite
+from gradexplain.readings.exact_walk import documented, is_finite
 from gradexplain.readings.witness import Witness
 from gradexplain.records import Began, Remark
 from gradexplain.rules.row import ZERO
@@ -87,7 +88,10 @@ def kink_note(
     origin = judgement.elements[j][k][1] if j in judgement.elements else judgement.began[j]
     node = origin.node
     values = {"partial": problem.partial(j, k), "what": problem.element(node, origin.place)}
-    total = at(exact.walk.totals.get(j, DEAD), k)
+    total = settled(at(exact.walk.totals.get(j, DEAD), k), sides)
+    if origin.kind == "documented":
+        values |= {"does": does(problem.graph, node), "exact": short(total), "found": short(autograd)}
+        return remark("documented", **values)
     chosen = short(total if is_finite(total) else autograd)
     if sides is None:
         return remark("kink_on_the_way", **values, at_kink=at_kink(problem.graph, node), count=1)
@@ -105,6 +109,21 @@ def at_kink(graph: Graph, node: int) -> str:
     """What PyTorch takes at a kink of a node."""
     rule = graph.nodes[node].rule
     return RULES[rule].at_kink or say("branch")
+
+
+def does(graph: Graph, node: int) -> str:
+    """What PyTorch is known to do at a node, as the row documents."""
+    documented = RULES[graph.nodes[node].rule].documented
+    return documented.what if documented else ""
+
+
+def documented_notes(problem: Problem, exact: Exact) -> list[Remark]:
+    """What the formula follows PyTorch in, such as the threshold of softplus."""
+    graph = problem.graph
+    rows = {i: RULES[node.rule].documented for i, node in enumerate(graph.nodes[: problem.size]) if node.rule in RULES}
+    kept = [i for i, row in rows.items() if row and row.verdict == "agrees"]
+    followed = [i for i in kept if any(documented(graph, exact.values, i))]
+    return [remark("followed", what=problem.names.expression(i), does=does(graph, i)) for i in followed]
 
 
 def began(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement, j: int) -> Began | None:
@@ -127,6 +146,8 @@ def began(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement
         k = (judgement.worst(j) or [0])[0]
         total = short(at(exact.walk.totals[j], k))
         return Began.at(name, "gradient_out_of_range", partial=problem.partial(j, k), exact=total, dtype=dtype)
+    if kind == "documented":
+        return Began.at(name, "documented_at", what=what, does=does(problem.graph, node))
     if kind == "kink":
         count = len(exact.kinks.get(node, (0,)))
         return Began.at(name, "kink", what=what, at_kink=at_kink(problem.graph, node), count=count)

@@ -175,6 +175,8 @@ def _corrected(
     crossed = Origin(kink, "kink", k if k in exact.kinks.get(kink, ()) else next(iter(exact.kinks.get(kink, (0,)))))
     if derivative is not None and close(derivative, autograd, DTYPES[problem.dtype].tolerance):
         return "agrees", None
+    if origin is not None and origin.kind == "documented":
+        return before
     if verdict == "agrees":
         return "convention", crossed
     if not math.isfinite(autograd):

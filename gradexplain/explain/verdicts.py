@@ -13,7 +13,7 @@ from gradexplain.readings.compare import SPACINGS, uncancelled
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.exact_arrays import Value, elements
-from gradexplain.readings.exact_walk import is_finite
+from gradexplain.readings.exact_walk import documented, is_finite
 from gradexplain.readings.witness import Witness
 from gradexplain.records import VERDICTS
 from gradexplain.rules.table import ELEMENTWISE, RULES
@@ -38,7 +38,8 @@ class Origin(NamedTuple):
     """Where what is not fine began: a node, the kind of reason, and which element it is, counted in order.
 
     The kinds are `forward` (a value went wrong), `local` (a local derivative is not finite), `sum` (contributions
-    cancel), `kink`, `rounding` (a local derivative loses its digits), `range` (too small for the dtype), `unknown`.
+    cancel), `kink`, `documented` (what PyTorch is known to do), `rounding` (a local derivative loses its digits),
+    `range` (too small for the dtype), `unknown`.
     """
 
     node: int
@@ -147,6 +148,8 @@ class _Judge:
         self.unsettled: dict[int, set[int]] = {}
         self.slack: dict[tuple[int, int], Number] = {}
         self.began: dict[int, dict[int, Origin]] = {}
+        # By node, for each element whether PyTorch does there what the row documents.
+        self.known_places: dict[int, list[bool]] = {}
         self.terms = uncancelled(exact.walk, size_of) if self.mixes else {}
         self.forward = self.judgement.forward = self._forward(witness)
         totals, floats, tolerance, smooth = exact.walk.totals, exact.gradients, self.dtype.tolerance, not exact.kinks
@@ -204,12 +207,29 @@ class _Judge:
             origin = next((found for found in above if found), Origin(node, "kink", place))
         else:
             origin = self._origin(j, k)
+            origin = self._documented(j, k) or origin
             if origin.kind == "unknown":
                 origin = origin._replace(kind=self._kind_of_loss(j, k, total, autograd))
             if origin.kind == "unknown":
                 verdict = "disagrees"
+            row = RULES[self.graph.nodes[origin.node].rule].documented if origin.kind == "documented" else None
+            verdict = row.verdict if row else verdict
         self.began.setdefault(j, {})[k] = origin
         return verdict, origin
+
+    def _documented(self, j: int, k: int) -> Origin | None:
+        """The node whose derivative is another one in PyTorch, as its row documents."""
+        count = count_of(self.exact.values[j])
+        for step in self.exact.walk.steps[j]:
+            i = step.through
+            if i not in self.known_places:
+                row = RULES[self.graph.nodes[i].rule].documented
+                differs = row is not None and row.verdict != "agrees"
+                self.known_places[i] = documented(self.graph, self.exact.values, i) if differs else []
+            places = self.known_places[i]
+            if places[k] if len(places) == count else any(places):
+                return Origin(i, "documented", k if count_of(self.exact.values[i]) == count else 0)
+        return None
 
     def _above(self, i: int, j: int, k: int) -> Origin | None:
         """Where what is not fine in the gradient of node `i`, which element `k` of node `j` leads to, began."""

@@ -179,6 +179,8 @@ def facts(rule: Rule) -> list[tuple[str, str]]:
         found.append(("note", "constant between its jumps: the gradient is 0, nothing flows through"))
     if rule.kink and not rule.boolean:
         found.append(("kink", f"where {rule.kink} == 0: {rule.at_kink or 'the derivative may not exist'}"))
+    if rule.documented:
+        found.append(("in its own way", f"where {rule.documented.where}: {rule.documented.what}"))
     if rule.before:
         own = versions.installed().partition("+")[0]
         found.append(("by version", f"{_change(rule.before)}; this is {'PyTorch ' + own if own else 'the newer way'}"))
@@ -250,6 +252,8 @@ def _row(rule: Rule) -> str:
     flows = "<br>".join(kind(rule).cell.format(*pair) for pair in derivatives(rule)) or kind(rule).nothing
     names = f"`{rule.name}`" + "".join(f", `{alias}`" for alias in rule.aliases)
     kink = f"`{rule.kink} == 0`: {rule.at_kink}" if rule.kink and rule.at_kink else ""
+    if rule.documented:
+        kink += f"{'; ' * bool(kink)}where `{rule.documented.where}`: {rule.documented.what}"
     if rule.before:
         earlier = zip(LETTERS, rule.before.partials, strict=False)
         flows_then = [f"<br>{LOCAL.cell.format(*pair)}" for pair in earlier if pair[1]]

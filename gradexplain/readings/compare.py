@@ -54,8 +54,16 @@ def uncancelled(walk: Walk[Any], size: Callable[[Any], float]) -> dict[int, floa
     """
     sizes: dict[int, float] = {}
     for j in walk.order:
-        sizes[j] = max(max(sizes.get(s.through, 0.0), size(s.upstream)) * size(s.local) for s in walk.steps[j])
+        sizes[j] = max(_size_of_term(step, sizes.get(step.through, 0.0), size) for step in walk.steps[j])
     return sizes
+
+
+def _size_of_term(step: Any, above: float, size: Callable[[Any], float]) -> float:
+    upstream = size(step.upstream)
+    if step.local is not None and upstream and getattr(step.value, "shape", ()) == getattr(step.upstream, "shape", ()):
+        # Element by element nothing is added up: the largest factors need not meet.
+        return max(1.0, above / upstream) * size(step.value)
+    return max(above, upstream) * size(step.local)
 
 
 def largest(torch: Any, value: Any) -> float:

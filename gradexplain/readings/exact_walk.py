@@ -35,6 +35,20 @@ def is_finite(value: Number) -> bool:
     return value is DEAD or type(value) is bool or finite(value)
 
 
+def documented(graph: Graph, values: Sequence[Value], i: int) -> list[bool]:
+    """For each element that node `i` reads whether PyTorch does what its row documents; empty where it says nothing."""
+    node = graph.nodes[i]
+    rule = RULES.get(node.rule)
+    if rule is None or rule.documented is None or values[i] is None:
+        return []
+    inputs = [values[j] for j in node.inputs]
+    if rule.partials:
+        call = expression(rule.documented.where, len(inputs))
+        return elements(each(lambda *numbers: call(numbers), *inputs))
+    found = Pullback(Builder(graph.sizes), graph, node, 0, inputs, values[i], values[i]).documented()
+    return elements(found)
+
+
 def _judged(graph: Graph, i: int) -> Node:
     """The node whose kinks are those of node `i`: itself, or the condition of a choice."""
     node = graph.nodes[i]

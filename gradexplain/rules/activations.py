@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradexplain.rules.row import ZERO, Rule
+from gradexplain.rules.row import ZERO, Documented, Rule
 
 SELU_ALPHA = "1.6732632423543772848170429916717"
 SELU_SCALE = "1.0507009873554804934193349852946"
@@ -10,8 +10,10 @@ SELU_SCALE = "1.0507009873554804934193349852946"
 ROWS = (
     Rule("sigmoid", "logistic sigmoid", ("out*(1 - out)",), "1/(1 + exp(-a))", aliases=("expit", "logistic")),
     Rule("logsigmoid", "log of the sigmoid", ("sigmoid(-a)",), "-log(1 + exp(-a))", torch="nn.functional.logsigmoid"),
-    Rule("softplus", "softplus", ("sigmoid(b*a)", "", ""), "log(1 + exp(b*a))/b", defaults=("1", "20"),
-         keywords=("beta", "threshold"), torch="nn.functional.softplus"),
+    Rule("softplus", "softplus", ("where(b*a > c, 1, sigmoid(b*a))", "", ""), "where(b*a > c, a, log(1 + exp(b*a))/b)",
+         kink="b*a - c", at_kink="PyTorch takes the smooth side", defaults=("1", "20"),
+         keywords=("beta", "threshold"), torch="nn.functional.softplus",
+         documented=Documented("b*a > c", "PyTorch takes a itself where beta*a is above the threshold", "agrees")),
     Rule("relu", "rectifier", ("heaviside(a, 0)",), "max(a, 0)", kink="a", at_kink=ZERO),
     Rule("relu6", "rectifier capped at 6", ("heaviside(a, 0)*heaviside(6 - a, 0)",), "min(max(a, 0), 6)",
          kink="a*(a - 6)", at_kink=ZERO, torch="nn.functional.relu6"),
@@ -41,7 +43,8 @@ ROWS = (
          kink="(a - b)*(a - c)", at_kink=ZERO, defaults=("-1", "1"), keywords=("min_val", "max_val"),
          torch="nn.functional.hardtanh"),
     Rule("hardsigmoid", "hard sigmoid", ("heaviside(a + 3, 0)*heaviside(3 - a, 0)/6",), "min(max(a + 3, 0), 6)/6",
-         kink="(a + 3)*(a - 3)", at_kink=ZERO, torch="nn.functional.hardsigmoid"),
+         kink="(a + 3)*(a - 3)", at_kink=ZERO, torch="nn.functional.hardsigmoid",
+         documented=Documented("abs(a) < 3", "PyTorch holds 1/6 as a float32 in the derivative", "precision")),
     Rule("hardswish", "hard swish", ("where(a <= -3, 0, where(a >= 3, 1, a/3 + 1/2))",), "a*min(max(a + 3, 0), 6)/6",
          kink="(a + 3)*(a - 3)", at_kink="PyTorch takes 0 at -3 and 1 at 3", torch="nn.functional.hardswish"),
 )  # fmt: skip

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from gradexplain.rules import result_shapes as shapes
-from gradexplain.rules.row import ZERO, Rule
+from gradexplain.rules.row import ZERO, Documented, Rule
 from gradexplain.rules.settings import CLASSES, POSITIVE, REDUCTION, REQUIRED, Setting
 
 LOSS = (Setting("reduction", "mean", REDUCTION),)
+CLAMPED = Documented(
+    "a*(1 - a) < 1e-12", "PyTorch clamps the logarithms at -100, and divides by no less than 1e-12 in the derivative"
+)
 
 ROWS = (
     Rule("mse_loss", "mean squared error",
@@ -29,9 +32,10 @@ ROWS = (
          shape=shapes.loss, settings=(*LOSS, Setting("beta", 1, POSITIVE)), torch="nn.functional.smooth_l1_loss",
          example="smooth_l1_loss(x, y)"),
     Rule("binary_cross_entropy", "binary cross entropy",
-         definition="reduced(-xlogy(b, a) - xlogy(1 - b, 1 - a))",
+         definition="reduced(-where(b == 0, 0, b*max(log(a), -100)) - where(b == 1, 0, (1 - b)*max(log(1 - a), -100)))",
          pullbacks=("(a - b)/(a*(1 - a))*averaged(g)", "(log(1 - a) - log(a))*averaged(g)"), shape=shapes.loss,
-         settings=LOSS, torch="nn.functional.binary_cross_entropy", example="binary_cross_entropy(sigmoid(x), y)"),
+         settings=LOSS, torch="nn.functional.binary_cross_entropy", documented=CLAMPED,
+         example="binary_cross_entropy(sigmoid(x), y)"),
     Rule("binary_cross_entropy_with_logits", "binary cross entropy of the sigmoid",
          definition="reduced(log(1 + exp(a)) - a*b)",
          pullbacks=("(sigmoid(a) - b)*averaged(g)", "-a*averaged(g)"), shape=shapes.loss, settings=LOSS,

@@ -24,6 +24,15 @@ class Earlier(NamedTuple):
     at_kink: str
 
 
+class Documented(NamedTuple):
+    """What PyTorch is known to do that no formula of a row says: where (an expression that is true there), what, and
+    the verdict on a difference that comes of it; `agrees` where the row says it, and a note names it."""
+
+    where: str
+    what: str
+    verdict: str = "convention"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How one operation is differentiated.
@@ -44,6 +53,7 @@ class Rule:
     `classes` says which input holds classes, whole numbers that have no gradient, and how many there are. `by_number`
     is the rule that an elementwise operation follows where all of its inputs but the first are numbers, which nothing
     flows to. A row is that of the newest PyTorch that we know; `before` is what held for those before a version.
+    `documented` is what PyTorch is known to do in a way of its own.
 
     >>> Rule("tanh", "hyperbolic tangent", ("1 - out**2",)).derivatives
     ('1 - out**2',)
@@ -73,6 +83,7 @@ class Rule:
     numpy: str = ""
     by_number: str = ""
     before: Earlier | None = None
+    documented: Documented | None = None
 
     def in_version(self, version: tuple[int, int]) -> Rule:
         """The row as it is in a PyTorch of this version."""

@@ -22,6 +22,7 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
     "terms_cancel": "the contributions to {partial} cancel: {terms}",
     "local_loses_digits": "the derivative of {what} loses its digits in {dtype}",
     "gradient_out_of_range": "{partial} is {exact}, out of the range of {dtype}",
+    "documented_at": "{what}: {does}",
     "unexplained": "PyTorch and the chain rule differ at {what}, and rounding does not explain it",
     "kink": {
         "one": "{what} has a kink here; {at_kink}",
@@ -166,6 +167,8 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
     "right; PyTorch takes {chosen}",
     "kink_sides_because": "{partial}: {what} has a kink here: the derivative is {left} from the left and {right} from "
     "the right; PyTorch takes {chosen} ({at_kink})",
+    "documented": "{partial}: exactly it is {exact}, and PyTorch has {found}: {does} ({what})",
+    "followed": "{what} is what PyTorch computes: {does}",
     "second_sides": "{partial} does not exist: it is {left} from the left and {right} from the right; PyTorch takes "
     "{found}",
     "second_of_kink": "{partial} does not exist, since the first derivative does not exist here; PyTorch takes {found}",

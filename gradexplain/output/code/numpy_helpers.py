@@ -17,8 +17,7 @@ def logsigmoid(a):
 """,
     "softplus": """\
 def softplus(a, b=1, c=20):
-    # The smooth function; PyTorch's becomes a straight line where b*a is above c.
-    return np.logaddexp(0.0, b * a) / b
+    return np.where(b * a > c, a, np.logaddexp(0.0, b * a) / b)
 """,
     "elu": """\
 def elu(a, b=1):

@@ -104,7 +104,7 @@ const OPERATIONS = (() => {
     sin: Math.sin, cos: Math.cos, tan: Math.tan, asin: Math.asin, acos: Math.acos, atan: Math.atan, atan2: Math.atan2,
     sinh: Math.sinh, cosh: Math.cosh, tanh: Math.tanh, asinh: Math.asinh, acosh: Math.acosh, atanh: Math.atanh,
     sinc: a => a === 0 ? 1 : sinePi(a) / (PI * a),
-    sigmoid, logsigmoid: a => -softplus(-a), softplus: (a, b) => softplus(b * a) / b,
+    sigmoid, logsigmoid: a => -softplus(-a), softplus: (a, b, c) => b * a > c ? a : softplus(b * a) / b,
     relu: a => Math.max(a, 0), relu6: a => between(a, 0, 6), leaky_relu: (a, b) => a > 0 ? a : b * a,
     elu: (a, b) => a > 0 ? a : b * Math.expm1(a), selu: a => SCALE * (a > 0 ? a : ALPHA * Math.expm1(a)),
     gelu: a => a * erfc(-a / Math.SQRT2) / 2,
