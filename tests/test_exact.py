@@ -21,7 +21,8 @@ from gradexplain.language.parse import parse
 from gradexplain.language.text import write
 from gradexplain.output import json as to_json
 from gradexplain.output.derivation import table
-from gradexplain.readings.arithmetic import DEAD, exactly, finite
+from gradexplain.readings import exact as exact_reading
+from gradexplain.readings.arithmetic import DEAD, ELEMENTARY, exactly, finite
 from gradexplain.readings.digits import LOST, context, digits
 from gradexplain.readings.exact import Exact, run
 from gradexplain.readings.exact_arrays import array_of, elements, shape_of
@@ -206,3 +207,31 @@ def test_digits_are_put_back_and_losses_counted() -> None:
             assert context().prec == 2000
         assert context().dps == 50 and lost.bits == 0
     assert (context().prec, LOST.bits) == before
+
+
+@pytest.mark.parametrize("order", [1, 2, 5])
+def test_polygamma_functions_far_on_the_left_are_reflected(order: int) -> None:
+    polygamma = ELEMENTARY["polygamma"]
+    with digits(50):
+        # Near 0 mpmath's own steps are few; far out they would be as many as the number is large.
+        near, far = exactly(-7.25), exactly(-1e9 - 0.25)
+        assert abs(polygamma(exactly(order), near) / mp.polygamma(order, near) - 1) < 1e-45
+        # What 1e9 more makes is less than 1e-8, and the derivatives of the cotangent have a period.
+        period = mp.polygamma(order, near) - (-1) ** order * mp.polygamma(order, 1 - near)
+        assert abs(polygamma(exactly(order), far) - period) < 1e-8
+        assert not finite(polygamma(exactly(order), exactly(-1e9)))
+
+
+@pytest.mark.parametrize("formula", ["lgamma(x)", "elu(lgamma(x), alpha=2)", "floor(lgamma(x + 0.5))*x"])
+def test_a_zero_of_a_gamma_function_takes_no_thousand_digits(formula: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    monkeypatch.setattr(exact_reading, "digits", lambda count: tried.append(count) or digits(count))
+    derive(formula, {"x": 1})
+    assert max(tried) <= 400
+
+
+def test_a_whole_number_that_is_0_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    monkeypatch.setattr(exact_reading, "digits", lambda count: tried.append(count) or digits(count))
+    derive("x*floor(sin(x))", {"x": 0.3})
+    assert len(tried) == 1

@@ -195,7 +195,24 @@ def _log_gamma(a: Number) -> Number:
 
 
 def _polygamma(order: Number, a: Number) -> Number:
-    return mp.polygamma(int(order), a) if 0 <= order <= MAX_ORDER and order == int(order) else NAN
+    if not 0 <= order <= MAX_ORDER or order != int(order):
+        return NAN
+    return _reflected(int(order), a) if a < 0 and order else mp.polygamma(int(order), a)
+
+
+def _reflected(order: int, a: Number) -> Number:
+    """A polygamma function on the left, where mpmath takes as many steps as `a` is large: from that of 1 - a.
+
+    The derivatives of the cotangent are polynomials in it.
+    """
+    if a == mp.floor(a):
+        raise ZeroDivisionError
+    powers = [mp.zero, mp.one]
+    for _ in range(order):
+        slopes = [k * power for k, power in enumerate(powers)][1:]
+        powers = [-first - second for first, second in zip([*slopes, 0, 0], [0, 0, *slopes], strict=True)]
+    turned = mp.polyval(powers[::-1], mp.cospi(a) / mp.sinpi(a))
+    return (-1) ** order * mp.polygamma(order, 1 - a) - mp.pi ** (order + 1) * turned
 
 
 def _sign(a: Number) -> Number:
@@ -208,8 +225,9 @@ def _bounded(function: Callable[..., Number], limit: Callable[[], Number], far: 
     return lambda a: limit() * mp.sign(a) if _magnitude(a) > far or (not finite(a) and mp.isinf(a)) else inner(a)
 
 
-def _round(a: Number) -> Number:
-    return a if mp.isinf(a) or a != a else mp.nint(a)
+def _whole(function: Callable[[Number], Number]) -> Callable[[Number], Number]:
+    """A function whose results are whole numbers, exact even where they are 0."""
+    return lambda a: function(a) if finite(a) else a
 
 
 def _choose(a: Any, b: Number, c: Number) -> Number:
@@ -231,7 +249,7 @@ ELEMENTARY: dict[str, Callable[..., Any]] = {
     "minimum": lambda a, b: NAN if a != a or b != b else min(a, b),
     "clamp": lambda a, b, c: NAN if a != a else min(max(a, b), c),
     "clamp_min": lambda a, b: NAN if a != a else max(a, b), "clamp_max": lambda a, b: NAN if a != a else min(a, b),
-    "where": _choose, "floor": _guarded(mp.floor), "round": _round,
+    "where": _choose, "floor": _whole(mp.floor), "round": _whole(mp.nint),
     "gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le, "eq": operator.eq, "ne": operator.ne,
 }  # fmt: skip
 

@@ -26,6 +26,8 @@ from gradexplain.rules.table import ELEMENTWISE
 DIGITS = (80, 180, 400, 900, 1700)
 BITS_TO_LOSE = 90
 LARGE_GRAPH = 3_000
+# Gamma functions take seconds each at a thousand digits.
+SLOW = frozenset(("lgamma", "digamma", "polygamma"))
 # So many elements of vectors and matrices, and products of them, are worth exact arithmetic.
 MAX_WORK = 20_000
 SMALL_WORK = 100
@@ -155,6 +157,8 @@ def _choices(graph: Graph, size: int) -> Sequence[int]:
     """The digits that are tried, one after the other: large formulas are worth fewer of them."""
     if size > LARGE_GRAPH:
         return DIGITS[:2]
+    if any(graph.nodes[i].rule in SLOW for i in range(size)):
+        return DIGITS[:3]
     count = work(graph, size) if graph.needs_tensors() else 0
     return DIGITS[:2] if count > LARGE_GRAPH else DIGITS[:3] if count > SMALL_WORK else DIGITS
 
