@@ -137,7 +137,7 @@ class Gradient:
     autograd: Value
     error: Value
     verdict: str
-    sympy: Value
+    sympy: Value | Tensor
     began: Began | None
     # No JSON has a field whose name begins with an underscore.
     _typeset: str | None = None

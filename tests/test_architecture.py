@@ -41,7 +41,7 @@ HOMES = {
         "training/stepping.py",
         "training/curvature.py",
     },
-    "sympy": {"readings/symbols.py"},
+    "sympy": {"readings/symbol_arrays.py", "readings/symbols.py"},
     "mpmath": {"readings/arithmetic.py", "readings/digits.py"},
     "rich": {
         "output/derivation/table.py",
@@ -68,7 +68,13 @@ HOMES = {
         "output/training/path.py",
         "output/training/svg.py",
     },
-    "numpy": {"data/files.py", "output/training/path.py", "readings/exact_arrays.py", "readings/exact_rules.py"},
+    "numpy": {
+        "data/files.py",
+        "output/training/path.py",
+        "readings/exact_arrays.py",
+        "readings/exact_rules.py",
+        "readings/symbol_arrays.py",
+    },
     "pyarrow": {
         "data/delimited.py",
         "data/json_lines.py",

@@ -238,9 +238,9 @@ class Defined(Pullback[T]):
         names = [name for name, *_ in RULES[rule].settings]
         self._begin(builder, Node(rule), 0, values, dict(zip(names, settings, strict=True)))
 
-    def result(self) -> T:
-        """What the definition gives."""
-        return self._evaluate(template(RULES[self.node.rule].definition))
+    def result(self, definition: str = "") -> T:
+        """What the definition gives, that of the rule where it is left out."""
+        return self._evaluate(template(definition or RULES[self.node.rule].definition))
 
 
 def _axes(found: Sequence[int]) -> Any:

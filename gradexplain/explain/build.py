@@ -9,18 +9,20 @@ from typing import Any
 
 from gradexplain.calculus.backward import active
 from gradexplain.explain import floating
+from gradexplain.explain.decimal import digits_of
 from gradexplain.explain.forms import Closed, Form, candidates, closed, write_forms
 from gradexplain.explain.judged import Judged, Numbers, error, exact_numbers, judged_exactly, value_of
 from gradexplain.explain.notes import closed_form_source, general_notes, remark, short
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.second_derivatives import SecondForms, hessian, jacobians, second_forms
 from gradexplain.explain.sympy_witness import ask_sympy
+from gradexplain.explain.verdicts import at
 from gradexplain.language.graph import INPUT
-from gradexplain.readings.arithmetic import Number, exactly, to_float
-from gradexplain.readings.decimal import digits_of
+from gradexplain.readings.arithmetic import exactly, to_float
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import round_to
 from gradexplain.readings.exact import DEAD, MAX_WORK, Exact, run, work
+from gradexplain.readings.exact_arrays import Value as Numeric
 from gradexplain.readings.exact_arrays import array_of, elements
 from gradexplain.readings.exact_walk import is_finite
 from gradexplain.readings.plan import compiled, packed_graph
@@ -185,7 +187,7 @@ class Prepared:
 class _Rows:
     """Puts PyTorch's numbers and the verdicts beside the prepared rows. `own` are SymPy's derivatives by source."""
 
-    def __init__(self, prepared: Prepared, witness: Witness | None, judged: Judged, own: Mapping[int, Number]) -> None:
+    def __init__(self, prepared: Prepared, witness: Witness | None, judged: Judged, own: Mapping[int, Numeric]) -> None:
         self.prepared, self.witness, self.judged, self.own = prepared, witness or NO_WITNESS, judged, own
         self.with_torch = witness is not None
         self.problem, self.walk, self.show = prepared.problem, prepared.numbers.walk, prepared.numbers.show
@@ -264,8 +266,12 @@ class _Rows:
         )  # fmt: skip
         return _gradient(
             partial, form.chain, form.factors, form.symbolic, form.filled, self._digits(j, total), value, autograd, off,
-            verdict, None if own is None else to_float(own), began, form.typeset,
+            verdict, self._sympy(own), began, form.typeset,
         )  # fmt: skip
+
+    @staticmethod
+    def _sympy(own: Any) -> Any:
+        return None if own is None else value_of(own) if hasattr(own, "shape") else to_float(own)
 
     def _digits(self, j: int, total: Any) -> Any:
         """The exact gradient with up to 50 digits, of a vector or matrix as nested lists."""
@@ -282,10 +288,12 @@ class _Rows:
         is_exact = self.prepared.exact is not None
         general = general_notes(problem, self.walk, self.witness if self.with_torch else None, is_exact, judged.other)
         notes = [*judged.notes]
-        for j, found in self.own.items():
-            total, value = self.walk.totals.get(j, DEAD), to_float(found)
-            if is_finite(total) and abs(to_float(total) - value) > max(1e-9 * abs(value), 1e-30):
-                notes.append(remark("sympy_differs", partial=problem.partial(j), found=short(value)))
+        for j, own in self.own.items():
+            for k, number in enumerate(elements(own)):
+                total, value = at(self.walk.totals.get(j, DEAD), k), to_float(number)
+                if is_finite(total) and abs(to_float(total) - value) > max(1e-9 * abs(value), 1e-30):
+                    notes.append(remark("sympy_differs", partial=problem.partial(j, k), found=short(value)))
+                    break
         without = {j: form.is_long for j, form in self.prepared.forms.items() if form.symbolic is None}
         for id, is_long in (("too_long", True), ("unconfirmed", False)):
             names = [problem.partial(j) for j, long in without.items() if long == is_long]

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from gradexplain.calculus.backward import Walk
 from gradexplain.explain import notes
+from gradexplain.explain.decimal import digits_of
 from gradexplain.explain.one_sided import settle, settled
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
 from gradexplain.explain.verdicts import Judgement, at, judge
 from gradexplain.readings.arithmetic import to_float, to_floats
-from gradexplain.readings.decimal import digits_of
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.exact_arrays import Value as Numeric
 from gradexplain.readings.exact_arrays import elements, shape_of

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradexplain.calculus.backward import Walk
+from gradexplain.explain.decimal import short as short
 from gradexplain.explain.one_sided import settled
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import Judgement, at, count_of, numbers_of
 from gradexplain.language.graph import Graph
-from gradexplain.readings.decimal import short as short
 from gradexplain.readings.differences import Sides
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.exact_walk import documented, is_finite

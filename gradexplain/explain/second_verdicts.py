@@ -7,11 +7,11 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gradexplain.explain.decimal import short
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import NOISE, WRONG, Judgement, at, close, count_of, numbers_of, size_of
 from gradexplain.readings.arithmetic import Number, mp, solid, to_float
 from gradexplain.readings.compare import SPACINGS, uncancelled
-from gradexplain.readings.decimal import short
 from gradexplain.readings.differences import Curvature, Sides, curvature
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gradexplain.output.cells import KEPT_ROWS, more
 from gradexplain.output.numbers import show
-from gradexplain.records import Derivation, Gradient
+from gradexplain.records import Derivation, Gradient, Value
+from gradexplain.tensor import Tensor
 
 
 def steps(entry: Gradient) -> list[str]:
@@ -46,6 +47,13 @@ def conclusion(derivation: Derivation) -> tuple[list[str], list[str]]:
         return doubts, [f"PyTorch's .grad agrees with the chain rule at {count:,} of {total:,} {inputs}."]
     which = "the input" if total == 1 else f"all {total:,} inputs"
     sentences = [f"PyTorch's .grad agrees with the chain rule at {which}."]
-    if all(isinstance(entry.sympy, float) and entry.sympy == entry.sympy for entry in entries):
+    differs = any(remark.id == "sympy_differs" for remark in derivation.remarks)
+    if not differs and all(_is_known(entry.sympy) for entry in entries):
         sentences.append("SymPy's derivative of the whole formula has the same value.")
     return doubts, sentences
+
+
+def _is_known(value: Value | Tensor) -> bool:
+    """Whether there is a number, or a vector or matrix of them."""
+    found = value.norm if isinstance(value, Tensor) else value
+    return isinstance(found, float) and found == found

@@ -59,21 +59,22 @@ def to_sympy(graph: Graph, root: int, symbols: Mapping[int, Any]) -> Any:
     for i in graph.inputs_first(root, symbols):
         node = graph.nodes[i]
         if node.rule == CONSTANT:
-            made[i] = _constant(node.value)
+            made[i] = constant(node.value)
         elif node.rule == INPUT:
             made[i] = sympy.Symbol(str(node.value), real=True)
         else:
-            made[i] = _apply(node.rule, [made[j] for j in node.inputs])
+            made[i] = apply_rule(node.rule, [made[j] for j in node.inputs])
     return made[root]
 
 
-def _constant(value: Any) -> Any:
+def constant(value: Any) -> Any:
+    """A constant of the language in SymPy."""
     if isinstance(value, str):
         return sympy.pi if value == "pi" else sympy.E
     return sympy.Rational(value.numerator, value.denominator)
 
 
-def _apply(rule: str, inputs: list[Any]) -> Any:
+def apply_rule(rule: str, inputs: list[Any]) -> Any:
     """The rule on SymPy expressions, by its definition where SymPy does not have it."""
     if rule in _ELEMENTARY:
         return _ELEMENTARY[rule](*inputs)
@@ -111,7 +112,7 @@ def answers(question: Question) -> Iterator[dict[int, tuple[int, int, int, int]]
         found = _derivatives(parse(source, given), sources, values, constants, digits)
     except TooLarge:
         found = {}
-    yield {i: tuple(map(int, sympy.Float(value, digits)._mpf_)) for i, value in found.items()}  # type: ignore[misc]
+    yield {i: parts_of(value, digits) for i, value in found.items()}
 
 
 def _derivatives(
@@ -121,7 +122,7 @@ def _derivatives(
     Algebra(graph).size(graph.objective)
     symbols: dict[int, Any] = {i: sympy.Symbol(f"x{i}", real=True) for i in values}
     held = {
-        i: sympy.Symbol(f"c{i}", real=True) for i in constants if graph.nodes[i].value is None or _rounded(graph, i)
+        i: sympy.Symbol(f"c{i}", real=True) for i in constants if graph.nodes[i].value is None or is_rounded(graph, i)
     }
     try:
         expression = to_sympy(graph, graph.objective, symbols | held)
@@ -131,29 +132,41 @@ def _derivatives(
     point |= {held[i]: sympy.Float(constants[i], digits) for i in held}
     found: dict[int, Any] = {}
     for i in sources:
-        try:
-            derivative = sympy.diff(expression, symbols[i])
-            if derivative.has(sympy.Derivative, sympy.Subs):
-                continue
-            value = derivative.xreplace(point)
-            value = value.evalf(digits - 10)
-        except (
-            RecursionError,
-            ValueError,
-            TypeError,
-            NotImplementedError,
-            ZeroDivisionError,
-            AttributeError,
-            OverflowError,
-            MemoryError,
-        ):
-            continue
-        if value.is_Float or value.is_Integer or value.is_Rational:
+        value = derivative(expression, symbols[i], point, digits)
+        if value is not None:
             found[i] = value
     return found
 
 
-def _rounded(graph: Graph, i: int) -> bool:
+def derivative(expression: Any, symbol: Any, point: Mapping[Any, Any], digits: int) -> Any:
+    """The derivative of an expression by a symbol as a number at a point; None where SymPy cannot do it."""
+    try:
+        found = sympy.diff(expression, symbol)
+        if found.has(sympy.Derivative, sympy.Subs):
+            return None
+        value = found.xreplace(point).evalf(digits - 10)
+    except (
+        RecursionError,
+        ValueError,
+        TypeError,
+        NotImplementedError,
+        ZeroDivisionError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+    ):
+        return None
+    return value if value.is_Float or value.is_Integer or value.is_Rational else None
+
+
+def parts_of(value: Any, digits: int) -> tuple[int, int, int, int]:
+    """A number of SymPy as plain data: the fields of an mpmath number."""
+    sign, mantissa, exponent, bits = map(int, sympy.Float(value, digits)._mpf_)
+    return sign, mantissa, exponent, bits
+
+
+def is_rounded(graph: Graph, i: int) -> bool:
+    """Whether a dtype may hold another number than a constant node says."""
     value = graph.nodes[i].value
     return isinstance(value, str) or (value is not None and value.denominator & (value.denominator - 1) != 0)
 
