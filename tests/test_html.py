@@ -219,6 +219,8 @@ def rule_points() -> Iterator[tuple[str, list[dict[str, float]]]]:
             formula = f"{rule.name}(a)*b + {rule.name}(a, 0.3)"
         elif rule.name == "heaviside":
             formula = "heaviside(a, 1/2)*b"
+        elif rule.name.startswith("clamp_") and rule.keywords:
+            formula = f"{rule.name}(a, {', '.join(('0', '1')[: rule.required - 1])})*b"
         elif rule.required == 3:
             formula = f"{rule.name}(a, b, 1)"
         elif rule.required == 2 or rule.name in variadic:
