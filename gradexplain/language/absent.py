@@ -38,22 +38,31 @@ _GROUPS = {
 }  # fmt: skip
 # Names of PyTorch that a nearer one of the language is no hint for.
 _OTHERS = (
-    "angle arange as_strided bitwise_and bitwise_or block_diag broadcast_tensors broadcast_to cartesian_prod celu"
-    " channel_shuffle cholesky_inverse cholesky_solve column_stack combinations complex conj conv1d conv2d conv3d"
-    " copysign corrcoef cosine_embedding_loss cov cross ctc_loss cumprod cumulative_trapezoid diff diagflat"
-    " diagonal_scatter dsplit dstack einsum embedding empty erfcx erfinv expand expm flatten_dense fliplr flipud fold"
-    " frac full full_like gather gaussian_nll_loss gcd geqrf glu gradient group_norm hardshrink hinge_embedding_loss"
-    " hstack i0 i0e i1 i1e igamma igammac imag index_add index_copy index_fill index_put index_select interpolate"
-    " inv_ex kl_div kron_ lcm ldexp linspace local_response_norm log_ndtr logcumsumexp logit logspace masked_fill"
-    " masked_scatter masked_select matrix_exp max_pool1d max_pool2d avg_pool1d avg_pool2d max_pool3d movedim moveaxis"
-    " margin_ranking_loss multi_margin_loss multilabel_margin_loss multidot multi_dot multigammaln mvlgamma"
-    " nan_to_num nanmean narrow ndtr ndtri nextafter numel_ orgqr ormqr outer_ pad pdist pinv pinverse pixel_shuffle"
-    " poisson_nll_loss polar prelu put put_along_axis real renorm repeat repeat_interleave resize rms_norm roll rot90"
-    " row_stack scatter scatter_add scatter_reduce soft_margin_loss softmin softshrink solve_triangular solve_ex sparse"
-    " square_ stft take take_along_dim tensordot tensorinv tensorsolve tile trapezoid trapz triangular_solve"
-    " tril_indices triplet_margin_loss triu_indices trunc fix unflatten unfold vander vecdot vstack view_as_real"
-    " where_ zeta bilinear sum_to_size expm1_ hamming_window hann_window logaddexp2 cosh_ entr bessel_j0 airy_ai"
-    " multilabel_soft_margin_loss scaled_dot_product_attention multi_head_attention_forward softmin threshold_"
+    "adjoint airy_ai angle arange as_strided as_strided_scatter as_tensor asarray avg_pool1d avg_pool2d bessel_j0"
+    " bilinear bitwise_and bitwise_or block_diag broadcast_tensors broadcast_to cartesian_prod celu cfloat"
+    " chain_matmul channel_shuffle cholesky_ex cholesky_inverse cholesky_solve coalesce column_stack combinations"
+    " complex cond conj conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d copysign corrcoef"
+    " cosine_embedding_loss cov cross ctc_loss cumprod cumulative_trapezoid device diagflat diagonal_copy"
+    " diagonal_scatter diff dim dim_order dsmm dsplit dstack einsum embedding empty empty_like empty_permuted"
+    " entr erfcx erfinv expand expand_copy expm fix flatten_dense fliplr flipud float_power fold fork frac full"
+    " full_like gammainc gammaincc gather gaussian_nll_loss gcd geqrf glu gradient greater group_norm gru"
+    " hamming_window hann_window hardshrink hash_tensor hinge_embedding_loss hsmm hstack i0 i0e i1 i1e igamma"
+    " igammac imag index index_add index_copy index_fill index_put index_select int_repr interpolate inv_ex"
+    " is_neg is_nonzero is_signed is_tensor isin isposinf isreal kl_div lcm ldexp ldl_factor ldl_solve less"
+    " linear_cross_entropy linspace load lobpcg local_response_norm log_ndtr logaddexp2 logcumsumexp logit"
+    " logspace long lstm lu_factor_ex lu_solve margin_ranking_loss masked_fill masked_scatter masked_select"
+    " matrix_exp max_pool1d max_pool2d max_pool3d miopen_ctc_loss moveaxis movedim multi_dot"
+    " multi_head_attention_forward multi_margin_loss multidot multigammaln multilabel_margin_loss"
+    " multilabel_soft_margin_loss mvlgamma nan_to_num nanmean narrow native_layer_norm native_norm ndtr ndtri new"
+    " new_ones new_tensor new_zeros nextafter nuclear_norm orgqr ormqr pad pdist permute_copy pinv pinverse"
+    " pixel_shuffle poisson_nll_loss polar prelu put put_along_axis range real renorm repeat repeat_interleave"
+    " resize resize_as resolve_neg rms_norm rnn_relu rnn_tanh roll rot90 row_stack rsub saddmm save scalar_tensor"
+    " scaled_dot_product_attention scatter scatter_add scatter_reduce seed select_copy short slice_copy"
+    " slice_inverse smm soft_margin_loss softmin softshrink solve_ex solve_triangular sparse spmm squeeze_copy"
+    " stft storage stride sum_to_size sym_int sym_max sym_min sym_sqrt sym_sum symeig take take_along_dim"
+    " tensordot tensorinv tensorsolve tile to transpose_copy trapezoid trapz triangular_solve tril_indices"
+    " triplet_margin_loss triu_indices trunc unflatten unfold unsqueeze_copy vander vecdot view_as_complex"
+    " view_as_real view_copy vmap vstack xlog1py xpu zeta"
 )
 _WHY = dict.fromkeys(_OTHERS.split(), _HERE) | {name: why for why, names in _GROUPS.items() for name in names.split()}
 
@@ -64,4 +73,6 @@ def why_absent(name: str) -> str:
     >>> why_absent("argmax")
     'it gives whole numbers or truth values, which have no gradient'
     """
+    if name.endswith("_") and name[:1].isalpha():
+        return f"it would change what is used elsewhere: leave the last _ out, if {name[:-1]} is what it does"
     return _WHY.get(name, "")

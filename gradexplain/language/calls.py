@@ -50,14 +50,14 @@ def called(parser: Reader, call: Call, end: Token) -> Value:
     start = min([call.name.start, *[value.start for value in call.arguments]])
     if module:
         check_name(parser, module, call.name)
+    if call.settings:
+        _add_settings(parser, call)
     rule = ELEMENTWISE.get(name)
     if rule is not None and len(call.arguments) == len(rule.partials) and not call.keywords and all(rule.partials):
         # As most calls are.
         inputs = [value.node for value in call.arguments if value.content is None and not is_boolean(graph, value.node)]
         if len(inputs) == len(rule.partials) and module != "math":
             return Value(parser.node(name, inputs, start, end.end), start, end.end)
-    if call.settings:
-        _add_settings(parser, call)
     meaning = meaning_of(module, name)
     given = [value.node for value in call.arguments if value.content is None]
     try:

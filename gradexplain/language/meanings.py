@@ -110,7 +110,6 @@ MEANINGS |= {
     "np.dot": Meaning(made.numpy_dot, _TWO), "np.outer": Meaning(made.flat("outer"), _TWO),
     "np.vdot": Meaning(made.flat("dot"), _TWO),
     "np.transpose": Meaning(made.turned, "input, +dims:axes=None"),
-    "np.permute": Meaning(made.turned, "input, +dims:axes=None"),
     "np.flip": Meaning(made.flipped, "input, dims:axes=None"),
     "np.expand_dims": Meaning(made.plainly(RULES["unsqueeze"]), "input, dim:axis"),
     "np.zeros": Meaning(made.filled("zeros"), "shape:sizes"), "np.ones": Meaning(made.filled("ones"), "shape:sizes"),

@@ -7,6 +7,7 @@ PyTorch's, or one of the language's own.
 from __future__ import annotations
 
 from gradexplain.errors import nearest
+from gradexplain.language.absent import why_absent
 from gradexplain.language.reader import Reader
 from gradexplain.language.tokens import NAME, Token
 
@@ -35,12 +36,12 @@ _ELEMENTWISE = (
     " negative reciprocal round sign sin sinc sinh sqrt square subtract tan tanh true_divide where"
 )
 _ALONG = (
-    "amax amin cumsum diag diagonal flip kron matmul max mean min nansum outer permute prod ravel reshape squeeze std"
+    "amax amin cumsum diag diagonal flip kron matmul max mean min nansum outer prod ravel reshape squeeze std"
     " sum swapaxes trace transpose tril triu var dot inner vdot"
 )
 _OWN_TENSORS = (
-    "bmm cholesky clamp clamp_max clamp_min det diag_embed digamma div erf erfc flatten ger inverse le lgamma lt ge gt"
-    " eq ne log_softmax logdet logsumexp matrix_power mm mul mv neg norm numel polygamma pow relu rsqrt select"
+    "bmm cholesky clamp clamp_max clamp_min permute det diag_embed digamma div erf erfc flatten ger inverse le lgamma lt ge"
+    " gt eq ne log_softmax logdet logsumexp matrix_power mm mul mv neg norm numel polygamma pow relu rsqrt select"
     " select_scatter sgn sigmoid slice_scatter softmax sub swapdims t unsqueeze xlogy"
 )
 # The names that the language has of each module.
@@ -98,6 +99,9 @@ def check_name(parser: Reader, module: str, name: Token) -> None:
     known = NAMES.get(module)
     if known is None or name.text in known:
         return
+    why = why_absent(name.text)
+    if why:
+        raise parser.error(f"{name.text} is not in the language", name, why)
     hint = nearest(name.text, known)
     others = [other for other in NAMES if other not in (METHOD, module) and name.text in NAMES[other]]
     if others:
