@@ -20,7 +20,7 @@ from gradexplain.errors import OptionError, PointError, nearest
 from gradexplain.explain.names import Names
 from gradexplain.explain.problem import Problem
 from gradexplain.language.graph import INPUT, Graph
-from gradexplain.language.parse import parse
+from gradexplain.language.parse import check_sizes, parse
 from gradexplain.readings.devices import check_name, check_presence
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
@@ -125,6 +125,7 @@ def _begin(request: DerivationRequest) -> Callable[[], Derivation]:
         shapes, sizes = {}, {}
     graph = parse(request.expression, [*point, *shapes], shapes)
     graph.sizes.update(sizes)
+    check_sizes(graph, request.expression)
     problem = _problem(request, graph, point)
     if WITNESSES.installed() and not (problem.is_plain and problem.missing):
         # Everything that can be wrong has been looked at: from here on PyTorch is worth its time.

@@ -40,8 +40,8 @@ _ALONG = (
     " sum swapaxes trace transpose tril triu var dot inner vdot"
 )
 _OWN_TENSORS = (
-    "bmm cholesky clamp clamp_max clamp_min permute det diag_embed digamma div erf erfc flatten ger inverse le lgamma lt ge"
-    " gt eq ne log_softmax logdet logsumexp matrix_power mm mul mv neg norm numel polygamma pow relu rsqrt select"
+    "bmm cholesky clamp clamp_max clamp_min permute det diag_embed digamma div erf erfc flatten ger inverse le lgamma"
+    " lt ge gt eq ne log_softmax logdet logsumexp matrix_power mm mul mv neg norm numel polygamma pow relu rsqrt select"
     " select_scatter sgn sigmoid slice_scatter softmax sub swapdims t unsqueeze xlogy"
 )
 # The names that the language has of each module.

@@ -13,7 +13,8 @@ from gradexplain.language.graph import SYMBOLIC_CONSTANTS, Graph
 from gradexplain.language.parser import Parser
 from gradexplain.language.reader import PAIR, Value
 from gradexplain.language.tokens import END, LINE_END, NAME, SYMBOL, Token
-from gradexplain.rules.shapes import Shape
+from gradexplain.rules.shapes import Shape, ShapeProblem, resolved
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
 NO_SHAPES: Mapping[str, Shape] = MappingProxyType({})
 
@@ -54,6 +55,23 @@ def parse(text: str, given: Collection[str] = (), shapes: Mapping[str, Shape] = 
         raise FormulaError("the formula has no variable to differentiate by", text.rstrip(), 0, len(text.rstrip()),
                            "put a name where the number can change")  # fmt: skip
     return graph
+
+
+def check_sizes(graph: Graph, text: str) -> None:
+    """Refuse sizes with names whose numbers do not fit the formula, such as an index that is too large for them.
+
+    Raises ShapeError.
+    """
+    for i, node in enumerate(graph.nodes if graph.sizes else ()):
+        if node.rule in ELEMENTWISE or node.rule not in RULES:
+            continue
+        settings = {name: resolved(value, graph.sizes) for name, value in graph.settings(node).items()}
+        try:
+            RULES[node.rule].shape([graph.lengths(j) for j in node.inputs], settings)
+        except ShapeProblem as problem:
+            numbers = ", ".join(f"{name} = {number}" for name, number in graph.sizes.items())
+            hint = f"with {numbers}; give other numbers with --shape or --at"
+            raise ShapeError(problem.message, text, *graph.places.get(i, (0, len(text))), hint) from None
 
 
 def needs_tensors(text: str, given: Collection[str] = ()) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gradexplain.language.arguments import Arguments, Function, is_number
 from gradexplain.language.reader import EITHER, PAIR, Word
-from gradexplain.rules.shapes import ShapeProblem, axes, times
+from gradexplain.rules.shapes import ShapeProblem, axes
 
 # Norms
 
@@ -117,12 +117,6 @@ def spread(name: str) -> Function:
                 hint = "leave one of them out"
                 raise arguments.error("unbiased and correction say the same", hint, given["unbiased"])
             correction = int(arguments.setting("unbiased"))
-        shape = arguments.graph.shapes[x]
-        count = times(shape[k] for k in axes(dim, len(shape)))
-        if isinstance(count, int) and 1 < count <= correction:
-            hint = f"correction must be less than {count}"
-            message = f"a variance of {count} elements with the correction {correction} divides by 0"
-            raise arguments.error(message, hint, given.get("correction"))
         return arguments.apply(name, x, settings=(dim, correction, keepdim))
 
     return call

@@ -48,6 +48,16 @@ def extreme(shapes: Sequence[Shape], settings: Settings) -> Shape:
     return reduced(shapes, settings)
 
 
+def spread(shapes: Sequence[Shape], settings: Settings) -> Shape:
+    """The same of a variance, which divides by the number of elements less the correction."""
+    shape, correction = shapes[0], settings["correction"]
+    count = times(shape[k] for k in axes(settings["dim"], len(shape)))
+    if isinstance(count, int) and 1 < count <= correction:
+        message = f"a variance of {count} elements with the correction {correction} divides by 0"
+        raise ShapeProblem(message, f"correction must be less than {count}")
+    return reduced(shapes, settings)
+
+
 def first_of(shapes: Sequence[Shape], settings: Settings) -> Shape:
     """The shape of the input, in which a first largest element is marked."""
     extreme(shapes, settings)
