@@ -19,6 +19,10 @@ _LONGEST_SHAPE = 100
 UPSTREAM = "g"
 
 
+# The local derivatives of rules on single numbers that have names, by rule and slot: the same in every formula.
+_COMMON: dict[tuple[object, ...], str] = {}
+
+
 class Names:
     """The names of all nodes: those the person gave, the inputs, and v1, v2 … for the rest, in evaluation order.
 
@@ -120,9 +124,10 @@ class Names:
             key += tuple([first[j] if j in self.of else -1 - j for j in inputs])
         if graph.has_axes or settings:
             key += (repr(settings), graph.shapes[i], *[graph.shapes[j] for j in inputs])
-        pattern = self._patterns.get(key)
+        patterns = _COMMON if len(key) == 2 else self._patterns
+        pattern = patterns.get(key)
         if pattern is None:
-            pattern = self._patterns[key] = _fillable(self._pattern(i, slot), len(inputs) + 2)
+            pattern = patterns[key] = _fillable(self._pattern(i, slot), len(inputs) + 2)
         return pattern.format(*called, self.of[i], self.upstream)
 
     def _pattern(self, i: int, slot: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sympy
@@ -19,6 +20,8 @@ MAX_EXPONENT = 6
 MAX_GENERATORS = 8
 MAX_NUMBER = 10**15
 MAX_NUMBER_EXPONENT = 1_000
+# So many results of SymPy are kept.
+REMEMBERED = 256
 
 _ELEMENTARY: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
@@ -141,7 +144,7 @@ def _derivatives(
 def derivative(expression: Any, symbol: Any, point: Mapping[Any, Any], digits: int) -> Any:
     """The derivative of an expression by a symbol as a number at a point; None where SymPy cannot do it."""
     try:
-        found = sympy.diff(expression, symbol)
+        found = _differentiated(expression, symbol)
         if found.has(sympy.Derivative, sympy.Subs):
             return None
         value = found.xreplace(point).evalf(digits - 10)
@@ -165,6 +168,17 @@ def parts_of(value: Any, digits: int) -> tuple[int, int, int, int]:
     return sign, mantissa, exponent, bits
 
 
+# The same formula comes again at other points, and on vectors.
+@lru_cache(REMEMBERED)
+def _differentiated(expression: Any, symbol: Any) -> Any:
+    return sympy.diff(expression, symbol)
+
+
+@lru_cache(REMEMBERED)
+def _factored(expression: Any) -> Any:
+    return sympy.factor(expression)
+
+
 def is_rounded(graph: Graph, i: int) -> bool:
     """Whether a dtype may hold another number than a constant node says."""
     value = graph.nodes[i].value
@@ -185,7 +199,7 @@ def shorter(algebra: Algebra, root: int) -> int | None:
         expression = to_sympy(graph, root, symbols)
         if not _tame(expression):
             return None
-        factored = sympy.factor(expression)
+        factored = _factored(expression)
         # Between two leaves there is an operation; some more are saved by what the algebra takes out.
         if _leaves(factored) > 0.6 * size:
             return None
