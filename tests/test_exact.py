@@ -235,3 +235,19 @@ def test_a_whole_number_that_is_0_is_exact(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(exact_reading, "digits", lambda count: tried.append(count) or digits(count))
     derive("x*floor(sin(x))", {"x": 0.3})
     assert len(tried) == 1
+
+
+@pytest.mark.parametrize(
+    ("formula", "x", "value", "gradient"),
+    [
+        ("logsigmoid(x)", -1e6, -1e6, 1), ("logsigmoid(x)", -1e300, -1e300, 1), ("logsigmoid(x)", 1e6, 0, 0),
+        ("logaddexp(x, 2*x)", 1e6, 2e6, 2), ("logaddexp(x, 2*x)", -1e300, -1e300, 1), ("erfc(x)", 1e15, 0, 0),
+        ("erfc(x)", -1e300, 2, 0), ("lgamma(x)", 1e15, 3.3538776394910668e16, 34.538776394910684),
+        ("digamma(x)", 1e300, 690.775527898213705, 1e-300), ("logaddexp(x, x)", 0.5, 0.5 + math.log(2), 1),
+    ],
+)  # fmt: skip
+def test_far_out_functions_have_their_values(formula: str, x: float, value: float, gradient: float) -> None:
+    found = derive(formula, {"x": x})
+    assert found.nodes[-1].value == pytest.approx(value, rel=1e-12)
+    assert found.gradient["x"].value == pytest.approx(gradient, rel=1e-12, abs=1e-310)
+    assert found.verdict == "agrees"

@@ -179,6 +179,7 @@ def _power(a: Number, b: Number) -> Number:
 
 
 _finite_log = _guarded(mp.log)
+_finite_erfc = _guarded(mp.erfc)
 
 
 def _log(a: Number) -> Number:
@@ -186,8 +187,28 @@ def _log(a: Number) -> Number:
 
 
 def _moderate(function: Callable[..., Number]) -> Callable[..., Number]:
-    """Gamma functions are not computed far out: on the left they are all poles, on the right they take for ever."""
-    return lambda *values: NAN if finite(values[-1]) and _magnitude(values[-1]) > LARGE else function(*values)
+    """Gamma functions are not computed far out on the left, where every number that a dtype holds is a pole."""
+
+    def call(*values: Number) -> Number:
+        far = finite(values[-1]) and values[-1] < 0 and _magnitude(values[-1]) > LARGE
+        return NAN if far else function(*values)
+
+    return call
+
+
+def _log_sigmoid(a: Number) -> Number:
+    """The logarithm of a number that may be smaller than any that has digits."""
+    return a if a != a else _add(min(a, mp.zero), -mp.log1p(_exp(-abs(a))))
+
+
+def _log_add_exp(a: Number, b: Number) -> Number:
+    if not (finite(a) and finite(b)):
+        return a + b if a != a or b != b else max(a, b)
+    return _add(max(a, b), mp.log1p(_exp(-abs(_subtract(a, b)))))
+
+
+def _erfc(a: Number) -> Number:
+    return (mp.zero if a > 0 else mp.mpf(2)) if _magnitude(a) > LARGE else _finite_erfc(a)
 
 
 def _log_gamma(a: Number) -> Number:
@@ -242,8 +263,8 @@ ELEMENTARY: dict[str, Callable[..., Any]] = {
     "sinh": lambda a: _divide(_exp(a) - _exp(-a), mp.mpf(2)), "cosh": lambda a: _divide(_exp(a) + _exp(-a), mp.mpf(2)),
     "tanh": _bounded(mp.tanh, lambda: mp.one, LARGE), "asinh": _guarded(mp.asinh), "acosh": _guarded(mp.acosh),
     "atanh": lambda a: INF * a if abs(a) == 1 else _guarded(mp.atanh)(a),
-    "erf": _bounded(mp.erf, lambda: mp.one, LARGE), "erfc": _moderate(_guarded(mp.erfc)),
-    "lgamma": _moderate(_guarded(_log_gamma, INF)),
+    "erf": _bounded(mp.erf, lambda: mp.one, LARGE), "erfc": _erfc,
+    "logsigmoid": _log_sigmoid, "logaddexp": _log_add_exp, "lgamma": _moderate(_guarded(_log_gamma, INF)),
     "digamma": _moderate(_guarded(mp.digamma)), "polygamma": _moderate(_guarded(_polygamma, INF)),
     "maximum": lambda a, b: NAN if a != a or b != b else max(a, b),
     "minimum": lambda a, b: NAN if a != a or b != b else min(a, b),
