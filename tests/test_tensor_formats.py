@@ -29,6 +29,7 @@ LINEAR = ("mean((X @ W.T + b - Y)**2)", "X=[[1,2],[3,4]],Y=[[3],[7]],W=[[0.5,-0.
 CLASSES = ("z = X @ W + b; loss = cross_entropy(z, y)", "X=[[1,2],[0,1]],W=[[1,-1,0],[0,1,2]],b=[0,1,0],y=[0,2]")
 # A size with a name, both uses of a node, a broadcast number, a vector as the result.
 MORE = [
+    ("sum(prod(A, keepdim=True)*A)", {"at": "A=[[1,2],[3,4]]"}),
     ("y_pred = X @ w; loss = mse_loss(y_pred, y)", {"shape": "X=n x d,w=d,y=n"}),
     ("h = tanh(x); h*h + c*h", {"at": "x=[1,2],c=3", "upstream": "[1,-2]"}),
     ("sum(max(x, 0)*reshape(A, (n, 2))[:, 0])", {"shape": "x=n,A=n x 2"}),

@@ -164,6 +164,9 @@ class Speller:
             settings["dim"] = tuple(range(len(code.shapes[inputs[0]])))
         if node.rule == "flip" and isinstance(settings["dims"], int):
             settings["dims"] = (settings["dims"],)
+        if node.rule == "prod" and settings["dim"] is None and settings["keepdim"]:
+            # PyTorch keeps the axes only where it is told one of them.
+            pattern, settings["shape"] = "⟨function⟩(⟨0⟩).reshape(⟨shape⟩)", (1,) * len(code.shapes[inputs[0]])
         words = {
             "function": self.target.functions.get(node.rule, node.rule),
             "like": self._like,
