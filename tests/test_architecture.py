@@ -92,10 +92,7 @@ LONG = {
     "output/training/path.py draw_path",
 }
 # Names that two classes have; this list may only shrink.
-TWICE = {
-    "Batch", "Builder", "Hessian", "Judge", "Line", "Link", "Place", "Question", "Reading", "Row", "Run",
-    "Section", "Style",
-}  # fmt: skip
+TWICE = {"Builder", "Judge", "Line", "Link", "Place", "Question", "Reading", "Row"}
 # Folders with more files; this list may only shrink.
 FULL: set[str] = set()
 # A record prints itself as a table and shows itself in a notebook: the one way back, taken inside of a method.

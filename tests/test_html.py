@@ -21,6 +21,7 @@ import gradexplain
 from gradexplain.explain import build, closed_forms
 from gradexplain.language.calls import VARIADIC
 from gradexplain.output.derivation import html
+from gradexplain.output.derivation.live import definitions
 from gradexplain.output.formats import DERIVATION, Look, by_suffix
 from gradexplain.output.page import pages
 from gradexplain.records import Derivation, Value
@@ -169,7 +170,11 @@ def test_the_format_is_registered() -> None:
 def test_every_rule_is_an_operation_of_the_page() -> None:
     script = pages.asset("rules.js")
     table = script[script.rindex("return {") :]
-    assert set(ELEMENTWISE) <= set(re.findall(r"\b(\w+)(?=[:,])", table))
+    own = set(re.findall(r"\b(\w+)(?=[:,])", table))
+    # What is none of the script's own is computed by its definition, which the page gets with all that stands in it.
+    assert {name for name, rule in ELEMENTWISE.items() if not rule.definition} <= own
+    assert {"mish", "softplus"} <= set(definitions(["mish"]))
+    assert definitions(["relu6"])["relu6"] == ["minimum", ["maximum", "a", 0.0], 6.0]
 
 
 # Formulas with points, kinks among them; the browser is to find what `derive` finds.

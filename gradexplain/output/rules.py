@@ -65,7 +65,7 @@ LOCAL = Kind(
 PRODUCT = Kind("to {}: {}", "to {}", "to {}: `{}`", "none", "none")
 
 
-class Section(NamedTuple):
+class Family(NamedTuple):
     """A part of the list and of the page: how the list heads it, what the page says first, the rules."""
 
     headings: Row
@@ -73,17 +73,17 @@ class Section(NamedTuple):
     rules: Sequence[Rule]
 
 
-def sections(rules: Iterable[Rule]) -> list[Section]:
+def sections(rules: Iterable[Rule]) -> list[Family]:
     """All rules: those on single numbers, those on vectors and matrices, and the helpers."""
     rules = list(rules)
     about = "vector-Jacobian products (g is the upstream gradient)"
     helpers = [rule for rule in rules if rule.name in HELPERS]
     others = [rule for rule in rules if not rule.partials and rule.name not in HELPERS]
     return [
-        Section(("rule", "operation", "local derivatives (out is the result)"), ("# Rules", "", INTRODUCTION),
+        Family(("rule", "operation", "local derivatives (out is the result)"), ("# Rules", "", INTRODUCTION),
                 [rule for rule in rules if rule.partials]),
-        Section(("rule", "on vectors and matrices", about), ("## On vectors and matrices", "", PRODUCTS), others),
-        Section(("helper", "inside of formulas only", about),
+        Family(("rule", "on vectors and matrices", about), ("## On vectors and matrices", "", PRODUCTS), others),
+        Family(("helper", "inside of formulas only", about),
                 ("Helpers, which stand in gradients and which nobody writes:",), helpers),
     ]  # fmt: skip
 

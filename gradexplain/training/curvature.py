@@ -51,7 +51,7 @@ def _largest_eigenvalue(torch: Any, inputs: Inputs) -> float | None:
 
     start = [value.detach() for value in inputs.start()]
     points = [start, *[around(start, 2.0) for _ in range(POINTS - 1)]]
-    products = [_Hessian(torch, inputs, point) for point in points]
+    products = [_products(torch, inputs, point) for point in points]
     count = sum(value.numel() for value in start)
     if count <= MOST:
         rows = place.eye(count)
@@ -93,29 +93,20 @@ def _power(product: Callable[[Any], Any], start: Any) -> float:
     return last
 
 
-class _Hessian:
-    """Products with the Hessian of the loss at one point, over all elements of the parameters in order."""
+def _products(torch: Any, inputs: Inputs, point: Sequence[Any]) -> Callable[[Any], Any]:
+    """What multiplies by the Hessian of the loss at one point, over all elements of the parameters in order."""
+    every = torch.cat([value.flatten() for value in point]).requires_grad_()
+    parts = every.split([value.numel() for value in point])
+    loss = inputs.loss([part.reshape(value.shape) for part, value in zip(parts, point, strict=True)], None)
+    (gradient,) = torch.autograd.grad(loss, every, create_graph=True)
 
-    def __init__(self, torch: Any, inputs: Inputs, point: Sequence[Any]) -> None:
-        self.torch = torch
-        self.leaves = [value.clone().requires_grad_() for value in point]
-        loss = inputs.loss(self.leaves, None)
-        found = torch.autograd.grad(loss, self.leaves, create_graph=True, allow_unused=True)
-        pairs = zip(self.leaves, found, strict=True)
-        self.gradients = [torch.zeros_like(leaf) if own is None else own for leaf, own in pairs]
-
-    def __call__(self, vector: Any) -> Any:
-        torch = self.torch
-        parts = vector.split([leaf.numel() for leaf in self.leaves])
-        shaped = [part.reshape(leaf.shape) for part, leaf in zip(parts, self.leaves, strict=True)]
-        used = [(g * part).sum() for g, part in zip(self.gradients, shaped, strict=True) if g.requires_grad]
-        if not used:
+    def product(vector: Any) -> Any:
+        if not gradient.requires_grad:
             return torch.zeros_like(vector)
-        found = torch.autograd.grad(sum(used), self.leaves, retain_graph=True, allow_unused=True)
-        return torch.cat([
-            (torch.zeros_like(leaf) if second is None else second).flatten()
-            for leaf, second in zip(self.leaves, found, strict=True)
-        ])  # fmt: skip
+        (found,) = torch.autograd.grad(gradient, every, vector, retain_graph=True, materialize_grads=True)
+        return found
+
+    return product
 
 
 def largest_rate(optimizer: str, settings: Mapping[str, float], eigenvalue: float) -> float | None:

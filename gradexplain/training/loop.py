@@ -38,7 +38,7 @@ def run(payload: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
         return
     silent = True
     try:
-        for message in _Run(torch, job).messages():
+        for message in _Loop(torch, job).messages():
             silent = False
             yield message
     except REFUSALS as error:
@@ -59,7 +59,7 @@ def _judge(inputs: Inputs, teller: Teller) -> Judge:
     return ManySteps(inputs, teller)
 
 
-class _Run:
+class _Loop:
     def __init__(self, torch: Any, job: Job) -> None:
         self.torch, self.job = torch, job
         self.inputs = Inputs(torch, job)

@@ -40,7 +40,7 @@ class Waiting(NamedTuple):
     arrived: list[list[float]]
 
 
-class _Batch(NamedTuple):
+class _Looked(NamedTuple):
     """A batch looked at closely: its fields in Close, its row most in doubt and by how much, the first row at a kink
     (-1 for none), and by parameter the entries of the reference."""
 
@@ -177,7 +177,7 @@ class ManySteps(Judge):
         points = [self._point(values, row) for row in dict.fromkeys([worst, *at_a_kink])]
         return Close([batch.fields for batch in found], points, [batch.reference for batch in found])
 
-    def _batch(self, values: list[float], entry: Waiting, n: int, gradient: list[float | None]) -> _Batch:
+    def _batch(self, values: list[float], entry: Waiting, n: int, gradient: list[float | None]) -> _Looked:
         """Batch number `n` of a step, row by row."""
         job, torch, rows = self.job, self.torch, entry.rows[n]
         numbers = self.inputs.place.rows(job.rows) if rows is None else rows
@@ -196,7 +196,7 @@ class ManySteps(Judge):
             [g.tolist() for g in gradients] if listed else [],
             [(g.min().item(), g.mean().item(), g.max().item()) for g in gradients],
         )  # fmt: skip
-        return _Batch(fields, doubts[most].item(), int(numbers[most]), kink, reference)
+        return _Looked(fields, doubts[most].item(), int(numbers[most]), kink, reference)
 
     def _by_row(self, values: list[float], rows: Any) -> tuple[Any, list[Any], Any, Any, list[tuple[Any, Any]]]:
         """By row: the loss, autograd's gradient by each parameter, how far it is from the chain rule (relative, and

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gradexplain.calculus.backward import NoNumbers, reverse
-from gradexplain.calculus.templates import evaluated
+from gradexplain.calculus.templates import evaluated, template
 from gradexplain.data.point import held_constants
 from gradexplain.explain.names import Names
 from gradexplain.language.graph import INPUT
@@ -61,6 +61,7 @@ class Live:
             "upstream": self.derivation.upstream,
             "backward": backward,
             "locals": [tree(RULES[rule].partials[slot]) for rule, slot in self._locals],
+            "definitions": definitions(rules),
             "kinks": {rule: tree(RULES[rule].kink) for rule in sorted(rules) if _has_kink(rule)},
             "check": {"values": list(self._values(place)), "gradients": list(self._gradients(place))},
             "differs": "The arithmetic of this page has other numbers than the derivation for",
@@ -116,3 +117,15 @@ def tree(text: str) -> Any:
     """
     names = {name: name for name in (*"abcdefgh", "out")}
     return evaluated(text, names, lambda value: number(value, {}), lambda rule, parts: [rule, *parts])
+
+
+def definitions(rules: Iterable[str]) -> dict[str, Any]:
+    """The definitions of rules as trees, and of those that stand in them or in their derivatives."""
+    seen: set[str] = set()
+    waiting = set(rules) & RULES.keys()
+    while waiting:
+        seen |= waiting
+        rows = [RULES[name] for name in waiting]
+        texts = [text for row in rows for text in (row.definition, *row.partials, row.kink) if text]
+        waiting = {node.rule for text in texts for node in template(text).graph.nodes} & RULES.keys() - seen
+    return {name: tree(RULES[name].definition) for name in sorted(seen) if RULES[name].definition}

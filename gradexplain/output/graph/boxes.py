@@ -24,7 +24,7 @@ _SHAPES = {INPUT: "╭─╮│╰╯", OBJECTIVE: "╔═╗║╚╝", "": "�
 _ASCII_SHAPES = {INPUT: ".-.|''", OBJECTIVE: "#=#|##", "": "+-+|++"}
 
 
-class Style(NamedTuple):
+class Detail(NamedTuple):
     """How much a drawing says: whether edges have labels, and the spaces beside the text in a box."""
 
     labels: bool
@@ -32,7 +32,7 @@ class Style(NamedTuple):
 
 
 # From the widest to the narrowest.
-STYLES = (Style(True, 1), Style(False, 1), Style(False, 0))
+DETAILS = (Detail(True, 1), Detail(False, 1), Detail(False, 0))
 
 
 def write(derivation: Derivation, look: Look = PLAIN) -> str:
@@ -42,8 +42,8 @@ def write(derivation: Derivation, look: Look = PLAIN) -> str:
     if ascii_only:
         drawn = _in_ascii(drawn)
     body = ""
-    for style in STYLES:
-        body = body or boxes(drawn, style, min(width, WIDEST), ascii_only)
+    for detail in DETAILS:
+        body = body or boxes(drawn, detail, min(width, WIDEST), ascii_only)
     body = body or rails.render(drawn, width, ascii_only)
     heading = rails.folded(drawn.heading, width)
     notes = [line for note in drawn.notes for line in rails.folded(note, width)]
@@ -81,7 +81,7 @@ def edge_lines(edge: PictureEdge, ascii_only: bool = False) -> list[str]:
     return [line for line in (edge.label, text) if line]
 
 
-def boxes(drawn: Picture, style: Style, width: int, ascii_only: bool) -> str:
+def boxes(drawn: Picture, detail: Detail, width: int, ascii_only: bool) -> str:
     """The graph as boxes in columns, empty where it is wider than `width` or its lines cannot be told apart."""
     inside = [node_lines(node) for node in drawn.nodes]
     entering = [0] * len(inside)
@@ -90,11 +90,11 @@ def boxes(drawn: Picture, style: Style, width: int, ascii_only: bool) -> str:
     sizes = []
     for lines, count in zip(inside, entering, strict=True):
         height = max(len(lines), count)
-        room = max(map(columns, lines)) + 2 + 2 * style.padding
+        room = max(map(columns, lines)) + 2 + 2 * detail.padding
         sizes.append(Size(room, 1.5, height + 0.5, tuple(range(count))))
     links = []
     for edge in drawn.edges:
-        lines = edge_lines(edge, ascii_only) if style.labels else []
+        lines = edge_lines(edge, ascii_only) if detail.labels else []
         label = Size(max(map(columns, lines)) + 2, len(lines) + 0.5, 0.5) if lines else None
         links.append(Link(edge.source, edge.target, label))
     levels = Levels(sizes, links, SPACING)
@@ -106,7 +106,7 @@ def boxes(drawn: Picture, style: Style, width: int, ascii_only: bool) -> str:
     for k, node in enumerate(drawn.nodes):
         shapes = _ASCII_SHAPES if ascii_only else _SHAPES
         shape = shapes.get(node.kind, shapes[""])
-        _box(canvas, drawing, k, inside[k], shape, style.padding)
+        _box(canvas, drawing, k, inside[k], shape, detail.padding)
     for edge, item in zip(drawn.edges, levels.labels, strict=True):
         if item is not None:
             lines = edge_lines(edge, ascii_only)

@@ -8,7 +8,13 @@
   function evaluate(tree, registers) {
     if (typeof tree === "number") return tree;
     if (typeof tree === "string") return registers[tree];
-    return OPERATIONS[tree[0]](...tree.slice(1).map(part => evaluate(part, registers)));
+    return operation(tree[0])(...tree.slice(1).map(part => evaluate(part, registers)));
+  }
+
+  // What a rule computes: a function of rules.js, or its definition in simpler rules.
+  function operation(rule) {
+    return OPERATIONS[rule] ?? ((...inputs) => evaluate(data.definitions[rule],
+      Object.fromEntries(inputs.map((input, k) => ["abcdefgh"[k], input]))));
   }
 
   function registersOf(node, values, out) {
@@ -39,7 +45,7 @@
     for (const node of data.nodes) {
       values.push(node.rule === "input" ? point.get(node.name)
         : node.rule === "constant" ? node.value
-        : OPERATIONS[node.rule](...node.inputs.map(j => values[j])));
+        : operation(node.rule)(...node.inputs.map(j => values[j])));
     }
     for (const row of data.backward) {
       let total = null;

@@ -1,4 +1,5 @@
-// The operations of the rule table as functions of numbers, by the id of the rule.
+// The operations of the rule table as functions of numbers, by the id of the rule: those that are elementary, and those
+// whose definition would lose digits. What is not here is computed by its definition, which comes with the formula.
 // ASCII only, and nothing here reads the page: page.js does.
 const OPERATIONS = (() => {
   const PI = Math.PI;
@@ -8,7 +9,6 @@ const OPERATIONS = (() => {
   // The sine and the tangent of pi*a, exact at whole numbers.
   const sinePi = a => { const r = a - 2 * Math.round(a / 2); return Math.abs(r) === 1 ? 0 : Math.sin(PI * r); };
   const tangentPi = a => Math.tan(PI * (a - Math.round(a)));
-  const between = (a, low, high) => Math.min(Math.max(a, low), high);
 
   function erf(a) {
     const x = Math.abs(a);
@@ -97,25 +97,18 @@ const OPERATIONS = (() => {
 
   return {
     add: (a, b) => a + b, sub: (a, b) => a - b, mul: (a, b) => a * b, div: (a, b) => a / b, neg: a => -a,
-    pow: (a, b) => a === 1 ? 1 : Math.pow(a, b), identity: a => a, square: a => a * a, reciprocal: a => 1 / a,
-    sqrt: Math.sqrt, rsqrt: a => 1 / Math.sqrt(a), abs: Math.abs, sign: Math.sign, hypot: (a, b) => Math.hypot(a, b),
-    exp: Math.exp, expm1: Math.expm1, exp2: a => Math.pow(2, a), log: Math.log, log2: Math.log2, log10: Math.log10,
+    pow: (a, b) => a === 1 ? 1 : Math.pow(a, b), identity: a => a,
+    sqrt: Math.sqrt, abs: Math.abs, sign: Math.sign, hypot: (a, b) => Math.hypot(a, b),
+    exp: Math.exp, expm1: Math.expm1, log: Math.log, log2: Math.log2, log10: Math.log10,
     log1p: Math.log1p, logaddexp, xlogy: (a, b) => a === 0 && !Number.isNaN(b) ? 0 : a * Math.log(b),
     sin: Math.sin, cos: Math.cos, tan: Math.tan, asin: Math.asin, acos: Math.acos, atan: Math.atan, atan2: Math.atan2,
     sinh: Math.sinh, cosh: Math.cosh, tanh: Math.tanh, asinh: Math.asinh, acosh: Math.acosh, atanh: Math.atanh,
     sinc: a => a === 0 ? 1 : sinePi(a) / (PI * a),
     sigmoid, logsigmoid: a => -softplus(-a), softplus: (a, b, c) => b * a > c ? a : softplus(b * a) / b,
-    relu: a => Math.max(a, 0), relu6: a => between(a, 0, 6), leaky_relu: (a, b) => a > 0 ? a : b * a,
     elu: (a, b) => a > 0 ? a : b * Math.expm1(a), selu: a => SCALE * (a > 0 ? a : ALPHA * Math.expm1(a)),
-    gelu: a => a * erfc(-a / Math.SQRT2) / 2,
-    gelu_tanh: a => a * (1 + Math.tanh(Math.sqrt(2 / PI) * (a + 0.044715 * a ** 3))) / 2, silu: a => a * sigmoid(a), mish: a => a * Math.tanh(softplus(a)),
-    softsign: a => a / (1 + Math.abs(a)), tanhshrink: a => a - Math.tanh(a), hardtanh: between,
-    hardsigmoid: a => between(a + 3, 0, 6) / 6, hardswish: a => a * between(a + 3, 0, 6) / 6,
-    erf, erfc, lgamma, digamma, polygamma,
-    maximum: (a, b) => Math.max(a, b), minimum: (a, b) => Math.min(a, b), clamp: between,
-    clamp_min: (a, b) => Math.max(a, b), clamp_max: (a, b) => Math.min(a, b), clamp_between: between,
-    clamp_from: (a, b) => Math.max(a, b), clamp_to: (a, b) => Math.min(a, b), where: (a, b, c) => a ? b : c,
-    floor: Math.floor, ceil: Math.ceil, round, heaviside: (a, b) => a === 0 ? b : a > 0 ? 1 : 0,
+    gelu: a => a * erfc(-a / Math.SQRT2) / 2, erf, erfc, lgamma, digamma, polygamma,
+    maximum: (a, b) => Math.max(a, b), minimum: (a, b) => Math.min(a, b), where: (a, b, c) => a ? b : c,
+    floor: Math.floor, ceil: Math.ceil, round,
     gt: (a, b) => a > b, ge: (a, b) => a >= b, lt: (a, b) => a < b, le: (a, b) => a <= b,
     eq: (a, b) => a === b, ne: (a, b) => a !== b,
   };
