@@ -195,6 +195,8 @@ REFUSED = [
     ("A.max(1)[2]", "is a pair"),
     ("torch.max(z, 0)", "has none"),
     ("median(x)", "median is not in the language"),
+    ("torch.softmax(x)", "softmax needs dim"),
+    ("x.log_softmax()", "log_softmax needs dim"),
     ("torch.sort(x)", "sort is not in the language"),
     ("np.expit(x)", "expit is no function of np"),
     ("x.softplus()", "softplus is no method of a tensor"),

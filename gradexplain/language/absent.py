@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_SEVERAL = "it gives several tensors, or picks elements by their order; max and min along an axis are there"
+_SEVERAL = "it gives several tensors, or picks elements by their order"
 _WHOLE = "it gives whole numbers or truth values, which have no gradient"
 _RANDOM = "it is random, and a formula has one value"
 _LEAVES = "it leaves the graph, so that nothing is differentiated behind it"

@@ -260,7 +260,8 @@ class Parser:
         self._reduce(1)
         opened = self.stack[-1] if self.stack else None
         if opened is None or (text == "]" and opened.token.text != "["):
-            raise self.error(f"there is no open bracket that this {text} belongs to", token)
+            hint = "a statement gives one name to one value" if text == "," else ""
+            raise self.error(f"there is no open bracket that this {text} belongs to", token, hint)
         if text == ")" and opened.token.text == "[":
             raise self.error("this bracket is closed by ) and opened by [", opened.token)
         if text != ",":

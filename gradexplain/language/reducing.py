@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from gradexplain.language.arguments import Arguments, Function, is_number
+from gradexplain.language.modules import METHOD, SPECIAL, TORCH
 from gradexplain.language.reader import EITHER, PAIR, Word
 from gradexplain.rules.shapes import ShapeProblem, axes
 
@@ -48,7 +49,7 @@ def _norm_of_elements(arguments: Arguments, p: Any) -> int:
     if p == math.inf:
         return arguments.apply("amax", arguments.apply("abs", x), settings=(dim, keepdim))
     if isinstance(p, str) or p <= 0:
-        hint = "write amax(abs(x)) for the largest element"
+        hint = "a norm of all elements has an order above 0, or inf for the largest of them"
         raise arguments.error(f"a norm of order {p} is not in the language", hint, arguments.given.get("p"))
     return arguments.apply("norm_of_order", x, settings=(p, dim, keepdim))
 
@@ -123,10 +124,12 @@ def spread(name: str) -> Function:
 
 
 def along_axis(rule: str) -> Function:
-    """Softmax or its logarithm. Without `dim`, PyTorch takes an axis that depends on how many there are."""
+    """Softmax or its logarithm. Without `dim`, torch.nn takes an axis that depends on how many there are."""
 
     def call(arguments: Arguments) -> int:
         x, dim = arguments.tensor("input"), arguments.setting("dim")
+        if dim is None and arguments.module in (TORCH, METHOD, SPECIAL):
+            raise arguments.error(f"{arguments.name.text} needs dim", "such as dim=0")
         dim = int(len(arguments.graph.shapes[x]) not in (0, 1, 3)) if dim is None else dim
         return arguments.apply(rule, x, settings=(dim,))
 

@@ -62,6 +62,7 @@ ROWS = (
          example="sum(diag_embed(A)**2)"),
     Rule("diagonals", "diagonals of matrices", pullbacks=("diag_embed(g)",), shape=shapes.diagonals,
          torch="torch.diagonal(a, 0, -2, -1)", numpy="np.diagonal(a, axis1=-2, axis2=-1)", linear=1,
+         written="diagonal",
          example="sum(diagonal(diag_embed(A), dim1=-2, dim2=-1)**2)"),
     Rule("diagonal", "diagonal", pullbacks=("diagonal_like(g, a)",), shape=shapes.diagonal, written="diag", linear=1,
          example="sum(diag(A)**2)"),

@@ -99,11 +99,11 @@ ROWS = (
          pullbacks=(NORMED, "g*layer_norm(a, normalized_shape, eps)"), shape=shapes.normalized,
          settings=NORMAL,
          torch="torch.nn.functional.layer_norm(a, normalized_shape, b, None, eps)",
-         example="sum(layer_norm(x, 3, y)**2)"),
+         written="layer_norm", example="sum(layer_norm(x, 3, y)**2)"),
     Rule("layer_norm_affine", "layer normalization with weights and a bias",
          definition="layer_norm(a, normalized_shape, eps)*b + c",
          pullbacks=(NORMED, "g*layer_norm(a, normalized_shape, eps)", "g"), shape=shapes.normalized,
          settings=NORMAL,
          torch="torch.nn.functional.layer_norm(a, normalized_shape, b, c, eps)",
-         example="sum(layer_norm(x, 3, y, y)**2)"),
+         written="layer_norm", example="sum(layer_norm(x, 3, y, y)**2)"),
 )  # fmt: skip
