@@ -187,6 +187,9 @@ def _by_table(rule: Rule) -> Iterator[str]:
     for name in dict.fromkeys((rule.name, *rule.aliases, *((rule.torch or "").split(".")[-1:]))):
         if name.isidentifier():
             for prefix, home in HOMES.items():
+                # PyTorch's own parts of its losses, with numbers for words.
+                if home is torch and ("loss" in name or "entropy" in name):
+                    continue
                 if hasattr(home, name) if home else any(hasattr(module, name) for module in BARE):
                     for inside in _arguments(rule):
                         yield f"{prefix}{name}({_for_home(prefix, inside)})"
