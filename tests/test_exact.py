@@ -251,3 +251,17 @@ def test_far_out_functions_have_their_values(formula: str, x: float, value: floa
     assert found.nodes[-1].value == pytest.approx(value, rel=1e-12)
     assert found.gradient["x"].value == pytest.approx(gradient, rel=1e-12, abs=1e-310)
     assert found.verdict == "agrees"
+
+
+@pytest.mark.parametrize(
+    ("formula", "at", "gradient"),
+    [
+        ("log(1 + exp(x))", {"x": 1e6}, 1), ("log(sum(exp(x)))", {"x": [1e6, 1e6]}, [0.5, 0.5]),
+        ("log(exp(x))", {"x": 1e15}, 1), ("asinh(exp(x))", {"x": 1e5}, 1),
+        ("log10(exp(x))", {"x": -1e15}, 1 / math.log(10)),
+        ("log(sqrt(exp(x)))", {"x": 1e6}, 0.5), ("atan2(x, exp2(x))", {"x": 1e6}, 0),
+    ],
+)  # fmt: skip
+def test_numbers_that_no_dtype_holds_are_numbers(formula: str, at: Point, gradient: object) -> None:
+    found = derive(formula, at).gradient["x"].value
+    assert (found.nested() if isinstance(gradient, list) else found) == pytest.approx(gradient, rel=1e-12)

@@ -78,17 +78,21 @@ def _magnitude(value: Number) -> int:
     return exponent + bits if mantissa else 0
 
 
-def _guarded(function: Callable[..., Number], at_pole: Number = NAN) -> Callable[..., Number]:
-    """`function`, nan outside of its domain and `at_pole` at a pole, never called on absurdly large numbers."""
+def _guarded(function: Callable[..., Number], at_pole: Number = NAN, far: bool = False) -> Callable[..., Number]:
+    """`function`, nan outside of its domain and `at_pole` at a pole, never called on absurdly large numbers.
+
+    One that goes `far`, as logarithms and roots do, takes these as well, and enlarges no error there.
+    """
 
     def call(*values: Number) -> Number:
         for value in values:
-            if not finite(value) or _magnitude(value) > HUGE:
+            if not finite(value) or (_magnitude(value) > HUGE and not far):
                 return NAN
         try:
             result = sane(function(*values))
             # Near a zero of the function, and far out, the error of the argument is enlarged.
             size = _magnitude(values[-1])
+            size = min(size, 1) if far else size
             enlarged = max(size, size - _magnitude(result)) if result else ALL_BITS * bool(values[0])
             if enlarged > UNSUSPICIOUS:
                 LOST.bits += enlarged
@@ -178,12 +182,16 @@ def _power(a: Number, b: Number) -> Number:
     return sane(a**b)
 
 
-_finite_log = _guarded(mp.log)
+_finite_log = _guarded(mp.log, far=True)
 _finite_erfc = _guarded(mp.erfc)
 
 
 def _log(a: Number) -> Number:
     return -INF if a == 0 else NAN if a < 0 or a != a else _finite_log(a)
+
+
+def _angle(a: Number, b: Number) -> Number:
+    return sane(mp.atan2(a, b)) if finite(a) and finite(b) else NAN
 
 
 def _moderate(function: Callable[..., Number]) -> Callable[..., Number]:
@@ -257,12 +265,12 @@ def _choose(a: Any, b: Number, c: Number) -> Number:
 
 ELEMENTARY: dict[str, Callable[..., Any]] = {
     "add": _add, "sub": _subtract, "mul": _multiply, "div": _divide, "neg": operator.neg, "pow": _power,
-    "identity": lambda a: a, "sqrt": _guarded(mp.sqrt), "abs": abs, "sign": _sign, "exp": _exp, "log": _log,
+    "identity": lambda a: a, "sqrt": _guarded(mp.sqrt, far=True), "abs": abs, "sign": _sign, "exp": _exp, "log": _log,
     "sin": _guarded(mp.sin), "cos": _guarded(mp.cos), "tan": _guarded(mp.tan), "asin": _guarded(mp.asin),
-    "acos": _guarded(mp.acos), "atan": _bounded(mp.atan, lambda: mp.pi / 2, HUGE), "atan2": _guarded(mp.atan2),
+    "acos": _guarded(mp.acos), "atan": _bounded(mp.atan, lambda: mp.pi / 2, HUGE), "atan2": _angle,
     "sinh": lambda a: _divide(_exp(a) - _exp(-a), mp.mpf(2)), "cosh": lambda a: _divide(_exp(a) + _exp(-a), mp.mpf(2)),
-    "tanh": _bounded(mp.tanh, lambda: mp.one, LARGE), "asinh": _guarded(mp.asinh), "acosh": _guarded(mp.acosh),
-    "atanh": lambda a: INF * a if abs(a) == 1 else _guarded(mp.atanh)(a),
+    "tanh": _bounded(mp.tanh, lambda: mp.one, LARGE), "asinh": _guarded(mp.asinh, far=True),
+    "acosh": _guarded(mp.acosh, far=True), "atanh": lambda a: INF * a if abs(a) == 1 else _guarded(mp.atanh)(a),
     "erf": _bounded(mp.erf, lambda: mp.one, LARGE), "erfc": _erfc,
     "logsigmoid": _log_sigmoid, "logaddexp": _log_add_exp, "lgamma": _moderate(_guarded(_log_gamma, INF)),
     "digamma": _moderate(_guarded(mp.digamma)), "polygamma": _moderate(_guarded(_polygamma, INF)),
