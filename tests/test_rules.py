@@ -6,6 +6,7 @@ of RULES fails until it has its entry there, and needs no other line.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import operator
@@ -16,14 +17,17 @@ import sympy
 import torch
 import torch.nn.functional as F
 
-from gradexplain import derive
+from gradexplain import derive, train
+from gradexplain.calculus import templates
 from gradexplain.calculus.templates import template
 from gradexplain.language.graph import Graph
 from gradexplain.output import rules as rules_output
-from gradexplain.readings import arithmetic, compiled
+from gradexplain.readings import arithmetic, compiled, conventions
 from gradexplain.readings.digits import digits
 from gradexplain.readings.symbols import to_sympy
-from gradexplain.rules.table import ELEMENTWISE, RULES
+from gradexplain.rules import versions
+from gradexplain.rules.table import ELEMENTWISE, ROWS, RULES
+from gradexplain.rules.versions import version_of
 
 mp = mpmath.MPContext()
 mp.dps = 60
@@ -277,3 +281,52 @@ def test_rules_on_tensors_are_listed() -> None:
     assert all(f"\n {name} " in text for name in RULES)
     helper, _ = rules_output.render_one(RULES["kron_left"])
     assert "A helper" in helper
+
+
+@pytest.mark.parametrize("rule", [rule.name for rule in ELEMENTWISE.values() if rule.kink and not rule.boolean])
+def test_the_table_knows_what_is_measured(rule):
+    assert not conventions.changed(rule)
+
+
+@pytest.mark.parametrize("point", [{"x": 0}, {"x": [0, 1, -1]}])
+def test_another_convention_is_measured_and_said(monkeypatch, point):
+    row = dataclasses.replace(RULES["relu"], partials=("heaviside(a, 1)",), at_kink="PyTorch takes 1")
+    for table in (RULES, ELEMENTWISE):
+        monkeypatch.setitem(table, "relu", row)
+    caches = (conventions.changed, templates.partial)
+    for cache in caches:
+        cache.cache_clear()
+    try:
+        found = derive("sum(relu(x)*3)" if isinstance(point["x"], list) else "relu(x)*3", point)
+    finally:
+        for cache in caches:
+            cache.cache_clear()
+    assert found.verdict == "convention"
+    assert "takes another value than the one that is known: PyTorch takes 1" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(("version", "expected"), [("2.13.0+cpu", 1), ("2.14.0", 0), ("2.15.0", 0)])
+def test_a_row_is_that_of_the_version(version, expected):
+    row = next(row for row in ROWS if row.name == "clamp_from").in_version(version_of(version))
+    assert row.partials == (f"heaviside(a - b, {expected})", "")
+
+
+def test_a_version_outside_of_the_bounds_is_named_in_one_line(monkeypatch):
+    monkeypatch.setattr(versions, "installed", lambda: "9.9.1")
+    notes = derive("x**2", {"x": 1}).notes
+    assert [note.split(";")[0] for note in notes] == ["PyTorch 9.9.1 is installed"]
+    monkeypatch.undo()
+    assert not derive("x**2", {"x": 1}).notes
+
+
+def test_a_bound_that_is_a_number_goes_to_pytorch_as_one():
+    """From version 2.14 on, nothing flows through a clamp at a number, and half at a tensor."""
+    x, low = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (0.5, 0.5))
+    by_number, by_tensor = torch.clamp(x, 0.5, 2.0), torch.clamp(x, low, torch.tensor(2.0, dtype=torch.float64))
+    expected = [torch.autograd.grad(value, x)[0].item() for value in (by_number, by_tensor)]
+    found = [derive(formula, {"x": 0.5, "m": 0.5}).gradient["x"] for formula in ("clamp(x, 0.5, 2)", "clamp(x, m, 2)")]
+    assert [(entry.value, entry.autograd) for entry in found] == [(value, value) for value in expected]
+    steps = train("(clamp(w*x, 0, 1) - y)**2", {"w": 1, "x": 1, "y": 3}, params="w", steps=1)
+    w = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    ((torch.clamp(w * 1.0, 0, 1) - 3.0) ** 2).backward()
+    assert steps.steps[0].backward["w"] == w.grad.item()

@@ -12,6 +12,7 @@ from gradexplain.calculus.backward import NoNumbers, Step, Walk, reverse
 from gradexplain.explain import notes
 from gradexplain.explain.judged import Judged, Numbers, impossible
 from gradexplain.explain.problem import Problem
+from gradexplain.readings.conventions import changed
 from gradexplain.readings.witness import Witness
 from gradexplain.records import Began
 from gradexplain.tensor import unpacked
@@ -59,6 +60,8 @@ class _Verdicts:
             verdict, through = str(rows[j][2]), [step.through for step in walk.steps[j]]
             at_kink = [i for i in through if i in kinks]
             if verdict == "agrees" and (at_kink or any(self.verdicts.get(i) == "convention" for i in through)):
+                verdict = "convention"
+            if verdict in ("precision", "disagrees") and any(changed(self.problem.graph.nodes[i].rule) for i in kinks):
                 verdict = "convention"
             self.verdicts[j] = verdict
             if verdict != "agrees":

@@ -12,13 +12,16 @@ from gradexplain.explain.one_sided import settled
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import Judgement, at, count_of, numbers_of
 from gradexplain.language.graph import Graph
+from gradexplain.readings.conventions import changed
 from gradexplain.readings.differences import Sides
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.exact_walk import documented, is_finite
 from gradexplain.readings.witness import Witness
 from gradexplain.records import Began, Remark
+from gradexplain.rules import versions
 from gradexplain.rules.row import ZERO
 from gradexplain.rules.table import RULES
+from gradexplain.rules.versions import version_of
 from gradexplain.wording import say
 
 NO_NUMBERS = ("nan", "inf", "-inf")
@@ -66,7 +69,15 @@ def general_notes(
     if graph.sizes:
         sizes = ", ".join(f"{name} = {number}" for name, number in graph.sizes.items())
         notes.append(remark("sizes", sizes=sizes))
-    return notes + flow_notes(problem, walk)
+    return version_notes() + notes + flow_notes(problem, walk)
+
+
+def version_notes() -> list[Remark]:
+    """What there is to say about the version of PyTorch: nothing, where it is one that the tests pass with."""
+    own = versions.installed()
+    if not own or version_of(versions.OLDEST) <= version_of(own) <= version_of(versions.NEWEST):
+        return []
+    return [remark("other_version", version=own, oldest=versions.OLDEST, newest=versions.NEWEST)]
 
 
 def kink_notes(
@@ -92,14 +103,15 @@ def kink_note(
     if origin.kind == "documented":
         values |= {"does": does(problem.graph, node), "exact": short(total), "found": short(autograd)}
         return remark("documented", **values)
-    chosen = short(total if is_finite(total) else autograd)
+    of_table = is_finite(total) and not changed(problem.graph.nodes[node].rule)
+    chosen = short(total if of_table else autograd)
     if sides is None:
         return remark("kink_on_the_way", **values, at_kink=at_kink(problem.graph, node), count=1)
     if sides.derivative is not None:
         return remark("kink_crossed", **values, chosen=chosen, derivative=short(sides.derivative))
     left, right = [None if side is None else short(side) for side in sides]
     both: dict[str, Any] = {**values, "left": left, "right": right, "chosen": chosen}
-    because = RULES[problem.graph.nodes[node].rule].at_kink
+    because = at_kink(problem.graph, node) if RULES[problem.graph.nodes[node].rule].at_kink else ""
     if because in ("", ZERO):
         return remark("kink_sides", **both)
     return remark("kink_sides_because", **both, at_kink=because)
@@ -108,6 +120,8 @@ def kink_note(
 def at_kink(graph: Graph, node: int) -> str:
     """What PyTorch takes at a kink of a node."""
     rule = graph.nodes[node].rule
+    if changed(rule):
+        return say("convention_changed", version=versions.installed(), known=RULES[rule].at_kink)
     return RULES[rule].at_kink or say("branch")
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from gradexplain.language.graph import Graph
 from gradexplain.readings.arithmetic import Number, mp, to_float, to_floats
 from gradexplain.readings.compare import SPACINGS, uncancelled
+from gradexplain.readings.conventions import changed
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, Exact
 from gradexplain.readings.exact_arrays import Value, elements
@@ -197,6 +198,9 @@ class _Judge:
         right = close(total, autograd, self.dtype.tolerance) or close_by or self._is_noise(j, k, total, autograd)
         if is_finite(total) and math.isfinite(autograd):
             verdict = ("convention" if at_kink else "agrees") if right else "precision"
+            if verdict == "precision" and at_kink and any(changed(self.graph.nodes[i].rule) for i in self.exact.kinks):
+                # Another PyTorch takes something else at a kink than the table knows.
+                verdict = "convention"
         else:
             verdict = "undefined" if right else "nonfinite"
         if verdict == "agrees":
@@ -290,7 +294,7 @@ class _Judge:
         """Why two numbers differ: the digits or the range of the dtype, or (`unknown`) neither."""
         if not is_finite(total):
             return "local"
-        if abs(total) < self.dtype.smallest or abs(total) > self.dtype.largest:
+        if 0 < abs(total) < self.dtype.smallest or abs(total) > self.dtype.largest:
             return "range"
         steps = [step for step in self.exact.walk.steps[j] if at(step.value, k) is not DEAD]
         scale = sum((abs(at(step.value, k)) for step in steps), mp.zero)

@@ -32,6 +32,7 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
         "one": "{count:,} element is at a kink of {expression}; {at_kink}",
         "other": "{count:,} elements are at a kink of {expression}; {at_kink}",
     },
+    "convention_changed": "PyTorch {version} takes another value than the one that is known: {known}",
     "branch": "PyTorch follows the branch that the condition picks",
     "value_impossible": "PyTorch cannot compute {expression}",
     # Of tensors that are too large for exact numbers
@@ -143,6 +144,8 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
         "other": "{names} have no values: random numbers stand in for them, to check the formulas",
     },
     "no_torch": "PyTorch is not installed, so autograd's column is empty; install it with pip install torch",
+    "other_version": "PyTorch {version} is installed; gradexplain is tested with {oldest} to {newest}, and measures "
+    "what another one takes at kinks",
     "refused": "PyTorch refused: {message}",
     "refused_at": "{expression} does not exist here, and PyTorch refuses it: {message}",
     "sizes": "checked with {sizes}",
