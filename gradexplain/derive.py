@@ -27,6 +27,7 @@ from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.place import CPU
 from gradexplain.readings.worker import WITNESSES
 from gradexplain.records import Derivation, Remark
+from gradexplain.rules import versions
 from gradexplain.rules.shapes import Shape, times, write_shape
 from gradexplain.tensor import Tensor
 
@@ -189,10 +190,14 @@ def _other_shape(seed: Tensor | float, objective: str, shape: Shape) -> OptionEr
 
 
 def check_point(graph: Graph, point: dict[str, Given]) -> list[Remark]:
-    """Notes about given names that the formula lacks; a name that it computes itself cannot be given."""
+    """Notes about given names that the formula lacks, and about the version of PyTorch.
+
+    A name that the formula computes itself cannot be given.
+    """
     known = {str(graph.nodes[i].value) for i in graph.inputs}
     computed = set(graph.names.values()) - known
-    notes = []
+    values = versions.outside()
+    notes = [Remark("other_version", values)] if values else []
     for name, given in point.items():
         if name in computed:
             message, hint = f"{name} is computed by the formula and cannot be given", "leave it out of the point"

@@ -32,9 +32,9 @@ LAYERS = (
 OPEN = ("records", "training_records", "errors", "tensor", "wording", "words")
 HOMES = {
     "torch": {
-        "readings/devices.py",
+        "readings/conventions.py", "readings/devices.py",
         "readings/lean.py",
-        "readings/torch_files.py",
+        "data/torch_files.py",
         "readings/worker.py",
         "readings/witness.py",
         "training/loop.py",

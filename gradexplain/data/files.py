@@ -98,7 +98,7 @@ def _torch(source: FileSource) -> Tensor:
     if source.data is not None or source.compressed:
         raise OptionError(f"cannot read {source.shown}: PyTorch reads a file that is neither a pipe nor compressed")
     WITNESSES.start()
-    asked = WITNESSES.ask("gradexplain.readings.torch_files:read", (str(source.path), source.most // 8))
+    asked = WITNESSES.ask("gradexplain.data.torch_files:read", (str(source.path), source.most // 8))
     (found,) = WITNESSES.answers(asked)
     if isinstance(found, str):
         raise OptionError(f"cannot read {source.shown}: {found}")

@@ -21,7 +21,6 @@ from gradexplain.records import Began, Remark
 from gradexplain.rules import versions
 from gradexplain.rules.row import ZERO
 from gradexplain.rules.table import RULES
-from gradexplain.rules.versions import version_of
 from gradexplain.wording import say
 
 NO_NUMBERS = ("nan", "inf", "-inf")
@@ -69,15 +68,7 @@ def general_notes(
     if graph.sizes:
         sizes = ", ".join(f"{name} = {number}" for name, number in graph.sizes.items())
         notes.append(remark("sizes", sizes=sizes))
-    return version_notes() + notes + flow_notes(problem, walk)
-
-
-def version_notes() -> list[Remark]:
-    """What there is to say about the version of PyTorch: nothing, where it is one that the tests pass with."""
-    own = versions.installed()
-    if not own or version_of(versions.OLDEST) <= version_of(own) <= version_of(versions.NEWEST):
-        return []
-    return [remark("other_version", version=own, oldest=versions.OLDEST, newest=versions.NEWEST)]
+    return notes + flow_notes(problem, walk)
 
 
 def kink_notes(

@@ -44,3 +44,11 @@ def known() -> tuple[int, int]:
         return version_of(installed())
     except ValueError:
         return version_of(NEWEST)
+
+
+def outside() -> dict[str, str]:
+    """The installed version and the bounds, where it is outside of them; else nothing."""
+    own = installed()
+    if not re.match(r"\d+\.\d", own) or version_of(OLDEST) <= version_of(own) <= version_of(NEWEST):
+        return {}
+    return {"version": own, "oldest": OLDEST, "newest": NEWEST}

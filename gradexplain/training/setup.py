@@ -10,7 +10,6 @@ from gradexplain.data.point import Given, held_numbers, read_point
 from gradexplain.derive import check_point
 from gradexplain.errors import FormulaError, OptionError
 from gradexplain.explain.names import Names
-from gradexplain.explain.notes import version_notes
 from gradexplain.language.graph import Graph
 from gradexplain.language.mathml import MATHML
 from gradexplain.language.parse import needs_tensors
@@ -99,7 +98,7 @@ def set_up(request: Request) -> Setup:
         formula = read_numbers(request, source, point)
     names = Names(formula.graph)
     parameters = _parameters(formula, params, point)
-    notes = (*version_notes(), *check_point(formula.graph, point))
+    notes = tuple(check_point(formula.graph, point))
     _check_objective(formula.graph, names)
     by_name = {names.of[i]: i for i in formula.graph.inputs}
     sources = [by_name[name] for name in parameters]
