@@ -89,7 +89,6 @@ LONG = {
     "cli/batch.py command",
     "cli/derive.py command",
     "cli/train.py command",
-    "output/training/path.py draw_path",
 }
 # Names that two classes have; this list may only shrink.
 TWICE = {"Builder", "Judge", "Line", "Link", "Place", "Question", "Reading", "Row"}

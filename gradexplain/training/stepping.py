@@ -32,10 +32,6 @@ class Stepper:
             with self.torch.no_grad():
                 self._step(self, used)
 
-    def values(self, key: str) -> list[float]:
-        """The numbers kept under one name, by parameter, 0 where there is none yet."""
-        return [0.0 if tensor is None else tensor.item() for tensor in self.state[key]]
-
     def _lists(self, used: Sequence[int], *names: str) -> list[list[Any]]:
         """The parameters, their gradients, and the kept tensors under each name, made where they are not there yet."""
         for name in names:

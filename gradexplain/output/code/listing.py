@@ -17,13 +17,16 @@ from gradexplain.language.parse import parse
 from gradexplain.language.text import PRECEDENCE, write
 from gradexplain.output.code.spelling import Speller, Target
 from gradexplain.output.derivation.lines import given_shapes
-from gradexplain.output.numbers import sizes
-from gradexplain.records import Derivation
+from gradexplain.output.numbers import bare, sizes
+from gradexplain.records import Derivation, Value
 from gradexplain.rules.table import title_for
+from gradexplain.tensor import Tensor
 
 # Rules whose local derivatives have no function and no choice in them, so that a number can go by its name.
 ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "identity"))
 WIDEST_CODE = 60
+# A larger tensor is not written into a module.
+MAX_WRITTEN = 200
 # Where the characters begin that stand for names; they are private, so no name contains them.
 _FIRST_MARK = 0xE000
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -228,6 +231,16 @@ class Listing:
             return [root]
         parts = [root, *self.graph.inputs_first(root, self.names)]
         return list(dict.fromkeys(j for i in parts for j in self.graph.nodes[i].inputs if j in self.names))
+
+
+def is_large(value: object) -> bool:
+    """Whether a value is a tensor that is too large for a module."""
+    return isinstance(value, Tensor) and value.count > MAX_WRITTEN
+
+
+def literal(value: Value | Tensor) -> str:
+    """A number or a tensor as Python reads it."""
+    return bare(value) if isinstance(value, Tensor) else repr(value)
 
 
 def shapes_of(derivation: Derivation) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from gradexplain.calculus.templates import template
-from gradexplain.output.code.listing import Line, Listing, added, code_of, module, shapes_of
+from gradexplain.output.code.listing import Line, Listing, added, code_of, is_large, literal, module, shapes_of
 from gradexplain.output.code.numpy_helpers import HELPERS, SUM_TO
 from gradexplain.output.code.spelling import Speller, Target, pattern_of
 from gradexplain.output.formats import PLAIN, Look
@@ -14,34 +14,23 @@ from gradexplain.records import Derivation
 from gradexplain.rules.table import ELEMENTWISE, RULES
 from gradexplain.tensor import Tensor
 
-# A larger tensor is not written into the module.
-MAX_WRITTEN = 200
-# NumPy's functions, by rule; a rule that has none is written into the module, from HELPERS or its own definition.
-FUNCTIONS = {
-    "sqrt": "np.sqrt", "abs": "np.abs", "sign": "np.sign", "hypot": "np.hypot", "square": "np.square",
-    "reciprocal": "np.reciprocal", "exp": "np.exp", "expm1": "np.expm1", "exp2": "np.exp2", "log": "np.log",
-    "log2": "np.log2", "log10": "np.log10", "log1p": "np.log1p", "logaddexp": "np.logaddexp", "sin": "np.sin",
-    "cos": "np.cos", "tan": "np.tan", "asin": "np.arcsin", "acos": "np.arccos", "atan": "np.arctan",
-    "atan2": "np.arctan2", "sinh": "np.sinh", "cosh": "np.cosh", "tanh": "np.tanh", "asinh": "np.arcsinh",
-    "acosh": "np.arccosh", "atanh": "np.arctanh", "sinc": "np.sinc", "maximum": "np.maximum",
-    "minimum": "np.minimum", "clamp": "np.clip", "clamp_min": "np.maximum", "clamp_max": "np.minimum",
-    "clamp_between": "np.clip", "clamp_from": "np.maximum", "clamp_to": "np.minimum",
-    "where": "np.where", "floor": "np.floor", "ceil": "np.ceil", "round": "np.round", "heaviside": "np.heaviside",
+# NumPy's functions by rule: those with the rule's own name, and others. A rule that has none is written into the
+# module, from HELPERS or its own definition.
+SAME = (
+    "sqrt", "abs", "sign", "hypot", "square", "reciprocal", "exp", "expm1", "exp2", "log", "log2", "log10", "log1p",
+    "logaddexp", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sinc", "maximum", "minimum", "where", "floor", "ceil",
+    "round", "heaviside", "matmul", "dot", "outer", "kron", "diag", "diagonal", "sum", "mean", "prod", "var", "std",
+    "cumsum", "ones_like", "zeros_like",
+)  # fmt: skip
+OTHERS = {
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh", "acosh": "arccosh",
+    "atanh": "arctanh", "clamp": "clip", "clamp_min": "maximum", "clamp_max": "minimum", "clamp_between": "clip",
+    "clamp_from": "maximum", "clamp_to": "minimum", "matvec": "matmul", "vecmat": "matmul", "amax": "max",
+    "amin": "min", "max_along": "max", "min_along": "min", "norm": "linalg.norm", "det": "linalg.det",
+    "inverse": "linalg.inv", "solve": "linalg.solve", "cholesky": "linalg.cholesky",
 }  # fmt: skip
-
-# The same of the rules on vectors and matrices.
-TENSOR_FUNCTIONS = {
-    "matmul": "np.matmul", "matvec": "np.matmul", "vecmat": "np.matmul", "dot": "np.dot", "outer": "np.outer",
-    "kron": "np.kron", "flip": "np.flip", "cat": "np.concatenate", "stack": "np.stack", "diag": "np.diag",
-    "diagonal": "np.diagonal", "tril": "np.tril", "triu": "np.triu", "sum": "np.sum", "mean": "np.mean",
-    "prod": "np.prod", "amax": "np.max", "amin": "np.min", "max_along": "np.max", "min_along": "np.min",
-    "norm": "np.linalg.norm", "var": "np.var", "std": "np.std", "cumsum": "np.cumsum", "trace": "np.trace",
-    "det": "np.linalg.det", "inverse": "np.linalg.inv", "solve": "np.linalg.solve",
-    "cholesky": "np.linalg.cholesky", "ones_like": "np.ones_like", "zeros_like": "np.zeros_like", "eye": "np.eye",
-    "ones": "np.ones", "zeros": "np.zeros", "unsqueeze": "np.expand_dims", "permute": "np.transpose",
-    "reshape": "np.reshape", "reshape_as": "np.reshape", "expand_as": "np.broadcast_to", "transpose": "np.swapaxes",
-    "select": "", "slice": "",
-}  # fmt: skip
+# An index is written as one, and has no function.
+FUNCTIONS = {name: f"np.{OTHERS.get(name, name)}" for name in (*SAME, *OTHERS)} | {"select": "", "slice": ""}
 # What is no call of its function with the settings by name.
 ROWS = {
     "cat": "np.concatenate([⟨inputs⟩]⟨settings⟩)", "stack": "np.stack([⟨inputs⟩]⟨settings⟩)",
@@ -53,7 +42,6 @@ ROWS = {
     "one_hot": "one_hot(⟨0⟩, ⟨num_classes⟩)",
     "eye": "np.eye(⟨n⟩)", "ones": "np.ones(⟨shape⟩)", "zeros": "np.zeros(⟨shape⟩)",
 }  # fmt: skip
-FUNCTIONS |= TENSOR_FUNCTIONS
 OF_RULES = {name: pattern_of(rule.numpy, rule) for name, rule in RULES.items() if rule.numpy}
 # What has a function in the module: elementwise rules from their definitions, others from helpers.
 _OWN = [name for name in {**ELEMENTWISE, **HELPERS} if name not in FUNCTIONS and name not in OF_RULES]
@@ -151,18 +139,14 @@ def _helper(name: str) -> tuple[str, set[str]]:
     return f"def {name}({', '.join(parameters)}):\n    return {code}\n", speller.used & set(_OWN)
 
 
-def _is_large(value: object) -> bool:
-    return isinstance(value, Tensor) and value.count > MAX_WRITTEN
-
-
 def _run(derivation: Derivation) -> list[str]:
     """What the module does when it is run: the value and the gradients at the point."""
     inputs = derivation.inputs.values()
-    large = [name for name, entry in derivation.inputs.items() if _is_large(entry.value)]
+    large = [name for name, entry in derivation.inputs.items() if is_large(entry.value)]
     if derivation.missing or large:
         missing = ", ".join([*derivation.missing, *large])
         return [f'raise SystemExit("there is no value for {missing}; call value_and_gradient with numbers")']
-    values = ", ".join(bare(v) if isinstance(v := entry.value, Tensor) else repr(v) for entry in inputs)
+    values = ", ".join(literal(entry.value) for entry in inputs)
     return [
         f"value, gradient = value_and_gradient({values})",
         f'print("{derivation.objective} =", value)',

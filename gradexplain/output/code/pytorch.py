@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from gradexplain.errors import OptionError
-from gradexplain.output.code.listing import Line, Listing, added, code_of, module, shapes_of, tuple_of
+from gradexplain.output.code.listing import (
+    Line,
+    Listing,
+    added,
+    code_of,
+    is_large,
+    literal,
+    module,
+    shapes_of,
+    tuple_of,
+)
 from gradexplain.output.code.spelling import Target, pattern_of
 from gradexplain.output.formats import PLAIN, Look
-from gradexplain.output.numbers import bare
 from gradexplain.records import Derivation
 from gradexplain.rules.table import RULES
-from gradexplain.tensor import Tensor
 
-# A larger tensor is drawn at random where the module checks itself.
-MAX_WRITTEN = 200
 # What is no call of the rule's own function with its settings, where the rule does not say so itself.
 ROWS = {
     "cat": "torch.cat([⟨inputs⟩]⟨settings⟩)", "stack": "torch.stack([⟨inputs⟩]⟨settings⟩)",
@@ -172,15 +178,15 @@ def _check(derivation: Derivation, listing: Listing) -> list[str]:
     if derivation.missing and listing.is_elementwise:
         missing = ", ".join(derivation.missing)
         return [f'raise SystemExit("there is no value for {missing}; call loss with tensors")']
-    lines = ["torch.manual_seed(0)"] if any(_is_large(entry.value) for entry in derivation.inputs.values()) else []
+    lines = ["torch.manual_seed(0)"] if any(is_large(entry.value) for entry in derivation.inputs.values()) else []
     lines.append("point = [")
     for name, entry in derivation.inputs.items():
         needs = ", requires_grad=True" if name in derivation.gradient else ""
-        if entry.value is None or _is_large(entry.value):
+        if entry.value is None or is_large(entry.value):
             lines.append(f"    torch.randn({entry.shape}, dtype=torch.float64{needs}),  # {name}")
         else:
-            lines.append(f"    torch.tensor({_number(entry.value)}, dtype=torch.float64{needs}),  # {name}")
-    upstream = "" if derivation.upstream == 1 else f"torch.tensor({_number(derivation.upstream)}, dtype=torch.float64)"
+            lines.append(f"    torch.tensor({literal(entry.value)}, dtype=torch.float64{needs}),  # {name}")
+    upstream = "" if derivation.upstream == 1 else f"torch.tensor({literal(derivation.upstream)}, dtype=torch.float64)"
     read = "item" if listing.is_elementwise else "tolist"
     lines += ["]", "value = loss(*point)", f"value.backward({upstream})"]
     lines.append(f'print("{derivation.objective} =", value.{read}())')
@@ -192,11 +198,3 @@ def _check(derivation: Derivation, listing: Listing) -> list[str]:
     if derivation.verdict == "convention":
         lines.append("# At a kink there is no derivative, and gradcheck says False.")
     return [*lines, 'print("gradcheck:", torch.autograd.gradcheck(loss, point, raise_exception=False))']
-
-
-def _number(value: object) -> str:
-    return bare(value) if isinstance(value, Tensor) else repr(value)
-
-
-def _is_large(value: object) -> bool:
-    return isinstance(value, Tensor) and value.count > MAX_WRITTEN

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gradexplain.output.training.axes import (
     COLORS,
@@ -81,8 +81,6 @@ def draw_parameters(axes: Axes, training: Training) -> None:
 
 def draw_path(figure: Figure, axes: Axes, training: Training, contours: Contours | None) -> None:
     """The path of two parameters in their plane, from start to end, on contours of the loss."""
-    from matplotlib.lines import Line2D
-
     names, everything = list(training.parameters), _values(training)
     if contours is not None and sorted(contours.names) != sorted(names):
         contours = None
@@ -115,7 +113,13 @@ def draw_path(figure: Figure, axes: Axes, training: Training, contours: Contours
         axes.set_xlim(*box[:2])
         axes.set_ylim(*box[2:])
     blank(axes)
-    labels = [run.label for run in everything] if len(everything) > 1 else []
+    _name_path(axes, lines, [run.label for run in everything] if len(everything) > 1 else [], drawn)
+
+
+def _name_path(axes: Axes, lines: Sequence[Any], labels: Sequence[str], drawn: Collection[str]) -> None:
+    """The legend of a path: the runs where there are several, and the signs for both ends that are drawn."""
+    from matplotlib.lines import Line2D
+
     signs = {
         name: Line2D([], [], linestyle="", marker=marker, color="black", markerfacecolor=face, markersize=7)
         for name, marker, face in (("start", "o", "white"), ("end", "s", GREY if labels else COLORS[0]))
