@@ -357,3 +357,16 @@ def test_what_nothing_was_put_in_place_of_keeps_its_gradient(formula: str, b: ob
     assert nested(found.gradient["y"].value) == [2, 5, 6]
     assert nested(found.gradient["b"].value) == ([2] if isinstance(b, list) else 2)
     assert found.verdict == "agrees"
+
+
+@pytest.mark.parametrize("options", [{}, {"jacobian": True}, {"hessian": True}])
+@pytest.mark.parametrize("given", [{"at": {"A": [[1, 2], [3, 4]], "x": [1, 1]}}, {"shape": "A=n x n,x=n"}])
+def test_without_pytorch_the_exact_half_is_whole(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, bool], given: dict[str, object]
+) -> None:
+    monkeypatch.setattr("gradexplain.readings.worker.Witnesses.installed", staticmethod(lambda: False))
+    derivation = gradexplain.derive("x @ A @ x", wrt="x", **given, **options)  # type: ignore[arg-type]
+    entry = derivation.gradient["x"]
+    assert (derivation.verdict, entry.autograd, entry.symbolic) == ("unverified", None, "(A + A.T) @ x")
+    assert nested(entry.value) == ([7, 13] if "at" in given else None)
+    assert entry.exact == (["7", "13"] if "at" in given else None)
