@@ -81,6 +81,7 @@ torch.logsumexp(A, (0, 1))|A.sum(dim=(0, 1))|A.mean(0, True)|torch.amax(B, (1, 2
 torch.zeros(3) + x|torch.ones((2, 3))*A|torch.eye(2) @ A|torch.zeros_like(x) + y|A/A.numel()|x/x.size(0)
 math.sqrt(2)*x|math.exp(0.5)*x|torch.pi*x|math.e*x|torch.where(x > 0, torch.sqrt(torch.abs(x)), y)|x.clone()*x
 torch.select(A, -1, 1)|torch.select_scatter(A, u, 1, 0)|torch.tril(A, -1)|A.triu(1)|torch.sinc(math.pi*x)
+F.leaky_relu(x, 0.1)[0]|F.elu(A, 1.5)[0]
 torch.transpose(torch.sum(x), 0, 0)*x|torch.sum(x).sum(0)*x|torch.prod(torch.sum(x), 0)*x|torch.flip(x.sum(), (0,))*x
 torch.nn.functional.mse_loss(x, y)|torch.nn.MSELoss()(x, y)|torch.hypot(x, y)|x.atan2(y)
 """

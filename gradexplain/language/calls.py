@@ -148,7 +148,8 @@ def _elementwise(parser: Reader, call: Call, start: int, end: int) -> Value:
     for value in more:
         _check_kinds(rule, [Value(node, start, end), value], given)
         node = _made(rule, [node, parser.solid(value, "another function")], given)
-    return Value(node, start, end, None, "" if more or call.module else either(given))
+    compares = name in ("max", "min") and not more and not call.module
+    return Value(node, start, end, None, either(given) if compares else "")
 
 
 def _made(rule: Rule, inputs: Sequence[int], given: Arguments) -> int:
