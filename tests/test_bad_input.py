@@ -220,6 +220,8 @@ sys.exit(os.waitstatus_to_exitcode(status) % 256)
 LOADED = """
 import json, os, sys
 from gradexplain.cli.app import run
+# What every child needs is loaded once; were a library among it, every row would say so.
+import gradexplain.batch, gradexplain.derive, gradexplain.train
 report = os.dup(1)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 os.dup2(1, 2)
