@@ -227,11 +227,16 @@ class _Lists(ast.NodeTransformer):
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
-        for side in ("left", "right"):
-            if isinstance(getattr(node, side), ast.List):
-                call = ast.Call(ast.Name("tensor", ast.Load()), [getattr(node, side)], [])
-                setattr(node, side, call)
+        node.left, node.right = self.turned(node.left), self.turned(node.right)
         return node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        self.generic_visit(node)
+        node.operand = self.turned(node.operand)
+        return node
+
+    def turned(self, node: ast.expr) -> ast.expr:
+        return ast.Call(ast.Name("tensor", ast.Load()), [node], []) if isinstance(node, ast.List) else node
 
 
 @cache

@@ -155,6 +155,7 @@ BY_HAND = {
               "nn.Flatten()({a})|nn.Flatten(0)({a})|nn.MSELoss()({a}, {b})|nn.L1Loss(reduction={r})({a}, {b})|"
               "nn.BCELoss()(sigmoid({a}), {b})|nn.BCEWithLogitsLoss()({a}, {b})|nn.ReLU(inplace=True)({a})|"
               "F.relu({a}, inplace=True)|torch.nn.ReLU()({a})|F.gelu({a}, approximate='tanh')|nn.ELU(0.5)({a})",
+    "gelu_tanh": "F.gelu({a}, approximate='tanh')|gelu({a}, approximate='tanh')|nn.GELU(approximate='tanh')({a})",
     "linear": "linear({a}, {m})|F.linear({a}, {m}, {v})|F.linear({a}, {b}, bias={c})|F.linear({a}, weight={b})",
     "matrix_power": "torch.matrix_power({q}, 2)|{q}.matrix_power(3)|torch.linalg.matrix_power({q}, n=2)|"
                     "matrix_power({q}, 0) + {q}|torch.linalg.matrix_power({q}, -1)|np.linalg.matrix_power({q}, 2)",
