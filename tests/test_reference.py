@@ -134,6 +134,63 @@ DOCUMENTED = [
 ]  # fmt: skip
 
 
+# What rounding makes of equal numbers, of singular matrices and of constants.
+ROUNDED = [
+    # Both are the root of 3, in no number of digits; PyTorch's second one is larger, and has the slope -1/(2*sqrt(3)).
+    Right("max(sqrt(a), 3/sqrt(a))", {"a": 3}, {"a": 0}, "convention", "kink_beside", "L"),
+    Right("relu(sqrt(x)*sqrt(x) - 2)", {"x": 2}, {"x": 0}, "convention", "kink_beside", "L"),
+    Right("relu(sqrt(x)*sqrt(x) - 1.999)", {"x": 2}, {"x": 1}, "agrees"),
+    # A matrix of 3 rows made of 2 has no inverse.
+    Right("norm(inverse(A.T @ A))", {"A": [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]}, {"A": [[NAN] * 3] * 2}, "precision",
+          "value_by_rounding"),
+    # Cofactors of singular matrices, by hand.
+    Right("det(A)", {"A": [[1, 2], [2, 4]]}, {"A": [[4, -2], [-2, 1]]}, "disagrees", "documented_at", "L"),
+    Right("det(A)", {"A": [[1, 2, 3], [4, 5, 6], [7, 8, 9]]}, {"A": [[-3, 6, -3], [6, -12, 6], [-3, 6, -3]]},
+          "disagrees", "documented_at", "L"),
+    Right("det(A)", {"A": [[0]]}, {"A": [[1]]}, "agrees"),
+    Right("det(A)", {"A": [[0, 0], [0, 0]]}, {"A": [[0, 0], [0, 0]]}, "agrees"),
+    # Outside of the domain of the logarithm there is no value, whatever the derivative's formula says.
+    Right("sum(log1p(x))", {"x": [-1.5, 0.5]}, {"x": [NAN, 1 / 1.5]}, "undefined", "value_not_finite"),
+    # What is far beyond any float is a number all the same.
+    Right("log(sum(exp(z)))", {"z": [1000, 1000]}, {"z": [0.5, 0.5]}, "nonfinite", "value_out_of_range"),
+    Right("log(exp(x) + exp(x))", {"x": 1e6}, {"x": 1}, "nonfinite", "value_out_of_range"),
+    Right("sqrt(exp(2*x))/exp(x)", {"x": 1e6}, {"x": 0}, "nonfinite", "value_out_of_range"),
+    # xlogy is 0 at x = 0 for every y, and its slope there is log(y); SymPy is not asked where it is defined apart.
+    Right("xlogy(x, y)", {"x": 0, "y": 2}, {"x": math.log(2), "y": 0}, "agrees"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("right", ROUNDED, ids=lambda right: f"{right.formula}-{right.at}")
+def test_what_rounding_makes(right: Right) -> None:
+    check(right)
+
+
+def test_numbers_beyond_all_floats_are_written() -> None:
+    found = derive("2 - exp(x)", {"x": 1e8})
+    # exp(1e8) is 10**(1e8*log10(e)).
+    assert str(found.gradient["x"].value).startswith("-1.5499767466484265") and found.verdict == "nonfinite"
+    assert str(found.gradient["x"].value).endswith("e43429448")
+
+
+def test_xlogy_has_no_contrary_sentence_about_sympy() -> None:
+    assert "sympy_differs" not in ids(derive("xlogy(x, y)", {"x": 0, "y": 2}))
+
+
+@pytest.mark.parametrize(("formula", "p"), [("log1p(-clamp(p, max=1 - 1e-6))", 1),
+                                            ("sum(log1p(-clamp(p, max=1 - 1e-6)))", [1, 0.5])])  # fmt: skip
+def test_a_constant_that_the_dtype_rounds_away_is_named(formula: str, p: Any) -> None:
+    found = derive(formula, {"p": p}, dtype="bfloat16")
+    assert found.verdict == "undefined"
+    assert "1 - 1e-6 is 1 in bfloat16; with 0.999999 in its place the answer is another one" in found.notes
+    assert "constant_rounded" not in ids(derive(formula, {"p": p}))
+
+
+@pytest.mark.parametrize("options", [{"jacobian": True}, {"upstream": []}])
+def test_an_empty_vector_has_an_empty_gradient(options: dict[str, Any]) -> None:
+    found = derive("x*2", {"x": []}, **options)
+    assert found.verdict == "agrees" and flat(found.gradient["x"].value) == []
+
+
 @pytest.mark.parametrize(
     "right", [*NO_DERIVATIVE, *NO_VALUE, *DIFFERENTIABLE, *TIES, *DOCUMENTED], ids=lambda right: right.formula
 )

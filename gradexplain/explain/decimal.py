@@ -33,7 +33,7 @@ def digits_of(value: Number, count: int = 50) -> str:
         return "nan" if value != value else "inf" if value > 0 else "-inf"
     sign, mantissa, exponent, _ = value._mpf_
     number = _WIDE.multiply(decimal.Decimal(int(mantissa)), _power_of_two(int(exponent)))
-    number = _context(count).normalize(-number if sign else number)
+    number = _context(count).normalize(number.copy_negate() if sign else number)
     power = number.adjusted()
     if -6 <= power <= 20:
         return format(number, "f")

@@ -113,6 +113,8 @@ def judged_exactly(problem: Problem, exact: Exact, witness: Witness) -> Judged:
     kinks = [j for j in problem.sources if judgement.verdicts.get(j) == "convention"]
     told = [note for j in kinks for note in notes.kink_notes(problem, exact, witness, judgement, sides, j)]
     told += notes.documented_notes(problem, exact)
+    if any(verdict not in ("agrees", "unverified") for verdict in judgement.verdicts.values()):
+        told += notes.rounded_constants(problem, exact)
     totals: dict[int, Numeric] = {}
     for (j, k), side in sides.items():
         total = totals.get(j, exact.walk.totals.get(j, DEAD))

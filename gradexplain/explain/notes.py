@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradexplain.calculus.backward import Walk
+from gradexplain.explain.decimal import digits_of
 from gradexplain.explain.decimal import short as short
 from gradexplain.explain.one_sided import settled
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import Judgement, at, count_of, numbers_of
 from gradexplain.language.graph import Graph
+from gradexplain.language.text import write
 from gradexplain.readings.conventions import changed
 from gradexplain.readings.differences import Sides
-from gradexplain.readings.exact import DEAD, Exact
+from gradexplain.readings.exact import DEAD, Exact, at_point, constant_value
+from gradexplain.readings.exact_arrays import elements, shape_of
 from gradexplain.readings.exact_walk import documented, is_finite
 from gradexplain.readings.witness import Witness
 from gradexplain.records import Began, Remark
@@ -94,8 +97,7 @@ def kink_note(
     if origin.kind == "documented":
         values |= {"does": does(problem.graph, node), "exact": short(total), "found": short(autograd)}
         return remark("documented", **values)
-    of_table = is_finite(total) and not changed(problem.graph.nodes[node].rule)
-    chosen = short(total if of_table else autograd)
+    chosen = short(autograd + 0.0)
     if sides is None:
         return remark("kink_on_the_way", **values, at_kink=at_kink(problem.graph, node), count=1)
     if sides.derivative is not None:
@@ -103,7 +105,7 @@ def kink_note(
     left, right = [None if side is None else short(side) for side in sides]
     both: dict[str, Any] = {**values, "left": left, "right": right, "chosen": chosen}
     because = at_kink(problem.graph, node) if RULES[problem.graph.nodes[node].rule].at_kink else ""
-    if because in ("", ZERO):
+    if because in ("", ZERO) or origin.kind == "beside":
         return remark("kink_sides", **both)
     return remark("kink_sides_because", **both, at_kink=because)
 
@@ -131,6 +133,29 @@ def documented_notes(problem: Problem, exact: Exact) -> list[Remark]:
     return [remark("followed", what=problem.names.expression(i), does=does(graph, i)) for i in followed]
 
 
+def rounded_constants(problem: Problem, exact: Exact) -> list[Remark]:
+    """The constants without which, as the dtype holds them, the answer would be another one, each by itself."""
+    graph, notes = problem.graph, []
+    for i, held in problem.given.items():
+        meant = constant_value(graph, i) if graph.is_constant[i] and not shape_of(held) else None
+        if meant is None or not is_finite(meant) or meant == held:
+            continue
+        given = {**problem.given, i: meant}
+        again = at_point(graph, problem.sources, given, problem.held_seed, problem.size, exact.bits)
+        if _kind(problem, again) != _kind(problem, exact):
+            written = write(graph, i, {})
+            values = {"what": written, "held": short(held), "exact": digits_of(meant, 17), "dtype": problem.dtype}
+            notes.append(remark("constant_rounded", **values))
+    return notes
+
+
+def _kind(problem: Problem, exact: Exact) -> tuple[Any, ...]:
+    """What there is at a point: kinks, and numbers that are none."""
+    totals = [exact.walk.totals.get(j, DEAD) for j in (problem.graph.objective, *problem.sources)]
+    values = [exact.values[problem.graph.objective], *totals]
+    return sorted(exact.kinks), [is_finite(number) for value in values for number in elements(value)]
+
+
 def began(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement, j: int) -> Began | None:
     """Where the verdict of node `j` began, with the reason; None where it is fine."""
     if j not in judgement.began:
@@ -151,6 +176,8 @@ def began(problem: Problem, exact: Exact, witness: Witness, judgement: Judgement
         k = (judgement.worst(j) or [0])[0]
         total = short(at(exact.walk.totals[j], k))
         return Began.at(name, "gradient_out_of_range", partial=problem.partial(j, k), exact=total, dtype=dtype)
+    if kind == "beside":
+        return Began.at(name, "kink_beside", what=what)
     if kind == "documented":
         return Began.at(name, "documented_at", what=what, does=does(problem.graph, node))
     if kind == "kink":
@@ -165,6 +192,8 @@ def _value_began(problem: Problem, exact: Exact, witness: Witness, node: int, pl
     value = exact.values[node]
     found = numbers_of(witness.values[node], count_of(value))[place]
     exact_text, found_text = short(at(value, place)), short(found)
+    if exact_text in NO_NUMBERS and found is not None and math.isfinite(found):
+        return Began.at(name, "value_by_rounding", what=what, exact=exact_text, found=found_text, dtype=dtype)
     if exact_text in NO_NUMBERS:
         return Began.at(name, "value_not_finite", what=what, found=found_text)
     if found is not None and not math.isfinite(found):

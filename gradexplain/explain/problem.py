@@ -53,6 +53,8 @@ class Problem:
         """The upstream gradient as a node: a number, the list of its elements, or ones."""
         graph, shape = self.graph, self.graph.shapes[self.graph.objective]
         if isinstance(self.seed, Tensor):
+            if not self.seed.count:
+                return graph.apply("ones", settings=(shape,))
             level = [graph.constant(Fraction(repr(number))) for number in self.seed.numbers or ()]
             for size in reversed(self.seed.shape):
                 level = [graph.apply("stack", *level[i : i + size], settings=(0,)) for i in range(0, len(level), size)]

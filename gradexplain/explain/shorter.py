@@ -43,7 +43,7 @@ def _parts_shortened(algebra: Algebra, root: int, since: int) -> int:
     try:
         for i in needed:
             rule, inputs, _, settings = graph.nodes[i]
-            if i < since or rule in (CONSTANT, INPUT):
+            if (i < since and i != root) or rule in (CONSTANT, INPUT):
                 continue
             parts = [made.get(j, j) for j in inputs]
             new = i if parts == list(inputs) else algebra.apply(rule, *parts, settings=settings)

@@ -23,6 +23,8 @@ MAX_SOURCES, MAX_WORK = 24, 150
 DIGITS = (60, 400, 1200)
 _ARITHMETIC = frozenset(("add", "sub", "mul", "div", "neg", "sqrt", "square", "reciprocal", "identity", "abs"))
 
+_APART = frozenset(rule.name for rule in ELEMENTWISE.values() if rule.definition.startswith("where(a == 0,"))
+
 
 def _tame(problem: Problem, exact: Exact) -> bool:
     """Whether SymPy's functions get arguments of a size that they were made for; at others they may never end."""
@@ -34,6 +36,12 @@ def _tame(problem: Problem, exact: Exact) -> bool:
                 if number is not None and type(number) is not bool and not abs(number) <= limit:
                     return False
     return True
+
+
+def _is_excepted(problem: Problem, exact: Exact) -> bool:
+    """Whether a function has an argument for which it is defined apart, as xlogy for 0: SymPy differentiates that."""
+    apart = [node.inputs[0] for node in problem.graph.nodes[: problem.size] if node.rule in _APART]
+    return any(number is not None and not number for i in apart for number in elements(exact.values[i]))
 
 
 def _near(total: Value, found: Value) -> bool:
@@ -48,7 +56,9 @@ def ask_sympy(problem: Problem, exact: Exact) -> Callable[[], dict[int, Value]]:
     the meantime; while PyTorch still loads in it, they are found here and now.
     """
     sources = [j for j in problem.sources if problem.graph.nodes[j].rule == INPUT]
-    if problem.missing or exact.kinks or _is_large(problem, exact, sources) or not _tame(problem, exact):
+    if problem.missing or exact.kinks or _is_large(problem, exact, sources):
+        return dict
+    if _is_excepted(problem, exact) or not _tame(problem, exact):
         return dict
     asking = _asking(problem, exact)
     first = WITNESSES.ask_where_free(*asking(sources, DIGITS[0]))

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from gradexplain.language.graph import Graph
-from gradexplain.readings.arithmetic import Number, mp, to_float, to_floats
-from gradexplain.readings.compare import SPACINGS, uncancelled
+from gradexplain.readings.arithmetic import Number, exactly, mp, to_float, to_floats
+from gradexplain.readings.compare import SPACINGS, mixes, uncancelled
+from gradexplain.readings.compiled import expression
 from gradexplain.readings.conventions import changed
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.exact import DEAD, Exact
@@ -17,7 +18,7 @@ from gradexplain.readings.exact_arrays import Value, elements
 from gradexplain.readings.exact_walk import documented, is_finite
 from gradexplain.readings.witness import Witness
 from gradexplain.records import VERDICTS
-from gradexplain.rules.table import ELEMENTWISE, RULES
+from gradexplain.rules.table import RULES
 from gradexplain.tensor import Tensor, unpacked
 
 SMALLEST = 2.0**-1074
@@ -27,20 +28,14 @@ NOISE = 16
 WRONG = 1e-3
 # From here on a float is as good as the exact number for a comparison.
 SAFE = 1e-290
-# What moves, copies or joins elements and computes nothing.
-_COPIES = frozenset((
-    "sum", "mean", "expand_as", "reshape", "reshape_as", "flatten", "transpose", "permute", "unsqueeze", "squeeze",
-    "flip", "select", "slice", "cat", "stack", "diag", "diagonal", "tril", "triu", "amax", "amin", "ones_like",
-    "zeros_like", "ones", "zeros", "eye",
-))  # fmt: skip
 
 
 class Origin(NamedTuple):
     """Where what is not fine began: a node, the kind of reason, and which element it is, counted in order.
 
     The kinds are `forward` (a value went wrong), `local` (a local derivative is not finite), `sum` (contributions
-    cancel), `kink`, `documented` (what PyTorch is known to do), `rounding` (a local derivative loses its digits),
-    `range` (too small for the dtype), `unknown`.
+    cancel), `kink`, `beside` (rounding takes PyTorch to one side of a kink), `documented` (what PyTorch is known to
+    do), `rounding` (a local derivative loses its digits), `range` (too small for the dtype), `unknown`.
     """
 
     node: int
@@ -144,6 +139,7 @@ class _Judge:
     def __init__(self, graph: Graph, exact: Exact, witness: Witness, dtype: str, closer: Closer) -> None:
         self.graph, self.exact, self.dtype, self.closer = graph, exact, DTYPES[dtype], closer
         self.mixes = mixes(graph)
+        self.values = witness.values
         self.judgement = Judgement()
         # The elements below a kink, and how far autograd may be off where only rounding is left of a gradient.
         self.unsettled: dict[int, set[int]] = {}
@@ -151,6 +147,8 @@ class _Judge:
         self.began: dict[int, dict[int, Origin]] = {}
         # By node, for each element whether PyTorch does there what the row documents.
         self.known_places: dict[int, list[bool]] = {}
+        # The nodes whose gradient PyTorch takes on one side of a kink, since rounding has moved it there.
+        self.moved: set[int] = set()
         self.terms = uncancelled(exact.walk, size_of) if self.mixes else {}
         self.forward = self.judgement.forward = self._forward(witness)
         totals, floats, tolerance, smooth = exact.walk.totals, exact.gradients, self.dtype.tolerance, not exact.kinks
@@ -198,7 +196,10 @@ class _Judge:
         right = close(total, autograd, self.dtype.tolerance) or close_by or self._is_noise(j, k, total, autograd)
         if is_finite(total) and math.isfinite(autograd):
             verdict = ("convention" if at_kink else "agrees") if right else "precision"
-            if verdict == "precision" and at_kink and any(changed(self.graph.nodes[i].rule) for i in self.exact.kinks):
+            if not right and any(i in self.moved or self._is_beside(i, place) for i, place in at_kink):
+                verdict = "convention"
+                self.moved.add(j)
+            elif not right and at_kink and any(changed(self.graph.nodes[i].rule) for i in self.exact.kinks):
                 # Another PyTorch takes something else at a kink than the table knows.
                 verdict = "convention"
         else:
@@ -208,18 +209,41 @@ class _Judge:
         if verdict == "convention":
             node, place = at_kink[0]
             above = (self._above(i, j, k) for i, _ in at_kink)
-            origin = next((found for found in above if found), Origin(node, "kink", place))
+            kind = "beside" if j in self.moved else "kink"
+            origin = next((found for found in above if found), Origin(node, kind, place))
         else:
             origin = self._origin(j, k)
             origin = self._documented(j, k) or origin
             if origin.kind == "unknown":
                 origin = origin._replace(kind=self._kind_of_loss(j, k, total, autograd))
-            if origin.kind == "unknown":
-                verdict = "disagrees"
-            row = RULES[self.graph.nodes[origin.node].rule].documented if origin.kind == "documented" else None
-            verdict = row.verdict if row else verdict
+            verdict = self._by_origin(verdict, origin, total)
         self.began.setdefault(j, {})[k] = origin
         return verdict, origin
+
+    def _is_beside(self, i: int, k: int) -> bool:
+        """Whether rounding has moved PyTorch away from a kink of node `i` that is exact, and so to one side of it."""
+        node = self.graph.nodes[i]
+        rule = RULES[node.rule]
+        if not rule.partials or not rule.kink or not self.values:
+            return False
+        found = [numbers_of(self.values[j], 1) for j in node.inputs]
+        numbers = [exactly(float(own[k if len(own) > k else 0])) for own in found if own and own[0] is not None]
+        return len(numbers) == len(found) and bool(expression(rule.kink, len(numbers))(numbers))
+
+    def _by_origin(self, verdict: str, origin: Origin, total: Number) -> str:
+        """The verdict once it is known where a difference began."""
+        if origin.kind == "unknown":
+            return "disagrees"
+        if origin.kind == "documented":
+            row = RULES[self.graph.nodes[origin.node].rule].documented
+            return row.verdict if row else verdict
+        if origin.kind == "forward" and verdict == "nonfinite" and not is_finite(total):
+            value = at(self.exact.values[origin.node], origin.place)
+            found = numbers_of(self.values[origin.node], origin.place + 1)[origin.place]
+            if not is_finite(value):
+                # There is no value: for PyTorch neither, or rounding makes one of it, as of an inverse that is none.
+                return "precision" if found is not None and math.isfinite(found) else "undefined"
+        return verdict
 
     def _documented(self, j: int, k: int) -> Origin | None:
         """The node whose derivative is another one in PyTorch, as its row documents."""
@@ -346,7 +370,7 @@ class _Judge:
         steps, values = self.exact.walk.steps[j], self.exact.values
         for step in steps:
             above = self._above(step.through, j, k)
-            if above is not None and above.kind != "kink":
+            if above is not None and above.kind not in ("kink", "beside"):
                 return above
         for step in steps:
             for i in (*self.graph.nodes[step.through].inputs, step.through):
@@ -363,24 +387,6 @@ class _Judge:
             return Origin(j, "unknown", k)
         through = steps[0].through
         return Origin(through, "unknown", k if count_of(values[through]) == count else 0)
-
-
-def mixes(graph: Graph) -> bool:
-    """Whether a formula adds up products of elements, so that rounding is relative to the largest of them.
-
-    Where it does not, each element is computed as a single number is.
-    """
-    if not graph.has_axes:
-        return False
-    for i, node in enumerate(graph.nodes):
-        if node.rule in RULES and node.rule not in ELEMENTWISE and node.rule not in _COPIES:
-            return True
-        if i == graph.objective:
-            return False
-        stretched = (j for j in node.inputs if not graph.is_constant[j] and graph.shapes[j] != graph.shapes[i])
-        if node.rule in ("sum", "mean") or (node.rule in ELEMENTWISE and next(stretched, None) is not None):
-            return True
-    return False
 
 
 def size_of(value: Value) -> float:

@@ -108,6 +108,8 @@ def _guarded(function: Callable[..., Number], at_pole: Number = NAN, far: bool =
 # The loss that is counted where a difference is 0: it may be exact, or all digits may be gone.
 ALL_BITS = 10_000
 UNSUSPICIOUS = 8
+# A difference that leaves no more than so many of the bits of what it is made of counts as 0, if there are many more.
+GUARD = 20
 
 
 def solid(value: Number) -> Number:
@@ -143,6 +145,9 @@ def _counted(result: Number, first: tuple[int, ...], second: tuple[int, ...], un
         _, mantissa, exponent, bits = result._mpf_
         lost = max(first[2] + first[3], second[2] + second[3]) - exponent - bits if mantissa else ALL_BITS
         if lost > UNSUSPICIOUS:
+            if lost > mp.prec - GUARD > GUARD:
+                # All that is left may be what rounding made of equal numbers: only more digits tell.
+                lost, result = ALL_BITS, mp.zero
             LOST.bits += lost
     return result
 
@@ -182,12 +187,22 @@ def _power(a: Number, b: Number) -> Number:
     return sane(a**b)
 
 
-_finite_log = _guarded(mp.log, far=True)
 _finite_erfc = _guarded(mp.erfc)
 
 
 def _log(a: Number) -> Number:
-    return -INF if a == 0 else NAN if a < 0 or a != a else _finite_log(a)
+    if not a or not finite(a) or a < 0:
+        return -INF if a == 0 else NAN if a < 0 or a != a else a
+    result = mp.log(a)
+    # Only near 1 the error of the argument is enlarged.
+    lost = -_magnitude(result) if result else ALL_BITS
+    if lost > UNSUSPICIOUS:
+        LOST.bits += lost
+    return result
+
+
+def _sqrt(a: Number) -> Number:
+    return NAN if a < 0 or not finite(a) else mp.sqrt(a)
 
 
 def _angle(a: Number, b: Number) -> Number:
@@ -265,7 +280,7 @@ def _choose(a: Any, b: Number, c: Number) -> Number:
 
 ELEMENTARY: dict[str, Callable[..., Any]] = {
     "add": _add, "sub": _subtract, "mul": _multiply, "div": _divide, "neg": operator.neg, "pow": _power,
-    "identity": lambda a: a, "sqrt": _guarded(mp.sqrt, far=True), "abs": abs, "sign": _sign, "exp": _exp, "log": _log,
+    "identity": lambda a: a, "sqrt": _sqrt, "abs": abs, "sign": _sign, "exp": _exp, "log": _log,
     "sin": _guarded(mp.sin), "cos": _guarded(mp.cos), "tan": _guarded(mp.tan), "asin": _guarded(mp.asin),
     "acos": _guarded(mp.acos), "atan": _bounded(mp.atan, lambda: mp.pi / 2, HUGE), "atan2": _angle,
     "sinh": lambda a: _divide(_exp(a) - _exp(-a), mp.mpf(2)), "cosh": lambda a: _divide(_exp(a) + _exp(-a), mp.mpf(2)),

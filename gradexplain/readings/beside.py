@@ -129,8 +129,10 @@ class Beside:
         upstream = self.question.upstream
         if upstream is None:
             return self.place.torch.ones_like(self.home.tensor(objective))
-        shape, data = upstream if isinstance(upstream, tuple) else ((), None)
-        return self.home.bring(self.place.from_bytes(data, shape) if data else self.place.tensor(upstream))
+        if isinstance(upstream, tuple):
+            shape, data = upstream
+            return self.home.bring(self.place.from_bytes(data, shape))
+        return self.home.bring(self.place.tensor(upstream))
 
     def _packed(self, numbers: Compared, found: dict[str, Any]) -> Witness:
         walk, values = numbers.walk, numbers.values

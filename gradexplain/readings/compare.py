@@ -7,13 +7,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradexplain.calculus.backward import Walk
+from gradexplain.language.graph import Graph
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.place import Place
+from gradexplain.rules.table import ELEMENTWISE, RULES
 
 # From this relative error on a difference is no loss of digits but a disagreement.
 WRONG = 1e-3
 # Sums of many terms are rounded many times: so many spacings of the largest term are no loss of digits.
 SPACINGS = 1_000
+# What moves, copies or joins elements and computes nothing.
+_COPIES = frozenset((
+    "sum", "mean", "expand_as", "reshape", "reshape_as", "flatten", "transpose", "permute", "unsqueeze", "squeeze",
+    "flip", "select", "slice", "cat", "stack", "diag", "diagonal", "tril", "triu", "amax", "amin", "ones_like",
+    "zeros_like", "ones", "zeros", "eye",
+))  # fmt: skip
 
 
 def equal(torch: Any, value: Any, total: Any) -> bool:
@@ -85,3 +93,21 @@ def random_tensor(place: Place, shape: Sequence[int], generator: Any, trial: int
     if trial % 3 == 2 and len(shape) == 2 and shape[0] == shape[1]:
         value = value @ value.T + shape[0] * place.eye(shape[0])
     return value
+
+
+def mixes(graph: Graph) -> bool:
+    """Whether a formula adds up products of elements, so that rounding is relative to the largest of them.
+
+    Where it does not, each element is computed as a single number is.
+    """
+    if not graph.has_axes:
+        return False
+    for i, node in enumerate(graph.nodes):
+        if node.rule in RULES and node.rule not in ELEMENTWISE and node.rule not in _COPIES:
+            return True
+        if i == graph.objective:
+            return False
+        stretched = (j for j in node.inputs if not graph.is_constant[j] and graph.shapes[j] != graph.shapes[i])
+        if node.rule in ("sum", "mean") or (node.rule in ELEMENTWISE and next(stretched, None) is not None):
+            return True
+    return False

@@ -16,6 +16,8 @@ NOT_FINITE = "not finite"
 SENTENCES: Mapping[str, str | Mapping[str, str]] = {
     # Where a verdict began
     "value_not_finite": "{what} has no finite value here: {found}",
+    "value_by_rounding": "{what} has no finite value here: {exact}; PyTorch has {found}, which rounding in "
+    "{dtype} makes",
     "value_out_of_range": "{what} is {exact}, and {dtype} holds {found}",
     "value_loses_digits": "{what} loses its digits in {dtype}: exactly {exact}, PyTorch has {found}",
     "local_not_finite": "the local derivative of {what} is not finite here: {local} = {value}",
@@ -28,6 +30,7 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
         "one": "{what} has a kink here; {at_kink}",
         "other": "{what} has a kink here, the first of {count:,} elements that have one; {at_kink}",
     },
+    "kink_beside": "{what} has a kink exactly here, and rounding takes PyTorch to one side of it",
     "kinks": {
         "one": "{count:,} element is at a kink of {expression}; {at_kink}",
         "other": "{count:,} elements are at a kink of {expression}; {at_kink}",
@@ -171,6 +174,7 @@ SENTENCES: Mapping[str, str | Mapping[str, str]] = {
     "kink_sides_because": "{partial}: {what} has a kink here: the derivative is {left} from the left and {right} from "
     "the right; PyTorch takes {chosen} ({at_kink})",
     "documented": "{partial}: exactly it is {exact}, and PyTorch has {found}: {does} ({what})",
+    "constant_rounded": "{what} is {held} in {dtype}; with {exact} in its place the answer is another one",
     "followed": "{what} is what PyTorch computes: {does}",
     "second_sides": "{partial} does not exist: it is {left} from the left and {right} from the right; PyTorch takes "
     "{found}",
