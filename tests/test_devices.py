@@ -19,7 +19,8 @@ from gradexplain.readings.plan import Ready, compiled
 from gradexplain.rules.table import RULES
 
 SHAPES = dict.fromkeys("AB", (2, 2)) | dict.fromkeys("xyw", (2,))
-OTHERS = {"reshape": {"x": (4,)}, "layer_norm": {"x": (3,), "y": (3,)}, "cholesky": {"A": (3, 3)}}
+OTHERS = {"reshape": {"x": (4,)}, "cholesky": {"A": (3, 3)}}
+OTHERS |= {f"layer_norm{end}": {"x": (3,), "y": (3,)} for end in ("", "_scaled", "_affine")}
 EXAMPLES = [(rule.name, rule.example) for rule in RULES.values() if rule.example]
 POINT = {"w": 1.0, "x": [1.0, 2.0]}
 FORMULA = "sum((w*x)**2)"
