@@ -150,6 +150,12 @@ def _part(a: Any, dim: int, place: Any) -> Any:
     return a[(*[slice(None)] * (dim % a.ndim), place)]
 
 
+def _put(a: Any, b: Any, dim: int, place: Any) -> Any:
+    found = a.copy()
+    found[(*[slice(None)] * (dim % a.ndim), place)] = b
+    return found
+
+
 def _flattened(a: Any, start: int, end: int) -> Any:
     return a.reshape(*a.shape[: start % a.ndim], -1, *a.shape[end % a.ndim + 1 :]) if a.ndim else a.reshape(-1)
 
@@ -183,8 +189,11 @@ _ARRAYS: dict[str, Callable[..., Any]] = {
     "stack": lambda np, *parts: np.stack(parts[:-1], parts[-1]),
     "select": lambda np, a, dim, index: _part(a, dim, index),
     "slice": lambda np, a, dim, *bounds: _part(a, dim, slice(*bounds)),
+    "select_scatter": lambda np, a, b, dim, index: _put(a, b, dim, index),
+    "slice_scatter": lambda np, a, b, dim, *bounds: _put(a, b, dim, slice(*bounds)),
     "diag": lambda np, a: np.where(np.eye(len(a), dtype=bool), a, _ZERO),
-    "diagonal": lambda np, a: a.diagonal(axis1=-2, axis2=-1),
+    "diag_embed": lambda np, a: np.where(np.eye(a.shape[-1], dtype=bool), a[..., None, :], _ZERO),
+    **dict.fromkeys(("diagonal", "diagonals"), lambda np, a: a.diagonal(axis1=-2, axis2=-1)),
     "tril": lambda np, a, diagonal: np.where(np.tri(*a.shape[-2:], diagonal, dtype=bool), a, _ZERO),
     "triu": lambda np, a, diagonal: np.where(np.tri(*a.shape[-2:], diagonal - 1, dtype=bool), _ZERO, a),
     "sum": lambda np, a, dim, keepdim: a.sum(axes(dim, a.ndim), keepdims=keepdim),
