@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 
 from gradexplain.batch import Answer, Settings, answers
 from gradexplain.errors import OptionError
-from gradexplain.readings.worker import receive, send
+from gradexplain.readings.worker import end_with_parent, receive, send
 
 _START = "import sys; sys.path[:] = {path!r}; from gradexplain.batch_jobs import serve; serve()"
 # How many lines each process may be ahead of what was written.
@@ -25,6 +25,7 @@ def serve() -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     # Whatever a library prints must not get between the answers.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

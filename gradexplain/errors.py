@@ -6,6 +6,7 @@ A message has three parts: what is wrong, where (the text with a caret under the
 from __future__ import annotations
 
 import difflib
+import sys
 import unicodedata
 from collections.abc import Iterable
 
@@ -122,3 +123,37 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else ""
+
+
+def broken_package(error: BaseException) -> GradexplainError | None:
+    """What to say of a package that is not there, or that cannot be loaded; None for any other error.
+
+    >>> print(broken_package(ModuleNotFoundError("No module named 'numpy'", name="numpy")))
+    numpy is not installed
+      python -m pip install numpy
+    """
+    package = _imported(error)
+    if isinstance(error, ModuleNotFoundError) and package in ("", error.name):
+        package = (error.name or "").partition(".")[0]
+        if package in ("", __package__):
+            return None
+        return GradexplainError(f"{package} is not installed", hint=f"python -m pip install {package}")
+    if not package:
+        return None
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    hint = f"python -m pip install --force-reinstall {package}"
+    return GradexplainError(f"{package} is installed, and cannot be loaded: {reason}", hint=hint)
+
+
+def _imported(error: BaseException) -> str:
+    """The package of others that was being imported where the error arose, empty where none was."""
+    trace, ours = error.__traceback__, False
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        own = name == __package__
+        # A module is being loaded where its outermost code runs.
+        if ours and not own and trace.tb_frame.f_code.co_name == "<module>" and name not in sys.stdlib_module_names:
+            return name
+        ours = ours or own
+        trace = trace.tb_next
+    return ""

@@ -107,6 +107,7 @@ def command(
                     break
                 progress.to(answered)
         except KeyboardInterrupt:
+            out.interrupted = True
             return INTERRUPTED
     if failed:
         stopped = "; the lines after it were not answered" if fail_fast else ""

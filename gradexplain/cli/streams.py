@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -105,6 +106,7 @@ def write_to(path: Path | None, text: str | bytes) -> None:
             return
         temporary = _beside(target)
         with _removed_on_error(temporary):
+            _begun(temporary, target)
             temporary.write_bytes(data)
             temporary.replace(target)
 
@@ -124,7 +126,8 @@ def writable(path: Path) -> None:
 class Lines:
     """Lines written one by one, to standard output or to a file, which takes its place when all of them are there.
 
-    A context manager. What was written until an interrupt is kept; where an error ends it, no file is left.
+    A context manager. What was written until an interrupt is kept, and what was answered until another process failed;
+    where the file itself cannot be written, the old one stays and nothing is left beside it.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -134,6 +137,9 @@ class Lines:
         self.waiting: list[str] = []
         self.flushed = time.monotonic()
         self.stream: TextIO | None = None
+        self.written = self.broken = False
+        # Whoever writes sets it; then a file that nothing was written to does not take the place of the old one.
+        self.interrupted = False
 
     def __enter__(self) -> Lines:
         if self.path is not None:
@@ -141,6 +147,8 @@ class Lines:
                 self.target = _target(self.path)
                 regular = not self.target.exists() or self.target.is_file()
                 self.temporary = _beside(self.target) if regular else None
+                if self.temporary is not None:
+                    _begun(self.temporary, self.target)
                 self.stream = (self.temporary or self.target).open("w", encoding="utf-8", newline="\n")
         return self
 
@@ -153,30 +161,37 @@ class Lines:
     def flush(self) -> None:
         """Write what is waiting."""
         text, self.waiting = "".join(self.waiting), []
+        self.written = self.written or bool(text)
         if self.stream is None:
             write_result(text)
         elif self.path is not None:
-            with _reported(self.path):
-                self.stream.write(text)
-                self.stream.flush()
+            try:
+                with _reported(self.path):
+                    self.stream.write(text)
+                    self.stream.flush()
+            except OptionError:
+                self.broken = True
+                raise
         self.flushed = time.monotonic()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        keep = kind is None or issubclass(kind, KeyboardInterrupt)
-        if keep:
-            self.flush()
-        if self.stream is None or self.path is None:
-            return
-        with _reported(self.path):
-            self.stream.close()
-            if self.temporary is None:
-                return
-            if keep and self.target is not None:
-                self.temporary.replace(self.target)
-            else:
-                self.temporary.unlink(missing_ok=True)
+        try:
+            if not self.broken:
+                self.flush()
+            whole = self.written or (kind is None and not self.interrupted)
+            if self.stream is not None and self.path is not None and whole:
+                with _reported(self.path):
+                    self.stream.close()
+                    if self.temporary is not None and self.target is not None and not self.broken:
+                        self.temporary.replace(self.target)
+        finally:
+            if self.stream is not None and self.temporary is not None:
+                with contextlib.suppress(OSError):
+                    self.stream.close()
+                with contextlib.suppress(OSError):
+                    self.temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -205,11 +220,20 @@ def _beside(target: Path) -> Path:
     return target.with_name(f".{os.getpid()}.tmp")
 
 
+def _begun(temporary: Path, target: Path) -> None:
+    """Make the file that is to take the place of another one, with the mode of that, before anything is in it."""
+    temporary.touch()
+    with contextlib.suppress(OSError, AttributeError):
+        status = target.stat()
+        temporary.chmod(stat.S_IMODE(status.st_mode))
+        os.chown(temporary, status.st_uid, status.st_gid)
+
+
 @contextlib.contextmanager
 def _removed_on_error(temporary: Path) -> Iterator[None]:
     try:
         yield
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise

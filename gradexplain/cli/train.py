@@ -183,6 +183,9 @@ def command(
         order=order.value, until=until, every=every, shape=shape, init=init, columns=columns,
         device=device,
     )  # fmt: skip
+    if plot is not None:
+        # What cannot be drawn is said before the run.
+        preload(TRAINING["svg"])
     run = Run(request, compare.value if compare is not None else None)
     with Progress(run.setup.job.steps) as progress:
         run.progress = progress.to
@@ -239,7 +242,9 @@ def _stream(run: Run, format: str, output: Path | None) -> Training:
             lines.write(text)
         for step in run.steps():
             lines.write(line(step))
-    return run.record()
+        record = run.record()
+        lines.interrupted = record.interrupted
+    return record
 
 
 def _plot(run: Run, training: Training, path: Path) -> None:

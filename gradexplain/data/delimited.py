@@ -154,8 +154,12 @@ class _Noticing:
 
 def _fast(source: FileSource, separator: str, width: int, places: dict[str, int]) -> dict[str, memoryview] | None:
     """The columns as PyArrow reads them, or None where anything at all is unusual."""
-    import pyarrow
-    import pyarrow.csv
+    try:
+        import pyarrow
+        import pyarrow.csv
+    except ImportError:
+        # The careful reading needs nothing but time.
+        return None
 
     # Columns go by their places, so that PyArrow need not agree about their names.
     read_options = pyarrow.csv.ReadOptions(column_names=list(map(str, range(width))), skip_rows_after_names=1)

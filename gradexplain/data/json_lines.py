@@ -35,8 +35,11 @@ def read(source: FileSource, wanted: frozenset[str]) -> NamesAndValues:
 
 def _fast(source: FileSource, present: dict[str, str], late: dict[str, str]) -> dict[str, memoryview] | None:
     """The columns as PyArrow reads them, or None where anything at all is unusual."""
-    import pyarrow
-    import pyarrow.json
+    try:
+        import pyarrow
+        import pyarrow.json
+    except ImportError:
+        return None
 
     schema = pyarrow.schema([(key, pyarrow.float64()) for key in (*present.values(), *late.values())])
     parse = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")

@@ -11,9 +11,11 @@ import atexit
 import contextlib
 import importlib.util
 import marshal
+import os
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from importlib import import_module
@@ -57,17 +59,29 @@ def _command(lean: bool) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", _START.format(path=path, lean=lean)]
 
 
+def end_with_parent() -> None:
+    """End this process soon after the one that started it is gone, however long its task would still take."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def serve(lean: bool) -> None:
     """What the second process does: read tasks from standard input, write their answers to standard output.
 
     If PyTorch cannot be imported in the `lean` way, the process becomes one that imports it plainly.
     """
     import gc
-    import os
     import signal
     import warnings
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     # Whatever a library prints must not get between the answers.
     output = os.dup(1)
     os.dup2(2, 1)
