@@ -19,7 +19,7 @@ SCHEMA = "gradexplain/derivation@1"
 VERDICTS = ("agrees", "unverified", "convention", "undefined", "precision", "nonfinite", "disagrees")
 FAILURES = frozenset(("precision", "nonfinite", "disagrees"))
 
-# A number as JSON has it. A finite value too large for a float64 is text with its digits, such as "1.97e434".
+# A number as JSON has it. A finite value that no float64 holds is text with its digits: "1.97e434", "5.08e-435".
 Value = float | bool | str | None
 
 

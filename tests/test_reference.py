@@ -172,6 +172,15 @@ def test_numbers_beyond_all_floats_are_written() -> None:
     assert str(found.gradient["x"].value).endswith("e43429448")
 
 
+@pytest.mark.parametrize(("formula", "at"), [("log(1 + exp(x))", {"x": 1000}), ("log(sum(exp(x)))", {"x": [1000]})])
+def test_a_factor_too_small_for_a_float_is_shown(formula: str, at: dict[str, Any]) -> None:
+    # 1/(1 + exp(1000)) = 10**-434.294… = 5.0759588975e-435: 0 times 1.97e434 would not be 1.
+    row = next(row for row in derive(formula, at).backward if row.node == "v1")
+    value = row.value.entries[0] if isinstance(row.value, Tensor) else row.value  # type: ignore[index]
+    assert str(value).startswith("5.07595889754945676") and str(value).endswith("e-435")
+    assert (row.verdict, row.error) == ("agrees", 0)
+
+
 def test_xlogy_has_no_contrary_sentence_about_sympy() -> None:
     assert "sympy_differs" not in ids(derive("xlogy(x, y)", {"x": 0, "y": 2}))
 

@@ -75,14 +75,15 @@ def value_of(value: Numeric) -> Value | Tensor:
 def _shown(value: Numeric, found: Any) -> Value | Tensor:
     """A number or an array as it goes into a record, where the nearest floats are `found`."""
     if type(found) is list:
-        # What is too large for a float is a number all the same.
-        known = [(k, digits_of(value.flat[k], 20)) for k, x in enumerate(found) if _is_too_large(value.flat[k], x)]
+        # What is too large for a float, or too small, is a number all the same.
+        known = [(k, digits_of(value.flat[k], 20)) for k, x in enumerate(found) if _is_beyond(value.flat[k], x)]
         return Tensor.flat(shape_of(value), array("d", found), tuple(known))
-    return digits_of(value, 20) if type(found) is float and math.isinf(found) and is_finite(value) else found
+    return digits_of(value, 20) if type(found) is float and _is_beyond(value, found) else found
 
 
-def _is_too_large(value: Numeric, found: float) -> bool:
-    return math.isinf(found) and is_finite(value)
+def _is_beyond(value: Numeric, found: float) -> bool:
+    """Whether a finite number is beyond what a float holds, as 1.97e434 and 5.08e-435 are."""
+    return bool(value) and (not found or math.isinf(found)) and is_finite(value)
 
 
 def error(value: Value | Tensor, autograd: Value | Tensor) -> Value:
@@ -98,9 +99,11 @@ def error(value: Value | Tensor, autograd: Value | Tensor) -> Value:
         assert isinstance(autograd, Tensor)
         found = [error(one, other) for one, other in zip(value.numbers or (), autograd.numbers or (), strict=True)]
         return math.nan if any(x != x for x in found) else max(found, default=0.0)  # type: ignore[type-var]
-    if isinstance(value, str) or not math.isfinite(value) or not math.isfinite(autograd):  # type: ignore[arg-type]
+    # What no float holds is text, and as a float an infinity or 0.
+    own, other = float(value), float(autograd)  # type: ignore[arg-type]
+    if not math.isfinite(own) or not math.isfinite(other):
         return math.nan
-    return abs(autograd - value) / max(1.0, abs(value))  # type: ignore[operator]
+    return abs(other - own) / max(1.0, abs(own))
 
 
 def judged_exactly(problem: Problem, exact: Exact, witness: Witness) -> Judged:
