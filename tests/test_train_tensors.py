@@ -264,7 +264,7 @@ def test_every_start_is_that_of_torch(row: Any) -> None:
 def test_nan_names_the_step_and_the_node() -> None:
     training = gradexplain.train("r = sqrt(x - w); loss = sum(r)", "x=[1,2],w=[0.5,0.5]", params="w", lr=1, steps=3)
     entry = training.diagnosis[0]
-    assert (entry.name, entry.step) == ("nan", 2) and "r = sqrt(x - w): 1 element is not finite" in entry.text
+    assert (entry.name, entry.step) == ("nan", 2) and "1 element of r = sqrt(x - w) is not finite" in entry.text
     assert training.verdict == "undefined" and training.agreed == 1
 
 
