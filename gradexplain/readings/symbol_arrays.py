@@ -160,15 +160,20 @@ def _flattened(a: Any, start: int, end: int) -> Any:
     return a.reshape(*a.shape[: start % a.ndim], -1, *a.shape[end % a.ndim + 1 :]) if a.ndim else a.reshape(-1)
 
 
-def _matrix(a: Any) -> Any:
+def _det(np: Any, a: Any) -> Any:
+    """The determinant by its first row: SymPy's own would multiply out, and ask of each pivot whether it is 0."""
     if a.ndim != 2 or len(a) > MAX_SIDE:
         raise Unwritable
-    return sympy.Matrix(a.tolist())
+    return sum((-1) ** k * entry * _minor(np, a, 0, k) for k, entry in enumerate(a[0])) if len(a) else _ONE
+
+
+def _minor(np: Any, a: Any, row: int, column: int) -> Any:
+    return _det(np, np.delete(np.delete(a, row, 0), column, 1))
 
 
 def _inverse(np: Any, a: Any) -> Any:
-    # SymPy's own would ask for each pivot whether it is 0, and simplify until it knows.
-    return np.array((_matrix(a).adjugate("berkowitz") / _matrix(a).det("berkowitz")).tolist(), dtype=object)
+    det, places = _det(np, a), range(len(a))
+    return np.array([[(-1) ** (i + j) * _minor(np, a, j, i) / det for j in places] for i in places], dtype=object)
 
 
 _ZERO, _ONE = sympy.Integer(0), sympy.Integer(1)
@@ -200,7 +205,7 @@ _ARRAYS: dict[str, Callable[..., Any]] = {
     "prod": lambda np, a, dim, keepdim: a.prod(axes(dim, a.ndim), keepdims=keepdim),
     "cumsum": lambda np, a, dim: a.cumsum(dim),
     "trace": lambda np, a: a.trace(axis1=-2, axis2=-1),
-    "det": lambda np, a: _matrix(a).det("berkowitz"),
+    "det": _det,
     "inverse": _inverse,
     "solve": lambda np, a, b: _inverse(np, a) @ b,
     "one_hot": lambda np, b, count: np.where(b[..., None] == np.arange(count), _ONE, _ZERO),
