@@ -81,6 +81,14 @@ def test_classes_are_numbers() -> None:
         assert list(entry.sympy.numbers or ()) == pytest.approx(list(entry.value.numbers or ()), rel=1e-12)
 
 
+def test_classes_of_0_and_1_have_the_derivative_of_their_neighbours() -> None:
+    derivation = gradexplain.derive("binary_cross_entropy(p, y)", {"p": [0.3, 0.6], "y": [1, 0]})
+    entry = derivation.gradient["y"]
+    assert isinstance(entry.sympy, Tensor) and isinstance(entry.autograd, Tensor)
+    assert list(entry.sympy.numbers or ()) == pytest.approx(list(entry.autograd.numbers or ()), rel=1e-12)
+    assert not any(remark.id == "sympy_differs" for remark in derivation.remarks)
+
+
 def is_witness(derivation: Derivation) -> bool:
     return all(entry.sympy is not None for entry in derivation.gradient.values())
 

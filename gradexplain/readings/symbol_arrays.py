@@ -25,6 +25,8 @@ MAX_SIDE = 3
 # SymPy's numbers have no end: nothing needs to be taken off before an exponential.
 _TEXTBOOK = {
     "logsumexp": "log(sum(exp(a), dim, keepdim))", "softmax": "exp(a)/sum(exp(a), dim, True)",
+    # The derivative of a choice says nothing of where it ends, such as at a class of 0.
+    "binary_cross_entropy": "reduced(-b*log(a) - (1 - b)*log(1 - a))",
 }  # fmt: skip
 
 
