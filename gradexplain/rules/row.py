@@ -26,11 +26,13 @@ class Earlier(NamedTuple):
 
 class Documented(NamedTuple):
     """What PyTorch is known to do that no formula of a row says: where (an expression that is true there), what, and
-    the verdict on a difference that comes of it; `agrees` where the row says it, and a note names it."""
+    the verdict on a difference that comes of it; `agrees` where the row says it, and a note names it. `seen` is where a
+    dtype can tell, in place of `where` (exp(-40) is below the rounding of every one)."""
 
     where: str
     what: str
     verdict: str = "convention"
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
