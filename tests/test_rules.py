@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import math
 import operator
+from pathlib import Path
 
 import mpmath
 import pytest
@@ -309,6 +310,14 @@ def test_another_convention_is_measured_and_said(monkeypatch, point):
 def test_a_row_is_that_of_the_version(version, expected):
     row = next(row for row in ROWS if row.name == "clamp_from").in_version(version_of(version))
     assert row.partials == (f"heaviside(a - b, {expected})", "")
+
+
+def test_the_bounds_are_the_same_wherever_they_stand():
+    root = Path(__file__).parent.parent
+    assert f'"torch>={versions.OLDEST}"' in (root / "pyproject.toml").read_text()
+    assert f"{versions.OLDEST} to {versions.NEWEST} are tested" in (root / "README.md").read_text()
+    for name, bound in (("oldest", versions.OLDEST), ("newest", versions.NEWEST)):
+        assert (root / ".ci" / f"{name}.txt").read_text().startswith(f"torch=={bound}.")
 
 
 def test_a_version_outside_of_the_bounds_is_named_in_one_line(monkeypatch):
