@@ -19,7 +19,9 @@ def main() -> None:
     try:
         _end_when_asked()
         status = _run(sys.argv[1:])
+        _ask_no_more()
     except BaseException as error:
+        _ask_no_more()
         asked = _asked_to_end(error)
         if asked is None:
             raise
@@ -65,15 +67,33 @@ def _asked_to_end(error: BaseException | None) -> int | None:
 
 
 def _end_when_asked() -> None:
+    """Let the system's request end the process as Ctrl-C does, wherever either comes."""
     import signal
 
     def end(number: int, frame: Any) -> None:
-        # Once is enough.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Terminated
+
+    def again(lost: Any) -> None:
+        # Python drops what is raised while it cleans up behind something: then it is asked once more.
+        if not issubclass(lost.exc_type, (KeyboardInterrupt, Terminated)):
+            sys.__unraisablehook__(lost)
+            return
+        import threading
+
+        number = signal.SIGTERM if lost.exc_type is Terminated else signal.SIGINT
+        threading.Timer(0.02, lambda: os.kill(os.getpid(), number)).start()
 
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, end)
+    sys.unraisablehook = again
+
+
+def _ask_no_more() -> None:
+    """On the way out, being asked again changes nothing."""
+    import signal
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,25 @@ def test_what_asked_the_process_to_end_is_found_in_other_errors() -> None:
     assert found == [INTERRUPTED, TERMINATED, INTERRUPTED, None]
 
 
+@posix
+@pytest.mark.parametrize(("number", "status"), [("SIGINT", INTERRUPTED), ("SIGTERM", TERMINATED)])
+def test_what_python_drops_is_asked_again(number: str, status: int) -> None:
+    """An exception that a signal raises within a callback of a weak reference goes nowhere."""
+    script = f"""
+import os, signal, time, weakref, gradexplain.__main__ as main
+class Thing: pass
+def run(arguments):
+    thing = Thing()
+    watched = weakref.ref(thing, lambda gone: (os.kill(os.getpid(), signal.{number}), time.sleep(0.01)))
+    del thing
+    time.sleep(20)
+main._run = run
+main.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (status, "")
+
+
 # A command that needs the package, and one that does not.
 PACKAGES = {
     "numpy": (["derive", "sum(x)", "--at", "x=[1,2]", "--format", "value"], ["derive", "x", "--format", "value"]),
