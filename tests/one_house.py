@@ -24,6 +24,8 @@ DTYPE_RIGHT = {"float64": RIGHT, "float32": 1e-5, "float16": 2e-3, "bfloat16": 2
 _FILLED = ((re.compile(r"\* ?ones_like\(\w+\)"), ""), (re.compile(r"\bones_like\(\w+\)"), "1"),
            (re.compile(r"\bzeros_like\(\w+\)"), "0"))  # fmt: skip
 
+# torch.max(v, 0) goes along an axis, so beside a number the larger of two has its other name on vectors.
+_LARGER = re.compile(r"\b(max|min)imum(\((?:[^()]|\([^()]*\))*, [\d.e-]+\))")
 _BRACKETS = re.compile(r"= \((.+?)\)\[\d+\]")
 _ELEMENT, _COUNTED = re.compile(r"\[\d+\]"), re.compile(r", the first of [\d,]+ elements that have one")
 
@@ -73,7 +75,8 @@ class _Compared:
 
     def named(self, text: str) -> str:
         """A text about vectors with the objective's name in the place of that of what is summed."""
-        return self.old.sub(self.own, text.replace(f"∂{self.together.objective}/", f"∂{self.alone[0].objective}/"))
+        text = text.replace(f"∂{self.together.objective}/", f"∂{self.alone[0].objective}/")
+        return self.old.sub(self.own, _LARGER.sub(r"\1\2", text))
 
     def said(self, text: str) -> str:
         """A reason or note as it is said of a single number: no element is named."""

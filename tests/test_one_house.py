@@ -56,6 +56,7 @@ SPECIAL = {
 }
 # How rules are called that take more than x and y.
 CALLS = {"polygamma": "polygamma(1, x)", "where": "where(x > y, x**2, y)", "clamp": "clamp(x, y, 2)",
+         "clamp_between": "clamp(x, -1, 3)", "clamp_from": "clamp_min(x, 0)", "clamp_to": "clamp_max(x, 0)",
          "heaviside": "heaviside(x, 0.5)*y"}  # fmt: skip
 XS, YS = (-6, -3, -1, -0.5, 0, 0.5, 1, 3, 6), (-1, 0, 1, 3)
 SAMPLE = 60
