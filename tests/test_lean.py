@@ -143,6 +143,20 @@ def test_before_pytorch_is_blamed_everything_is_loaded_and_it_is_asked_again() -
     """) == ["True", "True False"]
 
 
+def test_nothing_that_was_put_off_is_needed_for_tables_and_training() -> None:
+    """Where PyTorch refuses, all of it loads; so this would hide that a module is needed, and cost what it saves."""
+    assert output_of("""
+        lean.import_torch()
+        from gradexplain import derive, train
+
+        derive("mean((X @ w)**2)", {"X": [[1.0] * 200] * 200, "w": [1.0] * 200})
+        derive("sum((A @ x)**2)", shape="A=n x n,x=n")
+        train("mse_loss(W @ x, y)", "x=[1,2],y=[1,1],W=[[1,2],[3,4]]", params="W", steps=2, lr=0.01)
+        print(sorted({type(sys.modules[name]).__name__ for name in lean.LATER if name in sys.modules}))
+        print(lean.complete(), derive("x**2", "x=3").gradient["x"].autograd)
+    """) == ["['Later']", "True 6.0"]
+
+
 def test_what_is_no_plain_data_is_refused_at_once(lean: Worker) -> None:
     """A message that could not be sent would be waited for without end."""
     with pytest.raises(ValueError, match="unmarshallable"):

@@ -11,6 +11,7 @@ Only `readings/worker.py` may import PyTorch in this way: it changes how modules
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
@@ -85,6 +86,10 @@ def import_torch() -> None:
     sys.meta_path.insert(0, _Finder)
     sys.modules["numpy"] = None  # type: ignore[assignment]
     try:
-        import torch  # noqa: F401
+        import torch
     finally:
         del sys.modules["numpy"]
+    # Among what `_meta_registrations` loads, one module does this on the side, and without it there are no generators.
+    if bind := getattr(torch._C, "_set_generator_metaclass", None):
+        bind(import_module("torch._opaque_base").OpaqueBaseMeta)
+    torch.Generator()
