@@ -275,12 +275,13 @@ class _Rows:
 
     def _digits(self, j: int, total: Any) -> Any:
         """The exact gradient with up to 50 digits, of a vector or matrix as nested lists."""
-        shape = self.problem.graph.lengths(j)
         if self.prepared.exact is None or (total is None and j in self.walk.totals):
             return None
+        shape = self.problem.graph.lengths(j)
+        if not shape:
+            return digits_of(total if j in self.walk.totals else DEAD)
         numbers = elements(total) if j in self.walk.totals else [DEAD] * math.prod(shape)
-        found = array_of(list(map(digits_of, numbers)), shape)
-        return found.tolist() if shape else found
+        return array_of(list(map(digits_of, numbers)), shape).tolist()
 
     def notes(self) -> list[Remark]:
         """Remarks on the derivation as a whole and on single gradients."""

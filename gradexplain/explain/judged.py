@@ -83,7 +83,7 @@ def _shown(value: Numeric, found: Any) -> Value | Tensor:
 
 def _is_beyond(value: Numeric, found: float) -> bool:
     """Whether a finite number is beyond what a float holds, as 1.97e434 and 5.08e-435 are."""
-    return bool(value) and (not found or math.isinf(found)) and is_finite(value)
+    return (not found or math.isinf(found)) and bool(value) and is_finite(value)
 
 
 def error(value: Value | Tensor, autograd: Value | Tensor) -> Value:
