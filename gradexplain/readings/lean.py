@@ -92,4 +92,3 @@ def import_torch() -> None:
     # Among what `_meta_registrations` loads, one module does this on the side, and without it there are no generators.
     if bind := getattr(torch._C, "_set_generator_metaclass", None):
         bind(import_module("torch._opaque_base").OpaqueBaseMeta)
-    torch.Generator()
