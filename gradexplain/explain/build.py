@@ -11,7 +11,7 @@ from gradexplain.calculus.backward import active
 from gradexplain.explain import floating
 from gradexplain.explain.decimal import digits_of
 from gradexplain.explain.forms import Closed, Form, candidates, closed, write_forms
-from gradexplain.explain.judged import Judged, Numbers, error, exact_numbers, judged_exactly, value_of
+from gradexplain.explain.judged import Judged, Numbers, exact_numbers, judged_exactly, value_of
 from gradexplain.explain.notes import closed_form_source, general_notes, remark, short
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.second_derivatives import SecondForms, hessian, jacobians, second_forms
@@ -19,6 +19,7 @@ from gradexplain.explain.sympy_witness import ask_sympy
 from gradexplain.explain.verdicts import at
 from gradexplain.language.graph import INPUT
 from gradexplain.readings.arithmetic import exactly, to_float
+from gradexplain.readings.compare import error
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import round_to
 from gradexplain.readings.exact import DEAD, MAX_WORK, Exact, run, work

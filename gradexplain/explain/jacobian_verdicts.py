@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from gradexplain.explain.problem import Problem
 from gradexplain.explain.rounding import CloserLook
 from gradexplain.explain.verdicts import at, count_of, judge, numbers_of
 from gradexplain.readings.arithmetic import Number, mp, solid, to_float
+from gradexplain.readings.compare import error
 from gradexplain.readings.digits import digits
 from gradexplain.readings.exact import DEAD, MAX_WORK, Exact, run, work
 from gradexplain.readings.exact_arrays import array_of, elements, shape_of
@@ -87,13 +87,10 @@ def _shaped(numbers: Iterable[float], like: Any) -> Any:
     return Tensor.flat(shape_of(like), found) if shape_of(like) else found[0]
 
 
-def _entry(rows: Sequence[JudgedRow], other: Any) -> tuple[Any, Any, float, str]:
+def _entry(rows: Sequence[JudgedRow], other: Any) -> tuple[Any, Any, Any, str]:
     """The same fields as those that PyTorch's process sends."""
     exact = [number for row in rows for number in row.exact]
     numbers = array("d", map(to_float, exact))
-    found = numbers_of(other, len(numbers))
-    off = [abs(y - x) / max(1.0, abs(x)) for x, y in zip(numbers, found, strict=True)]
-    error = max(off, default=0.0) if all(map(math.isfinite, off)) else math.nan
     verdict = max((row.verdict for row in rows), key=VERDICTS.index)
     own = Tensor.flat(other.shape, numbers) if isinstance(other, Tensor) else numbers[0]
-    return own, other, error, verdict
+    return own, other, error(own, other), verdict

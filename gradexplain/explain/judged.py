@@ -86,26 +86,6 @@ def _is_beyond(value: Numeric, found: float) -> bool:
     return (not found or math.isinf(found)) and bool(value) and is_finite(value)
 
 
-def error(value: Value | Tensor, autograd: Value | Tensor) -> Value:
-    """|autograd - value| / max(1, |value|), of all elements the largest; None where one is missing, nan where one is
-    not finite.
-
-    >>> error(4.0, 4.5), error(Tensor.of([1, 2]), Tensor.of([1, 4]))
-    (0.125, 1.0)
-    """
-    if value is None or autograd is None:
-        return None
-    if isinstance(value, Tensor):
-        assert isinstance(autograd, Tensor)
-        found = [error(one, other) for one, other in zip(value.numbers or (), autograd.numbers or (), strict=True)]
-        return math.nan if any(x != x for x in found) else max(found, default=0.0)  # type: ignore[type-var]
-    # What no float holds is text, and as a float an infinity or 0.
-    own, other = float(value), float(autograd)  # type: ignore[arg-type]
-    if not math.isfinite(own) or not math.isfinite(other):
-        return math.nan
-    return abs(other - own) / max(1.0, abs(own))
-
-
 def judged_exactly(problem: Problem, exact: Exact, witness: Witness) -> Judged:
     """The verdicts on exact numbers, and the notes on kinks. It needs the precision with which they were found."""
     if witness.node >= 0 and not all(map(is_finite, elements(exact.values[witness.node]))):

@@ -11,7 +11,7 @@ from gradexplain.explain.decimal import short
 from gradexplain.explain.problem import Problem
 from gradexplain.explain.verdicts import NOISE, WRONG, Judgement, at, close, count_of, numbers_of, size_of
 from gradexplain.readings.arithmetic import Number, mp, solid, to_float
-from gradexplain.readings.compare import SPACINGS, uncancelled
+from gradexplain.readings.compare import SPACINGS, error, uncancelled
 from gradexplain.readings.differences import Curvature, Sides, curvature
 from gradexplain.readings.digits import digits
 from gradexplain.readings.dtypes import DTYPES
@@ -144,15 +144,13 @@ class _JudgedHessian:
         flat = [entry for row in rows for entry in row]
         exists = all(entry.exact is not None for entry in flat)
         numbers = [math.nan if entry.exact is None else to_float(entry.exact) for entry in flat]
-        off = [abs(entry.found - own) / max(1.0, abs(own)) for entry, own in zip(flat, numbers, strict=True)]
-        error = max(off) if all(map(math.isfinite, off)) else math.nan
         verdict = max((entry.verdict for entry in flat), key=VERDICTS.index)
         notes = [row[j].note for i, row in enumerate(rows) for j in range(i, self.count)]
         own = Tensor.flat((self.count, self.count), array("d", numbers))
         autograd = Tensor.flat(own.shape, array("d", [entry.found for entry in flat]))
         eigenvalues = _eigenvalues([[entry.exact for entry in row] for row in rows]) if exists else []
         return {
-            "hessian": (own, autograd, error, verdict, eigenvalues),
+            "hessian": (own, autograd, error(own, autograd), verdict, eigenvalues),
             "exists": exists,
             "notes": [note for note in notes if note is not None][:MAX_NOTES],
         }

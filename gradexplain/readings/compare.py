@@ -10,7 +10,9 @@ from gradexplain.calculus.backward import Walk
 from gradexplain.language.graph import Graph
 from gradexplain.readings.dtypes import DTYPES
 from gradexplain.readings.place import Place
+from gradexplain.records import Value
 from gradexplain.rules.table import ELEMENTWISE, RULES
+from gradexplain.tensor import Tensor
 
 # From this relative error on a difference is no loss of digits but a disagreement.
 WRONG = 1e-3
@@ -31,6 +33,26 @@ def equal(torch: Any, value: Any, total: Any) -> bool:
     finite = torch.isfinite(total)
     scale = total[finite].abs().max() if bool(finite.any()) else 0.0
     return bool(((value - total)[finite].abs() <= 1e-8 * scale + 1e-300).all())
+
+
+def error(value: Value | Tensor, autograd: Value | Tensor) -> Value:
+    """|autograd - value| / max(1, |value|), of all elements the largest; None where one is missing, nan where one is
+    not finite.
+
+    >>> error(4.0, 4.5), error(Tensor.of([1, 2]), Tensor.of([1, 4]))
+    (0.125, 1.0)
+    """
+    if value is None or autograd is None:
+        return None
+    if isinstance(value, Tensor):
+        assert isinstance(autograd, Tensor)
+        found = [error(one, other) for one, other in zip(value.numbers or (), autograd.numbers or (), strict=True)]
+        return math.nan if any(x != x for x in found) else max(found, default=0.0)  # type: ignore[type-var]
+    # What no float holds is text, and as a float an infinity or 0.
+    own, other = float(value), float(autograd)  # type: ignore[arg-type]
+    if not math.isfinite(own) or not math.isfinite(other):
+        return math.nan
+    return abs(other - own) / max(1.0, abs(own))
 
 
 def compare(place: Place, exact: Any, found: Any, dtype: str) -> tuple[float, str]:
