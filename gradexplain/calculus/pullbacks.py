@@ -74,7 +74,7 @@ class Pullback(Generic[T]):
         """What is true where PyTorch does what the row documents."""
         documented = RULES[self.node.rule].documented
         assert documented is not None
-        return self._evaluate(template(documented.where))
+        return self._evaluate(template(documented.condition))
 
     def fit(self, value: T, wanted: Shape) -> T:
         """The value summed over the axes along which the input was broadcast."""

@@ -43,7 +43,7 @@ def documented(graph: Graph, values: Sequence[Value], i: int) -> list[bool]:
         return []
     inputs = [values[j] for j in node.inputs]
     if rule.partials:
-        call = expression(rule.documented.seen or rule.documented.where, len(inputs))
+        call = expression(rule.documented.condition, len(inputs))
         return elements(each(lambda *numbers: call(numbers), *inputs))
     found = Pullback(Builder(graph.sizes), graph, node, 0, inputs, values[i], values[i]).documented()
     return elements(found)

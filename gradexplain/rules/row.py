@@ -34,6 +34,11 @@ class Documented(NamedTuple):
     verdict: str = "convention"
     seen: str = ""
 
+    @property
+    def condition(self) -> str:
+        """The expression that is true where it can be told that PyTorch does so."""
+        return self.seen or self.where
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
